@@ -1,4 +1,6 @@
-"""A row that one worker at a time works on under a lease: requested, claimed, then finished once."""
+"""A row that one worker at a time works on under a lease: requested, claimed, then finished
+once.
+"""
 
 from __future__ import annotations
 
@@ -111,11 +113,15 @@ class LeasedRow(models.Model):
             self.lease_until = until
 
     def release(self, **values: Any) -> None:
-        """End our lease, unless another worker has the row: it is due again, or at a new `due_at`."""
+        """End our lease, unless another worker has the row: it is due again, or at a new
+        `due_at`.
+        """
         self._ours().update(lease_until=None, **values)
 
     def finish(self, now: datetime, **values: Any) -> bool:
-        """Store the result. The first to finish wins, even if its lease ended: False for the rest."""
+        """Store the result. The first to finish wins, even if its lease ended: False for the
+        rest.
+        """
         rows = type(self).objects.under_way().filter(pk=self.pk)
         return rows.update(finished_at=now, lease_until=None, **values) == 1
 

@@ -1,7 +1,6 @@
-"""A name to addresses, an address to a TCP connection (asyncio).
+"""Resolves a name to addresses, and connects to an address (asyncio).
 
-Decides nothing about which addresses are allowed. Connecting never looks up a name: what was judged
-is what is used.
+Connecting never looks up a name: the address that was judged is the one that is used.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
-    """The system's resolver, in a thread that nobody waits for: a lookup that hangs holds up
-    neither the end of an event loop nor that of the process.
+    """The system's resolver, in a daemon thread: a lookup that hangs delays the end of neither the
+    event loop nor the process.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
 
-    def tell(found: list[str] | Exception) -> None:
+    def deliver(found: list[str] | Exception) -> None:
         if answer.done():
             return
         if isinstance(found, Exception):
@@ -32,7 +31,7 @@ async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
         else:
             answer.set_result(found)
 
-    def look() -> None:
+    def resolve() -> None:
         found: list[str] | Exception
         try:
             found = [
@@ -42,14 +41,14 @@ async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
             found = error
         # The loop may have ended before the resolver did.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, found)
+            loop.call_soon_threadsafe(deliver, found)
 
-    threading.Thread(target=look, name=f"probe-dns {host}", daemon=True).start()
+    threading.Thread(target=resolve, name=f"probe-dns {host}", daemon=True).start()
     return await answer
 
 
 async def connect_tcp(address: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection to one IP address, not blocking. Raises TimeoutError after `seconds`, or
+    """A non-blocking TCP connection to an IP address. Raises TimeoutError after `seconds`, or
     another OSError.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -59,21 +58,17 @@ async def connect_tcp(address: str, port: int, seconds: float) -> socket.socket:
         try:
             sock.connect((address, port))
         except BlockingIOError:
-            async with asyncio.timeout(max(0.0, seconds)):
-                await _writable(sock)
+            # The socket is writable once it is connected, or has failed to.
+            loop, ready, fd = asyncio.get_running_loop(), asyncio.Event(), sock.fileno()
+            loop.add_writer(fd, ready.set)
+            try:
+                async with asyncio.timeout(max(0.0, seconds)):
+                    await ready.wait()
+            finally:
+                loop.remove_writer(fd)
             if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise OSError(error, os.strerror(error)) from None
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-async def _writable(sock: socket.socket) -> None:
-    """Until a connection under way stands or has failed."""
-    loop, ready, fd = asyncio.get_running_loop(), asyncio.Event(), sock.fileno()
-    loop.add_writer(fd, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(fd)

@@ -19,7 +19,9 @@ class Interrupted(Exception):
 
 
 class Interruptible:
-    """Runs any number of coroutines, each in its caller's thread and with an event loop of its own."""
+    """Runs any number of coroutines, each in its caller's thread and with an event loop of
+    its own.
+    """
 
     def __init__(self) -> None:
         # Reentrant: a second signal can arrive while the first one's handler is in interrupt().

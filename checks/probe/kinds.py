@@ -1,8 +1,7 @@
-"""Further probes of an endpoint: what each one opens, and the report it makes (asyncio).
+"""Further probes of an endpoint: which sockets each kind opens, and the report it makes (asyncio).
 
-Whoever awaits a report holds no thread meanwhile. Decides how many sockets a kind opens, and at
-which addresses. Every socket goes through `prober`, so its guard and limits hold. It must never
-change anything, and never ask for a way that the operator's settings do not name.
+Every socket goes through `prober`, so its address guard and limits hold. Addresses come from the
+endpoint and the operator's settings only.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ from checks.protocol.script import ExpectText, Script
 from checks.protocol.transcript import Transcript
 
 BEATS = 12
-"""How often the talking sockets beside a silent one say something."""
+"""How often the talking sockets beside a silent one send something."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
-    """What a further probe is made with; `ways` are the operator's, of endpoint `name`."""
+    """What a further probe is made with; `ways` are the operator's routes to endpoint `name`."""
 
     network: ProbeNetwork
     limits: Limits
@@ -50,26 +49,36 @@ class ProbeContext:
     idle_pace: float = 1.0
 
 
-async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: ProbeContext) -> Report:
-    """Make the probe; at most `longest(asked, …)` seconds. `usual` is the handshake that clients
-    make.
-    """
+async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeContext) -> Report:
+    """Make the probe, in at most `longest(asked, …)` seconds; `usual` is the clients' handshake."""
     target = HandshakeOptions(path=asked.path).target(usual.url, usual)
-    network = around.network
+    network = context.network
     match asked.kind:
         case ProbeKind.PLAIN_GET:
             both = (("handshake", target), ("plain GET", replace(target, upgrade=False)))
-            (_, handshake), (_, plain) = await _all(both, around)
+            (_, handshake), (_, plain) = await _all(both, context)
             return plain_get_report(handshake, plain)
         case ProbeKind.WAYS:
-            return ways_report(await _all(_ways(asked, usual, around), around))
+            return ways_report(await _all(_ways(asked, usual, context), context))
         case ProbeKind.NEGOTIATION:
-            return negotiation_report(await _all(_offers(target), around))
+            bare = replace(target, subprotocols=(), extensions=())
+            offers = [("nothing", bare), ("compression", replace(bare, extensions=(OFFER,)))]
+            if target.subprotocols:
+                named = replace(bare, subprotocols=target.subprotocols)
+                offers.insert(1, ("subprotocols", named))
+                offers.append(("both", replace(target, extensions=(OFFER,))))
+            return negotiation_report(await _all(offers, context))
         case ProbeKind.JOURNEY:
-            return await _journey(asked, target, around)
+            # With a path that reports headers we see what arrived; without one, only the policy.
+            step = _ExpectHeaders("the header lines that arrived", HEARS_WITHIN)
+            script = Script.of_steps((step,)) if asked.path else Script.handshake_only()
+            target = replace(target, extensions=(OFFER,))
+            seen = await probe(target, network=network, script=script, limits=context.limits)
+            arrived = step.found[0] if step.found else None
+            return journey_report(seen, context.view.behavior, arrived, asked=bool(asked.path))
         case ProbeKind.RECONNECT:
             return reconnect_report(
-                await reconnect(target, network=network, times=asked.number, limits=around.limits)
+                await reconnect(target, network=network, times=asked.number, limits=context.limits)
             )
         case ProbeKind.CROWD:
             return crowd_report(
@@ -81,23 +90,23 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: ProbeCont
             held = await measure_idle(
                 target, network=network, seconds=asked.number, every=asked.number / BEATS
             )
-            clocks = around.view.idle_timeouts or usual_timeouts(pace=around.idle_pace)
-            return idle_report(held.readings, clocks, held.seen)
+            timeouts = context.view.idle_timeouts or usual_timeouts(pace=context.idle_pace)
+            return idle_report(held.readings, timeouts, held.seen)
         case _:
             raise ValueError(f"{asked.kind} opens no socket")
 
 
 async def _all(
-    ways: Sequence[tuple[str, ProbeTarget]], around: ProbeContext
+    ways: Sequence[tuple[str, ProbeTarget]], context: ProbeContext
 ) -> tuple[tuple[str, Transcript], ...]:
     seen = await asyncio.gather(
-        *(probe(target, network=around.network, limits=around.limits) for _, target in ways)
+        *(probe(target, network=context.network, limits=context.limits) for _, target in ways)
     )
     return tuple((name, transcript) for (name, _), transcript in zip(ways, seen, strict=True))
 
 
 def _ways(
-    asked: ProbeRequest, usual: ProbeTarget, around: ProbeContext
+    asked: ProbeRequest, usual: ProbeTarget, context: ProbeContext
 ) -> list[tuple[str, ProbeTarget]]:
     ways = [("through the edge", usual)]
     if usual.origin is not None:
@@ -107,37 +116,18 @@ def _ways(
         ways.append(
             (f"path {asked.path}", HandshakeOptions(path=asked.path).target(usual.url, usual))
         )
-    return [*ways, *routes_of(usual, around.ways, around.name).items()]
-
-
-def _offers(usual: ProbeTarget) -> list[tuple[str, ProbeTarget]]:
-    bare = replace(usual, subprotocols=(), extensions=())
-    offers = [("nothing", bare), ("compression", replace(bare, extensions=(OFFER,)))]
-    if usual.subprotocols:
-        offers.insert(1, ("subprotocols", replace(bare, subprotocols=usual.subprotocols)))
-        offers.append(("both", replace(usual, extensions=(OFFER,))))
-    return offers
+    return [*ways, *routes_of(usual, context.ways, context.name).items()]
 
 
 @dataclass(frozen=True, slots=True)
-class _Overhear(ExpectText):
-    """Waits for the message in which the app tells which headers arrived, and keeps them."""
+class _ExpectHeaders(ExpectText):
+    """Waits for the message in which the app reports the headers it received, and keeps them."""
 
     found: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
 
     def matches(self, message: str, nonce: str) -> bool:
-        """Is this the message?"""
+        """This is the message."""
         arrived = arrived_headers(message)
         if arrived is not None:
             self.found.append(arrived)
         return arrived is not None
-
-
-async def _journey(asked: ProbeRequest, target: ProbeTarget, around: ProbeContext) -> Report:
-    """With a path that tells, what arrived is measured; without one only the policy is read."""
-    step = _Overhear("the header lines that arrived", HEARS_WITHIN)
-    target = replace(target, extensions=(OFFER,))
-    script = Script.of_steps((step,)) if asked.path else Script.handshake_only()
-    seen = await probe(target, network=around.network, script=script, limits=around.limits)
-    arrived = step.found[0] if step.found else None
-    return journey_report(seen, around.view.behavior, arrived, asked=bool(asked.path))

@@ -1,7 +1,4 @@
-"""What bounds one probe: its limits, its clock, and how it is ended.
-
-Decides when there is no time left. It must never know what is being asked or said.
-"""
+"""What bounds one probe: its limits, its clock, and the exception that ends it."""
 
 from __future__ import annotations
 
@@ -14,9 +11,7 @@ from checks.protocol.transcript import Failure, Phase, Reason
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most one probe may cost. Seconds, bytes and counts; what is over is refused, not
-    trimmed.
-    """
+    """The most that one probe may cost, in seconds, bytes and counts. More is refused, not cut."""
 
     total_s: float = 15.0
     dns_s: float = 5.0
@@ -32,7 +27,7 @@ class Limits:
 
 
 class Stop(Exception):
-    """Ends the probe with the failure that decides."""
+    """Ends a probe with the failure that decides its verdict."""
 
     def __init__(self, phase: Phase, reason: Reason, detail: str = "") -> None:
         super().__init__(phase, reason, detail)
@@ -40,8 +35,8 @@ class Stop(Exception):
 
 
 class Clock:
-    """The time of one probe. Moments are seconds of perf_counter; what is shown is milliseconds
-    since the start.
+    """The time of one probe: seconds of perf_counter inside, milliseconds since the start
+    outside.
     """
 
     def __init__(self, total_s: float) -> None:
@@ -50,8 +45,8 @@ class Clock:
         self._total_s = total_s
 
     def begin(self, phase: Phase, seconds: float) -> float:
-        """When a phase that begins at this moment has to end. Raises Stop when the time for all is
-        over.
+        """The deadline of a phase that begins now. Raises Stop if the whole probe is out of
+        time.
         """
         now = time.perf_counter()
         if now >= self.until:
@@ -60,18 +55,18 @@ class Clock:
 
     @property
     def over(self) -> str:
-        """What to say when the time for all is over."""
-        return f"the {self._total_s:g} s for the whole check were over"
+        """The failure's detail when the whole probe is out of time."""
+        return f"the whole check took longer than {self._total_s:g} s"
 
     def left(self, seconds: float) -> float:
-        """`seconds`, or what is left of the whole time when that is less."""
+        """`seconds`, or what the whole probe has left if that is less."""
         return max(0.0, min(seconds, self.until - time.perf_counter()))
 
     def at(self, moment: float) -> float:
-        """A moment as milliseconds since the start."""
+        """A time of perf_counter as milliseconds since the start."""
         return milliseconds(self.began, moment)
 
 
 def milliseconds(earlier: float, later: float | None = None) -> float:
-    """From one moment to another, or to this one."""
+    """Milliseconds from one time of perf_counter to another, or to now."""
     return round(((time.perf_counter() if later is None else later) - earlier) * 1000, 3)

@@ -1,9 +1,8 @@
-"""Probes of more than one socket: an idle meter, a crowd that talks to each other, a reconnect
+"""Probes of several sockets: an idle meter, a crowd whose clients message each other, a reconnect
 drill (asyncio).
 
-Each is a few scripts run by `prober` at once or in turn, so its guard and limits hold for every
-socket. Decides only how many and what they say; what was seen is judged by PURE modules. It must
-never open more sockets than its limits.
+Each runs a few scripts through `prober`, at the same time or in turn, so its address guard and
+limits hold for every socket.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ MOST_RECONNECTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """How each socket ended that opened, and what all of them saw, the silent one first."""
+    """How each socket that opened ended, and all transcripts, the silent one's first."""
 
     readings: tuple[Reading, ...]
     seen: tuple[Transcript, ...]
@@ -39,7 +38,7 @@ class Silence:
 async def measure_idle(
     target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float
 ) -> Silence:
-    """Hold one socket of each variant for at most so many seconds, with a word every `every`
+    """Hold one socket of each variant for `seconds`; those that talk do so every `every`
     seconds.
     """
     seconds = min(seconds, MOST_IDLE_SECONDS)
@@ -70,15 +69,14 @@ async def gather_crowd(
     join_s: float = JOINS_WITHIN,
     within_s: float = HEARS_WITHIN,
 ) -> Crowd:
-    """The test with several browser windows: all join, each says one line, each must hear every
+    """The test with several browser windows: all join, each sends one line and must receive every
     other's, all leave.
 
-    Nobody speaks before each is in or has failed to get in; those who keep everybody waiting are
-    waited for `join_s`.
+    Nobody sends before everybody has joined or failed to join, or after `join_s`.
     """
     clients = max(2, min(clients, MOST_CLIENTS))
     mark = secrets.token_hex(6)
-    # What follows the number keeps the line of client 1 from being found in that of client 12.
+    # The words after the number keep client 1's line from being found in client 12's.
     lines = {
         number: f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)
     }
@@ -94,7 +92,7 @@ async def gather_crowd(
             settled.add(mine)
             return len(settled) == clients
 
-        # Whoever leaves first must not be missed by those who still listen.
+        # The first to leave must not take its line away from those who still listen.
         return Script.of_steps((Gather(arrive, join_s), Send(lines[mine]), ears[mine], Hold(0.2)))
 
     async def take_part(mine: int) -> Transcript:
@@ -122,9 +120,7 @@ async def gather_crowd(
 async def reconnect(
     target: ProbeTarget, *, network: ProbeNetwork, times: int = 5, limits: Limits | None = None
 ) -> tuple[Transcript, ...]:
-    """Connect, close and connect again; what a client does after a deployment or a change of
-    network.
-    """
+    """Connect, close and connect again, as a client does after a deployment or a network change."""
     once = limits or Limits()
     seen: list[Transcript] = []
     for _ in range(max(1, min(times, MOST_RECONNECTS))):
@@ -136,8 +132,8 @@ async def reconnect(
 
 @dataclass(frozen=True, slots=True)
 class _EveryOther(ExpectText):
-    """Waits until the lines of all others have come, in any order, and keeps whose did: whom it
-    misses is told of each, not of the first one only.
+    """Waits for the lines of all other clients, in any order, and keeps whose arrived: the report
+    names every missing one, not just the first.
     """
 
     mine: int = 0
@@ -146,10 +142,10 @@ class _EveryOther(ExpectText):
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """The others whose lines did not come."""
+        """The clients whose lines did not arrive."""
         return tuple(number for number in self.lines if number not in (self.mine, *self.heard))
 
     def matches(self, message: str, nonce: str) -> bool:
-        """Is this the last message that was missing?"""
+        """This is the last missing message."""
         self.heard.update(number for number, line in self.lines.items() if line in message)
         return not self.missing

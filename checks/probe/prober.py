@@ -1,12 +1,10 @@
-"""One network attempt at a WebSocket handshake, from the name to the close, as a transcript
-(asyncio).
+"""One WebSocket handshake attempt over the network, from name to close, as a transcript (asyncio).
 
-Decides only the order of things on the way to the 101: judge the URL, resolve once, judge every
-address, connect to a judged one (never to a name), TLS with ALPN http/1.1 only, upgrade; what
-follows is the `ScriptRunner`'s. SNI, certificate name and Host are the URL's even when a connect-to
-rule leads elsewhere. It must never follow a redirect, use a proxy of the environment, take more
-than its limits, or raise for what the network does: that is recorded as a phase and a reason. How
-many probes run at once is the caller's business.
+Judge the URL, resolve once, judge every address, connect to a judged one (never to a name), TLS
+with ALPN http/1.1 only, upgrade; then `ScriptRunner` takes over. SNI, certificate name and Host
+stay the URL's even if a connect-to rule leads elsewhere. It follows no redirect, uses no proxy of
+the environment, and raises nothing for what the network does: that is recorded as a phase and a
+reason. How many probes run at the same time is the caller's business.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from checks.protocol.address_guard import (
     judge_addresses,
 )
 from checks.protocol.connect_to import ConnectRule, Destination, pick
-from checks.protocol.deflate import BoundedDeflate, negotiate
+from checks.protocol.deflate import negotiate
 from checks.protocol.handshake import (
     HeadError,
     HeadParser,
@@ -69,7 +67,7 @@ MAX_ADDRESSES = 4
 
 @dataclass(frozen=True, slots=True)
 class ProbeNetwork:
-    """How this installation reaches the network: everything here comes from settings, nothing from
+    """How this installation reaches the network: all from the operator's settings, nothing from
     users.
     """
 
@@ -88,8 +86,8 @@ async def probe(
     script: Script | None = None,
     limits: Limits | None = None,
 ) -> Transcript:
-    """Attempt one handshake and the script; the transcript tells how far it got and why not
-    further.
+    """Attempt one handshake and the script; the transcript says how far it got, and what stopped
+    it.
     """
     return await _Probe(target, network, script or Script(), limits or Limits()).run()
 
@@ -101,12 +99,14 @@ def probe_blocking(
     script: Script | None = None,
     limits: Limits | None = None,
 ) -> Transcript:
-    """`probe` for a Celery task, whose thread waits. Raises Interrupted when the worker shuts down."""
+    """`probe` for a Celery task, whose thread waits. Raises Interrupted when the worker shuts
+    down.
+    """
     return interruptible.probes.run(probe(target, network=network, script=script, limits=limits))
 
 
 class _Probe:
-    """One run; each method is a phase, and raises Stop where the run ends."""
+    """One run. Each method is a phase, and raises Stop to end the run."""
 
     def __init__(
         self, target: ProbeTarget, network: ProbeNetwork, script: Script, limits: Limits
@@ -122,16 +122,16 @@ class _Probe:
         self._tls: TlsFacts | None = None
         self._request: HandshakeRequest | None = None
         self._response: ResponseHead | None = None
-        self._noted = False
+        self._annotated = False
         self._findings: tuple[Finding, ...] = ()
         self._body = ""
         self._body_truncated = False
         self._timing: dict[str, float] = {}
         self._stream = Stream(limits.bytes_in)
-        self._dialogue: ScriptRunner | None = None
+        self._runner: ScriptRunner | None = None
 
     async def run(self) -> Transcript:
-        """All phases in order; whatever ends them, the transcript so far."""
+        """All phases in order; the transcript so far, whatever ends them."""
         stopped: tuple[Failure, ...] = ()
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         try:
@@ -140,8 +140,8 @@ class _Probe:
             stopped = (stop.failure,)
         finally:
             self._stream.abort()
-        self._add_notes()
-        said = self._dialogue
+        self._annotate()
+        said = self._runner
         return Transcript(
             url=self._target.url,
             started_at=started_at,
@@ -166,7 +166,15 @@ class _Probe:
         )
 
     async def _phases(self) -> None:
-        url = self._judge_url()
+        url = judge_url(
+            self._target.url,
+            schemes=("ws", "wss"),
+            ports=self._network.allowed_ports,
+            allow_ip_literals=self._network.allow_ip_literals,
+        )
+        if isinstance(url, RefusedUrl):
+            raise Stop(Phase.URL, Reason.BAD_URL, url.reason)
+        self._url = url
         request = self._request = self._build(url)
         context = self._trust() if url.secure else None
         destination = self._destination = pick(self._network.connect_to, url.host, url.port)
@@ -179,18 +187,6 @@ class _Probe:
         head, rest = await self._answer(request)
         if request.upgrade:
             await self._upgrade(request, head, rest)
-
-    def _judge_url(self) -> AllowedUrl:
-        url = judge_url(
-            self._target.url,
-            schemes=("ws", "wss"),
-            ports=self._network.allowed_ports,
-            allow_ip_literals=self._network.allow_ip_literals,
-        )
-        if isinstance(url, RefusedUrl):
-            raise Stop(Phase.URL, Reason.BAD_URL, url.reason)
-        self._url = url
-        return url
 
     def _build(self, url: AllowedUrl) -> HandshakeRequest:
         asked = self._target
@@ -239,7 +235,7 @@ class _Probe:
         return judged
 
     def _route(self) -> NetworkRoute | None:
-        """How far the way to the other side is known."""
+        """The way to the other side, as far as it is known."""
         url, destination = self._url, self._destination
         if url is None or destination is None:
             return None
@@ -257,12 +253,12 @@ class _Probe:
     async def _connect(
         self, destination: Destination, addresses: Sequence[AllowedAddress]
     ) -> tuple[socket.socket, str]:
-        """Try the judged addresses in the resolver's order; the time for connecting is shared out
-        evenly.
+        """Try the judged addresses in the resolver's order; each gets an equal share of the
+        time.
         """
         until = time.perf_counter() + self._clock.left(self._limits.connect_s)
         tried = addresses[:MAX_ADDRESSES]
-        stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, "no time was left to connect")
+        stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, "no time left to connect")
         for index, allowed in enumerate(tried):
             began = time.perf_counter()
             share = (until - began) / (len(tried) - index)
@@ -274,12 +270,10 @@ class _Probe:
                 )
                 stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, detail)
             except ConnectionRefusedError:
-                detail = f"{allowed.address} port {destination.port}: nothing listens there"
+                detail = f"{allowed.address} port {destination.port}: connection refused"
                 stop = Stop(Phase.TCP, Reason.CONNECT_REFUSED, detail)
             except ConnectionResetError:
-                detail = (
-                    f"{allowed.address} port {destination.port}: the connection was reset at once"
-                )
+                detail = f"{allowed.address} port {destination.port}: reset immediately"
                 stop = Stop(Phase.TCP, Reason.RESET, detail)
             except OSError as error:
                 detail = f"{allowed.address} port {destination.port}: {error.strerror or error}"
@@ -302,7 +296,7 @@ class _Probe:
         host: str,
         address: tuple[str, int],
     ) -> None:
-        """TLS over the connection; the request goes out as soon as that stands."""
+        """TLS over the connection; the request follows as soon as it is up."""
         began = time.perf_counter()
         self._tls = TlsFacts(host)
         seconds = self._clock.left(self._limits.tls_s)
@@ -318,7 +312,7 @@ class _Probe:
             detail = f"the TLS handshake did not finish within {seconds:.1f} s"
             raise Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
         except ssl.SSLCertVerificationError as error:
-            self._tls = await self._look_without_trust(address, host)
+            self._tls = await self._read_untrusted_certificate(address, host)
             raise Stop(Phase.TLS, verify_reason(error), error.verify_message) from error
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             raise Stop(
@@ -327,16 +321,16 @@ class _Probe:
         except ssl.SSLError as error:
             raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, error.reason or str(error)) from error
         except OSError as error:
-            # A socket that was reset before its TLS began is no longer connected to anybody.
+            # A socket that was reset before TLS began is no longer connected.
             raise Stop(
                 Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake"
             ) from error
         self._timing["tls"] = milliseconds(began, self._stream.made)
         self._tls = tls_facts(secured, host, trusted=True)
 
-    async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
-        """Show the certificate that was not trusted: one more TLS handshake to the same address,
-        nothing sent in it.
+    async def _read_untrusted_certificate(self, address: tuple[str, int], host: str) -> TlsFacts:
+        """Read the certificate that was not trusted, in another TLS handshake to the same address.
+        Nothing is sent.
         """
         stream = Stream(0)
         deadline = time.perf_counter() + self._clock.left(self._limits.tls_s)
@@ -352,9 +346,7 @@ class _Probe:
             stream.abort()
 
     async def _answer(self, request: HandshakeRequest) -> tuple[ResponseHead, bytes]:
-        """The head of the answer and what came with it; the body is read too where no WebSocket
-        begins.
-        """
+        """The response's head and the bytes after it; for a refusal, its body is read too."""
         stream = self._stream
         sent = stream.made
         parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
@@ -416,27 +408,25 @@ class _Probe:
         for finding in self._findings:
             if not finding.ok:
                 raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")
-        self._dialogue = ScriptRunner(
+        try:
+            extensions = head.get("sec-websocket-extensions")
+            deflate = negotiate(extensions, self._limits.bytes_in)
+        except ValueError as error:
+            raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"extensions: {error}") from error
+        self._runner = ScriptRunner(
             self._stream,
             script=self._script,
             nonce=self._nonce,
             limits=self._limits,
             clock=self._clock,
-            deflate=self._agreed(head),
+            deflate=deflate,
         )
-        await self._dialogue.run(rest, farewell=self._add_notes)
+        await self._runner.run(rest, farewell=self._annotate)
 
-    def _agreed(self, head: ResponseHead) -> BoundedDeflate | None:
-        """What reads the frames of the extension that the answer switched on."""
-        try:
-            return negotiate(head.get("sec-websocket-extensions"), self._limits.bytes_in)
-        except ValueError as error:
-            raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"extensions: {error}") from error
-
-    def _add_notes(self) -> None:
-        """Explain the answer's lines; best while the other side has something to do."""
-        if self._response is not None and not self._noted:
-            self._noted = True
+    def _annotate(self) -> None:
+        """Annotate the response's headers, best while the other side is busy."""
+        if self._response is not None and not self._annotated:
+            self._annotated = True
             self._response = annotate_headers(self._response, self._findings)
 
 

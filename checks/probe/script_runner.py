@@ -1,9 +1,7 @@
-"""What is said and heard after the 101: greeting, echo, ping, the script's steps, the close
+"""What is sent and awaited after the 101: greeting, echo, ping, the script's steps, the close
 (asyncio).
 
-Decides the order of what is said, which of what is heard was waited for, and how the WebSocket
-ended. It must never take more than the probe's limits, and never raise for what the other side
-does: that is a failure or a `Stop`.
+What the other side does is never raised: it becomes a failure, or a `Stop` that ends the probe.
 """
 
 from __future__ import annotations
@@ -43,14 +41,14 @@ from checks.protocol.script import (
 from checks.protocol.transcript import CloseSeen, Failure, FrameSeen, Phase, Reason, StepSeen
 
 GLANCE_S = 0.05
-"""How often one who waits for others looks whether they are there."""
+"""How often a client of a crowd looks whether the others have joined."""
 LINGER_S = 0.25
-"""How long the other side may take to end TCP after both have closed."""
+"""How long the server may take to end TCP after both close frames."""
 
 
 class ScriptRunner:
-    """One open WebSocket; each method says something and waits for what belongs to it, or raises
-    Stop.
+    """Runs a script on one open WebSocket. Each method sends something and awaits its answer, or
+    raises Stop.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class ScriptRunner:
         deflate: BoundedDeflate | None,
     ) -> None:
         self.timing: dict[str, float] = {}
-        """Milliseconds of `first_frame`, `echo`, `ping` and `close`, as far as they came."""
+        """Milliseconds of `first_frame`, `echo`, `ping` and `close`, as far as the script got."""
         self.steps: list[StepSeen] = []
         self.failures: list[Failure] = []
         self.close: CloseSeen | None = None
@@ -75,7 +73,7 @@ class ScriptRunner:
             limits,
             clock,
         )
-        self._talk = ClientConnection(
+        self._connection = ClientConnection(
             max_bytes=limits.bytes_in,
             max_frames=limits.frames_in,
             masking_key=functools.partial(secrets.token_bytes, 4),
@@ -86,17 +84,20 @@ class ScriptRunner:
 
     @property
     def frames(self) -> tuple[FrameSeen, ...]:
-        """All that went either way."""
-        return tuple(self._talk.frames)
+        """All frames, sent and received."""
+        return tuple(self._connection.frames)
 
     async def run(self, already: bytes, farewell: Callable[[], None]) -> None:
-        """The whole script. `already` came together with the 101; `farewell` is called when our
-        close was answered, while the other side still ends TCP.
+        """The whole script. `already` arrived with the 101; `farewell` is called once our close is
+        answered, while the server still ends TCP.
         """
         self._receive(already)
         asked = self._script
         if asked.first_frame_s > 0:
-            await self._first_frame()
+            opened = time.perf_counter()
+            until = self._clock.begin(Phase.FIRST_FRAME, asked.first_frame_s)
+            if await self._wait_for(Phase.FIRST_FRAME, until, lambda _: True) is not None:
+                self.timing["first_frame"] = milliseconds(opened)
         if asked.message:
             await self._echo()
         if asked.ping:
@@ -104,22 +105,23 @@ class ScriptRunner:
         if asked.steps:
             await self._follow_script()
         if self.close is None:
-            await self._say_goodbye(1000, "", self._limits.close_s)
+            await self._send_close(1000, "", self._limits.close_s)
         farewell()
-        await self._linger()
-
-    async def _first_frame(self) -> None:
-        opened = time.perf_counter()
-        until = self._clock.begin(Phase.FIRST_FRAME, self._script.first_frame_s)
-        if await self._hear(Phase.FIRST_FRAME, until, lambda _: True) is not None:
-            self.timing["first_frame"] = milliseconds(opened)
+        # The server ends TCP first (RFC 6455 7.1.1); what it sends instead is not read.
+        await self._stream.wait(min(self._clock.until, time.perf_counter() + LINGER_S))
 
     async def _echo(self) -> None:
         until = await self._begin(Phase.ECHO, self._script.echo_s)
         said = time.perf_counter()
         message = self._script.message.replace(NONCE, self._nonce)
-        self._stream.send(self._talk.send_text(message, self._clock.at(said)))
-        if await self._hear(Phase.ECHO, until, self._is_echo) is not None:
+
+        def is_echo(event: WebSocketEvent) -> bool:
+            if isinstance(event, TextMessage):
+                return self._nonce in event.data
+            return isinstance(event, BinaryMessage) and self._nonce.encode() in event.data
+
+        self._stream.send(self._connection.send_text(message, self._clock.at(said)))
+        if await self._wait_for(Phase.ECHO, until, is_echo) is not None:
             self.timing["echo"] = milliseconds(said)
         else:
             detail = (
@@ -131,16 +133,19 @@ class ScriptRunner:
         until = await self._begin(Phase.PING, self._script.ping_s)
         said = time.perf_counter()
         payload = self._nonce.encode()
-        self._stream.send(self._talk.send_ping(payload, self._clock.at(said)))
-        if await self._hear(Phase.PING, until, lambda heard: heard == Pong(payload)) is not None:
+        self._stream.send(self._connection.send_ping(payload, self._clock.at(said)))
+        if (
+            await self._wait_for(Phase.PING, until, lambda event: event == Pong(payload))
+            is not None
+        ):
             self.timing["ping"] = milliseconds(said)
         else:
             detail = f"no pong within {self._script.ping_s:g} s"
             self.failures.append(Failure(Phase.PING, Reason.NO_PONG, detail))
 
     async def _follow_script(self) -> None:
-        """Each step in order, until one fails; a connection that ends in the middle fails the step
-        it ended.
+        """Each step in order, until one fails. A connection that ends fails the step it
+        interrupts.
         """
         for step in self._script.steps:
             until = await self._begin(Phase.SCRIPT, step.seconds)
@@ -160,120 +165,122 @@ class ScriptRunner:
                 return
 
     async def _perform(self, step: Step, until: float) -> tuple[bool, str]:
-        """Did it go as the step says, and what was heard."""
+        """Whether the step succeeded, and what was received."""
         now = time.perf_counter()
         match step:
             case Send():
                 self._stream.send(
-                    self._talk.send_text(step.text.replace(NONCE, self._nonce), self._clock.at(now))
+                    self._connection.send_text(
+                        step.text.replace(NONCE, self._nonce), self._clock.at(now)
+                    )
                 )
                 return True, ""
             case SendPong():
-                self._stream.send(self._talk.send_pong(b"", self._clock.at(now)))
+                self._stream.send(self._connection.send_pong(b"", self._clock.at(now)))
                 return True, ""
             case SendPing():
                 payload = secrets.token_bytes(8)
-                self._stream.send(self._talk.send_ping(payload, self._clock.at(now)))
-                heard = await self._hear(Phase.SCRIPT, until, lambda heard: heard == Pong(payload))
-                return (True, "") if heard else (False, f"no pong within {step.seconds:g} s")
+                self._stream.send(self._connection.send_ping(payload, self._clock.at(now)))
+                event = await self._wait_for(
+                    Phase.SCRIPT, until, lambda event: event == Pong(payload)
+                )
+                return (True, "") if event else (False, f"no pong within {step.seconds:g} s")
             case Hold():
-                await self._hear(Phase.SCRIPT, until, self._lay_aside)
-                # It ends early only with the whole check. The clock is not asked once more: a busy
-                # machine may have let time pass since `until` was set, and that is no fault of the
-                # socket.
+                await self._wait_for(Phase.SCRIPT, until, self._keep_unread)
+                # It ends early only with the whole check. The clock is not read again: on a busy
+                # machine time may have passed since `until` was set; that is no fault of the socket.
                 if until >= self._clock.until:
                     return False, self._clock.over
                 return True, "the socket stayed open"
             case Gather():
                 while not step.arrive() and time.perf_counter() < until:
-                    await self._hear(
-                        Phase.SCRIPT, min(until, time.perf_counter() + GLANCE_S), self._lay_aside
+                    await self._wait_for(
+                        Phase.SCRIPT, min(until, time.perf_counter() + GLANCE_S), self._keep_unread
                     )
                 return True, ""
             case SendClose():
-                answer = await self._say_goodbye(step.code, step.reason, step.seconds)
+                answer = await self._send_close(step.code, step.reason, step.seconds)
                 return True, f"answered with {answer.code} {answer.reason}".rstrip()
             case _:
                 return await self._expect(step, until)
 
     async def _expect(self, step: Expectation, until: float) -> tuple[bool, str]:
-        """The first message that fits, also of those that earlier steps passed over; the others
-        stay for later ones.
+        """The first message that matches, including those that earlier steps passed over; the
+        others are kept for later steps.
         """
         found = next(
             (message for message in self._unread if step.matches(message, self._nonce)), None
         )
         if found is not None:
             self._unread.remove(found)
-            return True, _start_of(found)
-        heard = await self._hear(
+            return True, _preview(found)
+        event = await self._wait_for(
             Phase.SCRIPT,
             until,
-            lambda heard: _fits(step, heard, self._nonce) or self._lay_aside(heard),
+            lambda event: _matches(step, event, self._nonce) or self._keep_unread(event),
         )
-        if isinstance(heard, TextMessage):
-            return True, _start_of(heard.data)
+        if isinstance(event, TextMessage):
+            return True, _preview(event.data)
         return False, f"no such message within {step.seconds:g} s"
 
-    def _lay_aside(self, heard: WebSocketEvent) -> bool:
-        """Keep a message for a later step; never the one that is waited for."""
-        if isinstance(heard, TextMessage):
-            self._unread.append(heard.data)
+    def _keep_unread(self, event: WebSocketEvent) -> bool:
+        """Keep a message for a later step; it is never the awaited one."""
+        if isinstance(event, TextMessage):
+            self._unread.append(event.data)
         return False
 
-    async def _say_goodbye(self, code: int, reason: str, seconds: float) -> Close:
-        """Close and await the answer."""
+    async def _send_close(self, code: int, reason: str, seconds: float) -> Close:
+        """Send a close frame and await the answer."""
         until = await self._begin(Phase.CLOSE, seconds)
         said = time.perf_counter()
-        self._stream.send(self._talk.send_close(code, reason, self._clock.at(said)))
+        self._stream.send(self._connection.send_close(code, reason, self._clock.at(said)))
         while True:
-            heard = await self._next(Phase.CLOSE, until)
-            if heard is None:
+            event = await self._next_event(Phase.CLOSE, until)
+            if event is None:
                 raise self._abnormal(Phase.CLOSE, f"no close frame within {seconds:g} s")
-            if isinstance(heard, Close):
+            if isinstance(event, Close):
                 break
         self.timing["close"] = milliseconds(said)
-        self.close = CloseSeen(heard.code, heard.reason, clean=True, by="us")
-        return heard
+        self.close = CloseSeen(event.code, event.reason, clean=True, by="us")
+        return event
 
-    async def _linger(self) -> None:
-        """Leave the server a moment to end TCP first (RFC 6455 7.1.1); what it says instead is not
-        read.
-        """
-        await self._stream.wait(min(self._clock.until, time.perf_counter() + LINGER_S))
-
-    async def _hear(
+    async def _wait_for(
         self, phase: Phase, until: float, wanted: Callable[[WebSocketEvent], bool]
     ) -> WebSocketEvent | None:
-        """The first thing heard that is wanted, or None at `until`; a close of the other side ends
-        the probe.
+        """The first event that is `wanted`, or None at `until`. A close by the peer ends the
+        probe.
         """
-        while (heard := await self._next(phase, until)) is not None:
-            if isinstance(heard, Close):
-                self._stream.send(
-                    self._talk.send_close(
-                        _answerable(heard.code), "", self._clock.at(time.perf_counter())
-                    )
-                )
-                self.close = CloseSeen(heard.code, heard.reason, clean=True, by="peer")
-                said = f"{heard.code} {heard.reason}".rstrip()
+        while (event := await self._next_event(phase, until)) is not None:
+            if isinstance(event, Close):
+                # 1006 and 1015 only stand for something: they are never sent (RFC 6455 7.4.1).
+                code = 1000 if event.code in (1006, 1015) else event.code
+                now = self._clock.at(time.perf_counter())
+                self._stream.send(self._connection.send_close(code, "", now))
+                self.close = CloseSeen(event.code, event.reason, clean=True, by="peer")
+                said = f"{event.code} {event.reason}".rstrip()
                 raise Stop(phase, Reason.CLOSED_BY_PEER, f"the other side closed with {said}")
-            if wanted(heard):
-                return heard
+            if wanted(event):
+                return event
         return None
 
-    async def _next(self, phase: Phase, until: float) -> WebSocketEvent | None:
-        """The next thing heard, pings answered on the way; None at `until`."""
+    async def _next_event(self, phase: Phase, until: float) -> WebSocketEvent | None:
+        """The next event, or None at `until`. A ping is answered first."""
         while True:
             while self._inbox:
-                heard = self._inbox.popleft()
-                if isinstance(heard, Violation):
-                    raise self._violated(phase, heard)
-                if isinstance(heard, Ping) and self._talk.can_send:
+                event = self._inbox.popleft()
+                if isinstance(event, Violation):
+                    if not self._connection.close_sent:
+                        now = self._clock.at(time.perf_counter())
+                        self._stream.send(self._connection.send_close(event.close_code, "", now))
+                    self.close = CloseSeen(event.close_code, event.detail, clean=False, by="us")
+                    raise Stop(phase, event.reason, event.detail)
+                if isinstance(event, Ping) and self._connection.can_send:
                     self._stream.send(
-                        self._talk.send_pong(heard.payload, self._clock.at(time.perf_counter()))
+                        self._connection.send_pong(
+                            event.payload, self._clock.at(time.perf_counter())
+                        )
                     )
-                return heard
+                return event
             if time.perf_counter() >= until or not await self._stream.wait(until):
                 return None
             data = self._stream.read()
@@ -287,45 +294,25 @@ class ScriptRunner:
                 raise self._abnormal(phase, "the connection ended without a close frame")
 
     def _receive(self, data: bytes) -> None:
-        self._inbox.extend(self._talk.receive(data, self._clock.at(self._stream.arrived)))
-
-    def _is_echo(self, heard: WebSocketEvent) -> bool:
-        if isinstance(heard, TextMessage):
-            return self._nonce in heard.data
-        return isinstance(heard, BinaryMessage) and self._nonce.encode() in heard.data
-
-    def _violated(self, phase: Phase, violation: Violation) -> Stop:
-        if not self._talk.close_sent:
-            self._stream.send(
-                self._talk.send_close(violation.close_code, "", self._clock.at(time.perf_counter()))
-            )
-        self.close = CloseSeen(violation.close_code, violation.detail, clean=False, by="us")
-        return Stop(phase, violation.reason, violation.detail)
+        self._inbox.extend(self._connection.receive(data, self._clock.at(self._stream.arrived)))
 
     def _abnormal(self, phase: Phase, detail: str, reason: Reason = Reason.ABNORMAL_CLOSE) -> Stop:
         self.close = CloseSeen(1006, "", clean=False, by="nobody")
         return Stop(phase, reason, detail)
 
     async def _begin(self, phase: Phase, seconds: float) -> float:
-        """When a phase that says something has to end: a close that has come already ends the probe
-        before that.
+        """The deadline of a phase that sends something. If the peer has closed, the probe ends
+        here.
         """
         until = self._clock.begin(phase, seconds)
-        if not self._talk.can_send:
-            await self._hear(phase, 0.0, lambda _: False)
+        if not self._connection.can_send:
+            await self._wait_for(phase, 0.0, lambda _: False)
         return until
 
 
-def _fits(step: Expectation, heard: WebSocketEvent, nonce: str) -> bool:
-    return isinstance(heard, TextMessage) and step.matches(heard.data, nonce)
+def _matches(step: Expectation, event: WebSocketEvent, nonce: str) -> bool:
+    return isinstance(event, TextMessage) and step.matches(event.data, nonce)
 
 
-def _start_of(message: str) -> str:
+def _preview(message: str) -> str:
     return preview_of("text", message.encode("utf-8", "replace"))
-
-
-def _answerable(code: int) -> int:
-    """The code that answers a close: the same, except for those that only stand for something (RFC
-    6455 7.4.1).
-    """
-    return 1000 if code in (1006, 1015) else code

@@ -1,8 +1,7 @@
-"""One connection's bytes, plain or through TLS, handed over when asked for (asyncio).
+"""The bytes of one connection, plain or through TLS (asyncio).
 
-Decides when reading pauses and when a wait ends. It must never hold more than its limit, and never
-say what bytes mean. The socket is read straight from the event loop: a check is a handful of small
-packets, and asyncio's streams of TLS records cost more than those do.
+Reading pauses beyond a limit, so memory is bounded. The socket is read straight from the event
+loop: a check is a handful of small packets, and asyncio's TLS streams cost more than they do.
 """
 
 from __future__ import annotations
@@ -17,23 +16,22 @@ import time
 from collections.abc import Callable
 
 LONGEST_SLEEP_S = 0.25
-"""How long one timer runs. It serves every wait that begins meanwhile, so that a quick check needs
-a single one.
+"""How long one timer runs. It serves every wait that begins meanwhile, so a quick check sets one.
 """
 READ_SIZE = 64 * 1024
-"""More than the 16 KiB of a TLS record (RFC 8446 5.1): none of it stays behind in OpenSSL, where no
-loop sees it.
+"""More than a TLS record's 16 KiB (RFC 8446 5.1): nothing stays behind in OpenSSL, where the event
+loop cannot see it.
 """
 
 
 class Stream:
-    """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`."""
+    """The bytes of one connection; reading pauses beyond `limit` unread bytes."""
 
     def __init__(self, limit: int) -> None:
         self.eof = False
         self.error: OSError | None = None
         self.made = 0.0
-        """perf_counter when the connection stood and the opening went out."""
+        """perf_counter when the connection was open and the opening went out."""
         self.arrived = 0.0
         """perf_counter of the newest bytes."""
         self.first_arrived = 0.0
@@ -52,9 +50,9 @@ class Stream:
         self._timer_at = 0.0
 
     def open_plain(self, sock: socket.socket, opening: bytes) -> None:
-        """Take over a connected socket that does not block, and say `opening`."""
+        """Use a connected non-blocking socket, and send `opening`."""
         self._take_over(sock, opening)
-        self._stand(sock)
+        self._opened(sock)
 
     async def open_tls(
         self,
@@ -65,11 +63,10 @@ class Stream:
         server_name: str,
         deadline: float,
     ) -> ssl.SSLSocket:
-        """The same through TLS; the socket tells what was agreed on.
+        """The same through TLS; returns the socket, which knows what was negotiated.
 
-        `opening` goes out in the same packet as the end of the handshake, so that neither side is
-        woken once more than needed. Raises TimeoutError at `deadline` (perf_counter), ssl.SSLError
-        or another OSError.
+        `opening` goes out in the same packet as the end of the handshake, which saves each side a
+        wake-up. Raises TimeoutError at `deadline` (perf_counter), ssl.SSLError or another OSError.
         """
         try:
             secured = context.wrap_socket(
@@ -93,7 +90,7 @@ class Stream:
         return secured
 
     def send(self, data: bytes) -> None:
-        """Queue bytes; a connection that is already gone shows at the next wait."""
+        """Queue bytes. A connection that is already gone shows at the next wait."""
         if data and self._sock is not None and not self.eof:
             self._unsent += data
             if not self._writing:
@@ -101,29 +98,27 @@ class Stream:
 
     @property
     def was_reset(self) -> bool:
-        """Did the connection end by a reset, and not in order?"""
+        """The connection ended with a reset."""
         return isinstance(self.error, ConnectionResetError | BrokenPipeError)
 
     def abort(self) -> None:
-        """End the connection; the socket is closed in the loop's next round, so that nobody waits
-        for the system.
+        """End the connection. The socket is closed in the loop's next round: the caller need not
+        wait for the system call.
         """
         self._stop_timer()
         if self._sock is not None:
-            self._leave()
+            self._stop_io()
             self._loop.call_soon(self._sock.close)
             self._sock = None
 
     async def wait(self, deadline: float) -> bool:
-        """Wait until there are bytes or the end of the stream: True; or until `deadline`
-        (perf_counter): False.
-        """
+        """Wait for bytes or the end of the stream; False at `deadline` (perf_counter)."""
         if not (self._buffer or self.eof):
             await self._sleep(deadline)
         return bool(self._buffer) or self.eof
 
     def read(self) -> bytes:
-        """Everything that has arrived."""
+        """Everything that arrived since the last read."""
         data = bytes(self._buffer)
         self._buffer.clear()
         if not self._reading and not self.eof and self._sock is not None:
@@ -134,7 +129,7 @@ class Stream:
         self._sock, self._fd, self._opening = sock, sock.fileno(), opening
 
     def _shake_hands(self, secured: ssl.SSLSocket) -> None:
-        """One step of the TLS handshake, as far as the other side has spoken."""
+        """Advance the TLS handshake as far as the peer's bytes allow."""
         try:
             secured.do_handshake()
         except ssl.SSLWantReadError:
@@ -145,11 +140,11 @@ class Stream:
             self._end(error)
         else:
             self._write_with(None)
-            self._stand(secured)
+            self._opened(secured)
             self._wake()
 
-    def _stand(self, sock: socket.socket) -> None:
-        """The connection stands: say the opening and listen."""
+    def _opened(self, sock: socket.socket) -> None:
+        """The connection is open: send the opening and listen."""
         self.made = time.perf_counter()
         self._read_with(functools.partial(self._read, sock))
         self.send(self._opening)
@@ -160,7 +155,7 @@ class Stream:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as error:
-            self._end(_truth_of(error, sock))
+            self._end(_read_error(error, sock))
             return
         if not data:
             self._end(None)
@@ -178,24 +173,23 @@ class Stream:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         except OSError as error:
-            # What the other side said before it stopped listening is still to be read; reading
-            # finds the end.
+            # The peer may have sent an answer before it stopped reading; reading finds the end.
             self.error = error
             self._unsent.clear()
         self._write_with(functools.partial(self._write, sock) if self._unsent else None)
 
     def _end(self, error: OSError | None) -> None:
-        """Nothing more will arrive, and nothing more is said."""
+        """Nothing more arrives, and nothing more is sent."""
         self.eof, self.error = True, error or self.error
-        self._leave()
+        self._stop_io()
         self._wake()
 
-    def _leave(self) -> None:
+    def _stop_io(self) -> None:
         self._read_with(None)
         self._write_with(None)
 
     def _read_with(self, callback: Callable[[], None] | None) -> None:
-        """What the loop calls when bytes have come; None pauses."""
+        """Have the loop call this when bytes arrive; None pauses."""
         if callback is not None:
             self._loop.add_reader(self._fd, callback)
         elif self._reading:
@@ -203,7 +197,7 @@ class Stream:
         self._reading = callback is not None
 
     def _write_with(self, callback: Callable[[], None] | None) -> None:
-        """What the loop calls when there is room for bytes; None when nothing waits for it."""
+        """Have the loop call this when the socket is writable; None stops."""
         if callback is not None:
             self._loop.add_writer(self._fd, callback)
         elif self._writing:
@@ -211,7 +205,7 @@ class Stream:
         self._writing = callback is not None
 
     async def _sleep(self, deadline: float) -> None:
-        """Until something happens or `deadline` is over."""
+        """Until something happens, or until `deadline`."""
         self._waiter = self._loop.create_future()
         self._deadline = deadline
         self._set_timer()
@@ -221,23 +215,21 @@ class Stream:
             self._waiter = None
 
     def _set_timer(self) -> None:
-        """Have a timer that ends at the deadline or before; one that runs already is kept where it
-        does.
-        """
+        """Make sure that a timer fires at the deadline or before; one that does is kept."""
         now = time.perf_counter()
-        wanted = min(self._deadline, now + LONGEST_SLEEP_S)
-        if self._timer is not None and self._timer_at <= wanted:
+        latest = min(self._deadline, now + LONGEST_SLEEP_S)
+        if self._timer is not None and self._timer_at <= latest:
             return
         self._stop_timer()
-        self._timer_at = wanted
-        self._timer = self._loop.call_later(max(0.0, wanted - now), self._look_at_deadline)
+        self._timer_at = latest
+        self._timer = self._loop.call_later(max(0.0, latest - now), self._check_deadline)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look_at_deadline(self) -> None:
+    def _check_deadline(self) -> None:
         self._timer = None
         if self._waiter is None:
             return
@@ -251,12 +243,11 @@ class Stream:
             self._waiter.set_result(None)
 
 
-def _truth_of(error: OSError, sock: socket.socket) -> OSError | None:
-    """What an error in reading means; None for an end without TLS's own goodbye, which many servers
-    leave out.
+def _read_error(error: OSError, sock: socket.socket) -> OSError | None:
+    """What a read error means: None for an end without TLS close_notify, which many servers omit.
 
-    Python 3.11 and 3.12 say a reset within TLS as such an end too. OpenSSL 3 gives a real one its
-    reason; where there is none, a connection that has lost its other side was reset.
+    Python 3.11 and 3.12 report a reset within TLS as such an end too. OpenSSL 3 sets a reason for
+    a real one; without a reason, a socket that has lost its peer was reset.
     """
     if not isinstance(error, ssl.SSLEOFError):
         return error

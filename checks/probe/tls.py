@@ -1,7 +1,6 @@
-"""TLS as a probe speaks it: what is trusted, what was agreed on, what a certificate says.
+"""TLS of a probe: which CAs it trusts, what was negotiated, what a certificate says.
 
-Decides the contexts and how OpenSSL's words become reasons. It must never connect anywhere, and
-never trust what the operator's roots and CA file do not.
+It trusts the system's roots and the operator's CA file, nothing else.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from checks.protocol.transcript import Certificate, Reason, TlsFacts
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """The context every probe shares: system roots plus `ca_file`, ALPN http/1.1 only. Raises
+    """The context that all probes share: system roots plus `ca_file`, ALPN http/1.1 only. Raises
     OSError for a bad file.
 
-    Building one costs more than a handshake, so it is kept until the file changes.
+    Building one costs more than a handshake, so it is cached until the file changes.
     """
     return _context(ca_file, os.stat(ca_file).st_mtime_ns if ca_file else 0)
 
@@ -29,10 +28,10 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # From 3.13 on Python refuses CAs without key identifiers, which browsers and curl take: the
-    # verdict must be theirs.
+    # Python 3.13 and later refuse CAs without key identifiers. Browsers and curl accept them, and
+    # the verdict must match theirs.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    # An edge that may choose h2 would, and then refuse the HTTP/1.1 upgrade.
+    # Offered h2, an edge chooses it, and then refuses the HTTP/1.1 upgrade.
     context.set_alpn_protocols(["http/1.1"])
     if ca_file:
         context.load_verify_locations(cafile=ca_file)
@@ -41,8 +40,8 @@ def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=1)
 def distrusting_context() -> ssl.SSLContext:
-    """A context that takes any certificate, for a look at one that was not trusted; nothing is ever
-    sent through it.
+    """A context that accepts any certificate, to read one that was not trusted. Nothing is sent
+    through it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -66,12 +65,12 @@ _VERIFY_REASONS = {
 
 
 def verify_reason(error: ssl.SSLCertVerificationError) -> Reason:
-    """Why OpenSSL did not trust a certificate."""
+    """Why OpenSSL rejected a certificate."""
     return _VERIFY_REASONS.get(error.verify_code, Reason.TLS_UNTRUSTED)
 
 
 def tls_facts(connection: ssl.SSLSocket, host: str, *, trusted: bool) -> TlsFacts:
-    """What a finished TLS handshake agreed on."""
+    """What a finished TLS handshake negotiated."""
     der = connection.getpeercert(binary_form=True)
     cipher = connection.cipher()
     return TlsFacts(
@@ -86,8 +85,8 @@ def tls_facts(connection: ssl.SSLSocket, host: str, *, trusted: bool) -> TlsFact
 
 @functools.lru_cache(maxsize=256)
 def _certificate(der: bytes) -> Certificate | None:
-    """Facts of a certificate; None for one that cannot be read. Kept, because parsing costs and
-    they hardly change.
+    """Facts of a certificate, None if it cannot be parsed. Cached: parsing is slow, and
+    certificates rarely change.
     """
     try:
         parsed = x509.load_der_x509_certificate(der)
@@ -109,6 +108,6 @@ def _certificate(der: bytes) -> Certificate | None:
             fingerprint_sha256=parsed.fingerprint(hashes.SHA256()).hex(),
         )
     except Exception:
-        # Anybody may have made it, and cryptography has many kinds of errors for what it says,
+        # The peer controls it, and cryptography raises many kinds of errors for odd contents,
         # KeyError among them.
         return None

@@ -19,7 +19,9 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class AllowedAddress:
-    """An address that may be contacted; `because` names the setting that admits a non-public one."""
+    """An address that may be contacted; `because` names the setting that admits a non-public
+    one.
+    """
 
     address: str
     because: str = ""
@@ -82,7 +84,9 @@ def judge_addresses(
 
 
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:
-    """Read PROBE_ALLOWED_NETWORKS: CIDRs separated by commas. Raises ValueError for anything else."""
+    """Read PROBE_ALLOWED_NETWORKS: CIDRs separated by commas. Raises ValueError for anything
+    else.
+    """
     return tuple(ipaddress.ip_network(piece.strip()) for piece in text.split(",") if piece.strip())
 
 

@@ -1,8 +1,7 @@
-"""Name resolution of edge hosts as a setting, like curl's --connect-to (PURE).
+"""Where to connect instead of a URL's own host, as with curl's --connect-to (PURE).
 
-Decides where the probe connects for a host and port of a URL; SNI, certificate name and Host header
-stay the URL's. It must never resolve a name or connect: the address it leads to is still judged by
-the address guard.
+SNI, certificate name and Host stay the URL's. The address it leads to is still judged by the
+address guard.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 
 class ConnectToError(ValueError):
-    """A rule that cannot be read: carries the rule and says what is wrong with it."""
+    """A rule that cannot be read, and what is wrong with it."""
 
     def __init__(self, rule: str, problem: str) -> None:
         super().__init__(rule, problem)
@@ -41,7 +40,7 @@ class ConnectRule:
         return f"{self.pattern}:{self.port or ''}:{host}:{self.connect_port or ''}"
 
     def matches(self, host: str, port: int) -> bool:
-        """Does this rule speak about that host and port of a URL?"""
+        """The rule applies to that host and port of a URL."""
         if self.port is not None and self.port != port:
             return False
         host = host.lower()
@@ -54,7 +53,7 @@ class ConnectRule:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to connect; `rule` is the rule that said so, empty when the URL itself did."""
+    """Where to connect; `rule` is the rule that applied, empty if none did."""
 
     host: str
     port: int
@@ -62,14 +61,12 @@ class Destination:
 
 
 def parse_connect_to(text: str) -> tuple[ConnectRule, ...]:
-    """Read comma separated rules; blank ones are skipped. Raises ConnectToError for one that cannot
-    be read.
-    """
+    """Read comma-separated rules; blank ones are skipped. Raises ConnectToError."""
     return tuple(_parse(rule) for rule in (piece.strip() for piece in text.split(",")) if rule)
 
 
 def pick(rules: tuple[ConnectRule, ...], host: str, port: int) -> Destination:
-    """The destination for a URL's host and port: the first rule that matches wins, as with curl."""
+    """The destination for a URL's host and port. The first rule that matches wins, as with curl."""
     for rule in rules:
         if rule.matches(host, port):
             return Destination(rule.connect_host or host, rule.connect_port or port, str(rule))
@@ -88,9 +85,9 @@ def _parse(rule: str) -> ConnectRule:
         )
     pattern, port, connect_host, connect_port = found.groups()
     if "*" in pattern.removeprefix("*"):
-        raise ConnectToError(rule, "a star may only stand first, alone or as '*.suffix'")
+        raise ConnectToError(rule, "a star may only come first, alone or as '*.suffix'")
     if pattern.startswith("*") and pattern != "*" and not pattern.startswith("*."):
-        raise ConnectToError(rule, "a star may only stand first, alone or as '*.suffix'")
+        raise ConnectToError(rule, "a star may only come first, alone or as '*.suffix'")
     return ConnectRule(
         pattern.strip("[]").lower(),
         _port(rule, port),

@@ -1,8 +1,7 @@
-"""The messages of an open WebSocket, client side, without I/O (PURE).
+"""An open WebSocket from the client's side, without I/O (PURE).
 
-Decides what each arriving frame means: messages, pings, pongs, the close, and the rules a server
-broke. It must never hold more than its limits, whatever the other side claims, and never touch a
-socket or the clock (`at_ms` is an argument).
+Bytes in, events out: messages, pings, pongs, the close, and the rules that the server broke. What
+is buffered is bounded, whatever the server claims.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ PREVIEW = 160
 """Characters of a payload kept in a transcript."""
 
 NO_STATUS = 1005
-"""Stands for a close frame without a code; it is never sent (RFC 6455 7.4.1)."""
+"""Means a close frame without a code; it is never sent (RFC 6455 7.4.1)."""
 _CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 """Codes a close frame may carry: RFC 6455 7.4 and IANA's list of WebSocket close codes."""
 
@@ -48,14 +47,14 @@ class BinaryMessage:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A ping; it wants a pong with the same payload."""
+    """A ping, to be answered by a pong with the same payload."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """A pong; the answer to our ping when the payload is ours."""
+    """A pong: the answer to our ping if the payload is ours."""
 
     payload: bytes
 
@@ -72,10 +71,9 @@ WebSocketEvent = TextMessage | BinaryMessage | Ping | Pong | Close | Violation
 
 
 class ClientConnection:
-    """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both
-    directions.
+    """A client's side of an open WebSocket; `frames` records both directions.
 
-    `masking_key` gives four bytes that nobody can guess, others each time.
+    `masking_key` returns four fresh random bytes.
     """
 
     def __init__(
@@ -88,7 +86,7 @@ class ClientConnection:
     ) -> None:
         self.frames: list[FrameSeen] = []
         self.close_sent = False
-        """Has our close frame gone out?"""
+        """Our close frame was sent."""
         self._max_bytes, self._max_frames = max_bytes, max_frames
         self._masking_key = masking_key
         self._deflate = deflate
@@ -96,20 +94,18 @@ class ClientConnection:
         self._bytes_in = 0
         self._frames_in = 0
         self._text: codecs.IncrementalDecoder | None = None
-        """Of the text message under way; None for a binary one."""
+        """Decodes the text message under way; None for a binary one."""
         self._pieces: list[str] = []
         self._binary = bytearray()
         self._over = False
 
     @property
     def can_send(self) -> bool:
-        """May a message still be sent?"""
+        """Messages can still be sent."""
         return not self._over and not self.close_sent
 
     def receive(self, data: bytes, at_ms: float) -> list[WebSocketEvent]:
-        """Everything these bytes say, in order; after a Violation or a Close nothing more is
-        heard.
-        """
+        """The events in these bytes, in order. After a Violation or a Close there are none."""
         if self._over or not data:
             return []
         self._bytes_in += len(data)
@@ -118,9 +114,9 @@ class ClientConnection:
             return [
                 Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009)
             ]
-        heard = list(self._heard(data, at_ms))
-        self._over = bool(heard) and isinstance(heard[-1], Violation | Close)
-        return heard
+        events = list(self._events(data, at_ms))
+        self._over = bool(events) and isinstance(events[-1], Violation | Close)
+        return events
 
     def send_text(self, text: str, at_ms: float) -> bytes:
         """The bytes of a text message."""
@@ -131,13 +127,11 @@ class ClientConnection:
         return self._sent("ping", payload, at_ms)
 
     def send_pong(self, payload: bytes, at_ms: float) -> bytes:
-        """The bytes of the pong that a ping wants (RFC 6455 5.5.3)."""
+        """The bytes of the pong that answers a ping (RFC 6455 5.5.3)."""
         return self._sent("pong", payload, at_ms)
 
     def send_close(self, code: int, reason: str, at_ms: float) -> bytes:
-        """The bytes of a close frame; 1005 sends one without a code. A reason that is too long is
-        cut.
-        """
+        """The bytes of a close frame; 1005 sends one without a code. A long reason is cut."""
         payload = b""
         if code != NO_STATUS:
             kept = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore")
@@ -150,16 +144,18 @@ class ClientConnection:
         """Nothing goes out after a close frame (RFC 6455 5.5.1)."""
         if self.close_sent:
             return b""
-        squeezed = opcode == "text" and self._deflate is not None and self._deflate.sends_compressed
+        compressed = (
+            opcode == "text" and self._deflate is not None and self._deflate.sends_compressed
+        )
         preview = preview_of(opcode, payload)
         self.frames.append(
-            FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=squeezed)
+            FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=compressed)
         )
-        if squeezed and self._deflate is not None:
+        if compressed and self._deflate is not None:
             payload = self._deflate.deflate(payload)
-        return client_frame(opcode, payload, key=self._masking_key(), compressed=squeezed)
+        return client_frame(opcode, payload, key=self._masking_key(), compressed=compressed)
 
-    def _heard(self, data: bytes, at_ms: float) -> Iterator[WebSocketEvent]:
+    def _events(self, data: bytes, at_ms: float) -> Iterator[WebSocketEvent]:
         for frame in self._reader.feed(data, at_ms):
             if isinstance(frame, Violation):
                 yield frame
@@ -177,14 +173,14 @@ class ClientConnection:
                     "received", frame.opcode, size, sent_at, preview, frame.final, frame.compressed
                 )
             )
-            meaning = self._meaning(frame)
-            if meaning is not None:
-                yield meaning
-            if isinstance(meaning, Violation):
+            event = self._event_of(frame)
+            if event is not None:
+                yield event
+            if isinstance(event, Violation):
                 return
 
-    def _meaning(self, frame: Frame) -> WebSocketEvent | None:
-        """What a frame says by itself or as the last of a message; None for a part of a message."""
+    def _event_of(self, frame: Frame) -> WebSocketEvent | None:
+        """The event of a control frame, or of a message's last frame; None for its other frames."""
         if frame.opcode == "close":
             return _close(frame.payload)
         if frame.opcode == "ping":
@@ -209,37 +205,27 @@ class ClientConnection:
                     1007,
                 )
         if self._text is None:
-            return self._binary_piece(payload, frame.final)
-        return self._text_piece(self._text, payload, frame.final)
-
-    def _text_piece(
-        self, decoder: codecs.IncrementalDecoder, payload: bytes, final: bool
-    ) -> TextMessage | Violation | None:
-        try:
-            self._pieces.append(decoder.decode(payload, final))
-        except UnicodeDecodeError as error:
-            return Violation(
-                Reason.FRAME_VIOLATION, f"a text message is not UTF-8: {error} (RFC 6455 8.1)", 1007
-            )
-        if not final:
+            self._binary += payload
+        else:
+            try:
+                self._pieces.append(self._text.decode(payload, frame.final))
+            except UnicodeDecodeError as error:
+                text = f"a text message is not UTF-8: {error} (RFC 6455 8.1)"
+                return Violation(Reason.FRAME_VIOLATION, text, 1007)
+        if not frame.final:
             return None
-        message = TextMessage("".join(self._pieces))
-        self._pieces.clear()
-        return message
-
-    def _binary_piece(self, payload: bytes, final: bool) -> BinaryMessage | None:
-        self._binary += payload
-        if not final:
-            return None
-        message = BinaryMessage(bytes(self._binary))
-        self._binary.clear()
+        message: TextMessage | BinaryMessage
+        if self._text is None:
+            message = BinaryMessage(bytes(self._binary))
+            self._binary.clear()
+        else:
+            message = TextMessage("".join(self._pieces))
+            self._pieces.clear()
         return message
 
 
 def preview_of(opcode: Opcode, payload: bytes) -> str:
-    """The start of a payload, readable: text as text, a close as code and reason, the rest as
-    hex.
-    """
+    """The start of a payload: text as text, a close as code and reason, the rest as hex."""
     if opcode == "close":
         if len(payload) < 2:
             return ""
@@ -252,8 +238,8 @@ def preview_of(opcode: Opcode, payload: bytes) -> str:
 
 
 def _close(payload: bytes) -> Close | Violation:
-    """A close frame is empty, or carries a code that may be sent and a reason in UTF-8 (RFC 6455
-    5.5.1, 7.4).
+    """A close frame is empty, or carries a valid code and a reason in UTF-8 (RFC 6455 5.5.1,
+    7.4).
     """
     if not payload:
         return Close(NO_STATUS, "")

@@ -1,8 +1,7 @@
-"""Frames of RFC 6455 section 5 as a client writes and reads them, without I/O (PURE).
+"""Frames of RFC 6455 section 5, as a client writes and reads them, without I/O (PURE).
 
-Decides where a frame begins and ends, and which frames a server must not send: each rule is one
-`if` that names its section. It must never wait for the bytes of a frame that is too large or broken
-by its head, and never say what a payload means (`conversation` does).
+Where a frame begins and ends, and which frames a server must not send: each rule is one `if` that
+names its section. A frame that is too large or broken is refused by its head, without its payload.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ MAX_CONTROL_PAYLOAD = 125
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as it came: `payload` as on the wire, `at_ms` when its head was complete."""
+    """A received frame: `payload` as on the wire, `at_ms` when its head was complete."""
 
     opcode: Opcode
     payload: bytes
@@ -44,7 +43,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The other side broke RFC 6455 or a limit; `close_code` is the code to close with."""
+    """The server broke RFC 6455 or exceeded a limit; `close_code` is the code to close with."""
 
     reason: Reason
     detail: str
@@ -52,9 +51,7 @@ class Violation:
 
 
 def client_frame(opcode: Opcode, payload: bytes, *, key: bytes, compressed: bool = False) -> bytes:
-    """The bytes of one whole frame, masked with a key of four bytes that nobody can guess (RFC 6455
-    5.3).
-    """
+    """The bytes of a whole frame, masked with a key of four random bytes (RFC 6455 5.3)."""
     first = _FINAL | (_RSV1 if compressed else 0) | _NUMBERS[opcode]
     size = len(payload)
     if size < _TWO_BYTES:
@@ -69,11 +66,10 @@ def client_frame(opcode: Opcode, payload: bytes, *, key: bytes, compressed: bool
 
 
 class FrameReader:
-    """Reads a server's frames out of bytes that arrive in any pieces; nothing is read after a
-    Violation or a close.
+    """Reads a server's frames from bytes that arrive in any pieces, until a Violation or a close.
 
-    `compression` tells that permessage-deflate was agreed on, so that RSV1 means something. What
-    has arrived of a frame that is not whole is held, so the caller bounds how many bytes it feeds.
+    `compression` says that permessage-deflate was negotiated, which gives RSV1 a meaning. An
+    incomplete frame is buffered, so the caller bounds how many bytes it feeds.
     """
 
     def __init__(self, max_payload: int, *, compression: bool) -> None:
@@ -81,7 +77,7 @@ class FrameReader:
         self._compression = compression
         self._buffer = bytearray()
         self._payload_at = 0
-        """Where the payload of the frame under way begins; 0 while its head is not complete."""
+        """Where the payload of the current frame begins; 0 while its head is incomplete."""
         self._payload_size = 0
         self._head_at_ms = 0.0
         self._in_message = False
@@ -99,15 +95,21 @@ class FrameReader:
             end = self._payload_at + self._payload_size
             if not self._payload_at or len(self._buffer) < end:
                 return
-            frame = self._frame(bytes(self._buffer[self._payload_at : end]))
+            first, payload = self._buffer[0], bytes(self._buffer[self._payload_at : end])
+            opcode, final = _NAMES[first & 0x0F], bool(first & _FINAL)
+            compressed = False
+            if not first & _CONTROL:
+                if opcode != "continuation":
+                    self._message_compressed = bool(first & _RSV1)
+                self._in_message, compressed = not final, self._message_compressed
             del self._buffer[:end]
             self._payload_at = 0
-            # What follows a close frame is to be ignored (RFC 6455 5.5.1).
-            self._ended = frame.opcode == "close"
-            yield frame
+            # What follows a close frame is ignored (RFC 6455 5.5.1).
+            self._ended = opcode == "close"
+            yield Frame(opcode, payload, final, compressed, self._head_at_ms)
 
     def _read_head(self, at_ms: float) -> Violation | None:
-        """Judge the head as far as it has come; `_payload_at` is set once it is whole."""
+        """Judge the head as far as it has arrived; `_payload_at` is set once it is complete."""
         buffer = self._buffer
         if len(buffer) < 2:
             return None
@@ -139,7 +141,7 @@ class FrameReader:
         if first & _RSV2_AND_3 or (first & _RSV1 and not (self._compression and starts_message)):
             return _broken(
                 "a reserved bit is set: the frame is compressed or otherwise extended, "
-                "which was not agreed"
+                "which was not negotiated"
             )
         if first & _CONTROL:
             if not first & _FINAL:
@@ -155,16 +157,6 @@ class FrameReader:
         elif opcode == "continuation" and not self._in_message:
             return _broken("a continuation frame continues nothing (RFC 6455 5.4)")
         return None
-
-    def _frame(self, payload: bytes) -> Frame:
-        first = self._buffer[0]
-        opcode, final = _NAMES[first & 0x0F], bool(first & _FINAL)
-        if first & _CONTROL:
-            return Frame(opcode, payload, final, False, self._head_at_ms)
-        if opcode != "continuation":
-            self._message_compressed = bool(first & _RSV1)
-        self._in_message = not final
-        return Frame(opcode, payload, final, self._message_compressed, self._head_at_ms)
 
 
 def _broken(detail: str) -> Violation:

@@ -1,9 +1,8 @@
 """The opening handshake of RFC 6455, client side, without I/O (PURE).
 
-Decides which bytes ask for the upgrade, how the answer's head is read, and whether the answer keeps
+Which bytes request the upgrade, how the response's head is read, and whether the response keeps
 the RFC: each rule is one `if` and one named finding, so that a page can show the rule beside the
-line that broke it. It must never touch a socket or the clock, never follow a redirect, and never
-trust a length or a count it was told.
+line that broke it. Lengths and counts that the server sends are never trusted.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from checks.protocol.transcript import Finding, HandshakeRequest, HeaderLine, Re
 from checks.protocol.urls import AllowedUrl
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""The constant of RFC 6455 1.3 that only a WebSocket server knows to append."""
+"""The constant that a WebSocket server appends to the key (RFC 6455 1.3)."""
 
 MAX_REQUEST_LINE = 16 * 1024
 """ALB refuses a longer header line with 400 (ELB user guide)."""
@@ -31,7 +30,7 @@ MAX_INTERIM = 5
 
 
 class RequestError(ValueError):
-    """A request that must not be sent: says which header and why."""
+    """A request that must not be sent: which header, and why."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(what, why)
@@ -42,7 +41,7 @@ class RequestError(ValueError):
 
 
 class HeadError(Exception):
-    """The answer cannot be read as an HTTP/1.1 head, or is larger than we take."""
+    """The response is no HTTP/1.1 head, or exceeds the limits."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
@@ -53,9 +52,7 @@ class HeadError(Exception):
 
 
 def accept_for(key: str) -> str:
-    """The Sec-WebSocket-Accept that answers a key: base64(SHA-1(key + GUID)), RFC 6455 4.2.2 item
-    5.4.
-    """
+    """The Sec-WebSocket-Accept for a key: base64(SHA-1(key + GUID)), RFC 6455 4.2.2 item 5.4."""
     digest = hashlib.sha1((key + GUID).encode("ascii"), usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 
@@ -71,12 +68,11 @@ def build_request(
 ) -> HandshakeRequest:
     """The upgrade request for a judged URL; `key_bytes` are 16 random bytes. Raises RequestError.
 
-    1. The lines RFC 6455 4.1 demands, in the order browsers send them.
-    2. Sec-WebSocket-Protocol, Sec-WebSocket-Extensions (whole offers, parameters too) and Origin
-       where asked for.
-    3. Extra headers, each checked: a token as name, no CR, LF, NUL or other control character in
-       the value, and none of the lines of step 1 or of message framing, which are the handshake's
-       own.
+    1. The headers that RFC 6455 4.1 requires, in the order in which browsers send them.
+    2. Sec-WebSocket-Protocol, Sec-WebSocket-Extensions (whole offers with parameters) and Origin,
+       if given.
+    3. Extra headers, each checked: the name is a token, the value has no control character, and it
+       is none of the handshake's own or of message framing.
     """
     if len(key_bytes) != 16:
         raise RequestError("Sec-WebSocket-Key", "must be made of 16 bytes (RFC 6455 4.1 item 7)")
@@ -128,8 +124,8 @@ def build_request(
 def build_plain_get(
     url: AllowedUrl, *, origin: str | None = None, extra_headers: Sequence[tuple[str, str]] = ()
 ) -> HandshakeRequest:
-    """A GET of the same address without the handshake: what a browser's address bar would get.
-    Raises RequestError.
+    """A GET of the same address without the handshake, as from a browser's address bar. Raises
+    RequestError.
     """
     asked = build_request(url, key_bytes=bytes(16), origin=origin, extra_headers=extra_headers)
     kept = tuple(line for line in asked.headers if line.name.lower() not in _UPGRADE_HEADERS)
@@ -138,10 +134,10 @@ def build_plain_get(
 
 
 class HeadParser:
-    """Reads a response head as it arrives; `head` is set when it is complete and `rest` holds what
-    came after it.
+    """Reads a response head as it arrives. `head` is set once it is complete; `rest` is what came
+    after it.
 
-    Every byte is looked at once, so a head that drips costs no more than one that arrives whole.
+    Every byte is scanned once, so a head that drips costs no more than one that arrives whole.
     """
 
     def __init__(self, *, max_bytes: int = MAX_HEAD_BYTES, max_lines: int = MAX_HEAD_LINES) -> None:
@@ -157,17 +153,20 @@ class HeadParser:
 
     @property
     def started(self) -> bool:
-        """Has anything arrived at all?"""
+        """Some bytes have arrived."""
         return bool(self._pending or self._taken)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes. Raises HeadError for what is no HTTP/1.1 head or exceeds the limits."""
+        """Add bytes. Raises HeadError for what is no HTTP/1.1 head or exceeds the limits."""
         if self.head is not None:
             self.rest += data
             return
         self._pending += data
-        if self._taken == 0:
-            self._refuse_other_protocols()
+        start = bytes(self._pending[:24])
+        if self._taken == 0 and _HTTP[: len(start)] != start[: len(_HTTP)]:
+            raise HeadError(
+                Reason.NOT_HTTP, f"the answer begins with {start!r}, which is not HTTP/1.1"
+            )
         while self.head is None and (
             end := _END_OF_HEAD.search(self._pending, max(0, self._searched - 3))
         ):
@@ -178,7 +177,7 @@ class HeadParser:
             self._total_lines += len(lines)
             self._unfinished_lines = 0
             self._check_size(self._taken)
-            self._take([line.removesuffix("\r") for line in lines])
+            self._handle_head([line.removesuffix("\r") for line in lines])
         if self.head is not None:
             self.rest = bytes(self._pending)
             self._pending.clear()
@@ -197,17 +196,10 @@ class HeadParser:
                 Reason.HEAD_TOO_LARGE, f"the head has more than {self._max_lines} lines"
             )
 
-    def _refuse_other_protocols(self) -> None:
-        start = bytes(self._pending[:24])
-        if _HTTP[: len(start)] != start[: len(_HTTP)]:
-            raise HeadError(
-                Reason.NOT_HTTP, f"the answer begins with {start!r}, which is not HTTP/1.1"
-            )
-
-    def _take(self, lines: Sequence[str]) -> None:
+    def _handle_head(self, lines: Sequence[str]) -> None:
         head = _parse_head(lines, tuple(self._interim))
-        # RFC 9110 15.2: a client takes any number of interim answers before the final one; we take
-        # a few.
+        # A client accepts any number of interim responses before the final one (RFC 9110 15.2); we
+        # accept a few.
         if 100 <= head.status < 200 and head.status != 101:
             self._interim.append(head.status)
             if len(self._interim) > MAX_INTERIM:
@@ -217,9 +209,7 @@ class HeadParser:
 
 
 class RefusedBody:
-    """Keeps the first bytes of the body of a refusal: enough to recognise who wrote it, never
-    more.
-    """
+    """The first bytes of a refusal's body: enough to recognize who wrote it."""
 
     def __init__(self, head: ResponseHead, *, limit: int = MAX_BODY_BYTES) -> None:
         self._limit = limit
@@ -233,16 +223,14 @@ class RefusedBody:
             self._length = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes; those beyond the limit are forgotten, the one after it remembered as a sign
-        of more.
-        """
+        """Add bytes. Those beyond the limit are dropped, except one as a sign of more."""
         room = self._limit + 1 - len(self._raw)
         if room > 0:
             self._raw += data[:room]
 
     @property
     def complete(self) -> bool:
-        """Is there nothing left worth waiting for?"""
+        """Nothing more is worth waiting for."""
         if len(self._raw) > self._limit:
             return True
         if self._chunked:
@@ -251,22 +239,20 @@ class RefusedBody:
 
     @property
     def truncated(self) -> bool:
-        """Did the body hold more than was kept?"""
+        """The body has more than was kept."""
         return len(self._raw) > self._limit or (
             self._length is not None and self._length > len(self._raw)
         )
 
     @property
     def text(self) -> str:
-        """The kept part as text; what is no UTF-8 shows as replacement characters. Escape it before
-        showing.
-        """
+        """The kept part as text, with replacement characters for invalid UTF-8. Not escaped."""
         kept = _dechunk(bytes(self._raw))[0] if self._chunked else bytes(self._raw)
         return kept[: self._limit].decode("utf-8", "replace").replace("\x00", "�")
 
 
 def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
-    """Does the answer open a WebSocket? One finding per rule, in the order of RFC 6455 4.1
+    """Whether the response opens a WebSocket: a finding per rule, in the order of RFC 6455 4.1
     "server's response".
     """
     if head.status != 101:
@@ -280,7 +266,14 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
         Finding(
             "status", True, "101: the server agreed to switch to WebSocket.", "RFC 6455 4.1 item 1"
         ),
-        _judge_version(head),
+        Finding(
+            "version",
+            head.version == "HTTP/1.1",
+            "HTTP/1.1, the only version with this upgrade."
+            if head.version == "HTTP/1.1"
+            else f"The answer is {head.version}; an upgrade needs HTTP/1.1.",
+            "RFC 9110 7.8",
+        ),
         _judge_upgrade(", ".join(values.get("upgrade", ()))),
         _judge_connection(", ".join(values.get("connection", ()))),
         _judge_accept(request, values.get("sec-websocket-accept", ())),
@@ -290,7 +283,7 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
 
 
 def annotate_headers(head: ResponseHead, findings: Sequence[Finding]) -> ResponseHead:
-    """The same head with a note in plain words beside every line that matters."""
+    """The same head, with a note beside every header that matters."""
     texts = {finding.rule: finding.text for finding in findings}
     noted = [
         HeaderLine(line.name, line.value, line.raw, _note(line, texts)) for line in head.headers
@@ -298,17 +291,6 @@ def annotate_headers(head: ResponseHead, findings: Sequence[Finding]) -> Respons
     return ResponseHead(
         head.status_line, head.version, head.status, head.reason, tuple(noted), head.interim
     )
-
-
-def _judge_version(head: ResponseHead) -> Finding:
-    if head.version != "HTTP/1.1":
-        return Finding(
-            "version",
-            False,
-            f"The answer is {head.version}; an upgrade needs HTTP/1.1.",
-            "RFC 9110 7.8",
-        )
-    return Finding("version", True, "HTTP/1.1, the only version with this upgrade.", "RFC 9110 7.8")
 
 
 def _judge_upgrade(value: str) -> Finding:
@@ -347,7 +329,7 @@ def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
     accept = values[0].strip(_WHITE)
     if accept != request.expected_accept:
         text = f"Accept is {accept!r}, but for the key sent it must be {request.expected_accept!r}"
-        return Finding("accept", False, f"{text}: whoever answered did not see this key.", source)
+        return Finding("accept", False, f"{text}: the answer is to another key.", source)
     text = (
         "Accept is what RFC 6455 4.2.2 says it must be for the key sent: base64(SHA-1(key + GUID))."
     )
@@ -365,8 +347,7 @@ def _judge_extensions(request: HandshakeRequest, values: Sequence[str]) -> Findi
             "extensions", False, f"{text}: the two sides would read frames differently.", source
         )
     if values and not named:
-        # Chrome and the usual libraries refuse an empty line, as 9.1 lets it name one extension at
-        # least.
+        # Chrome and the usual libraries refuse an empty header: 9.1 requires an extension in it.
         text = (
             "The Sec-WebSocket-Extensions line names no extension; without one it must be left out."
         )
@@ -394,8 +375,7 @@ def _judge_subprotocol(request: HandshakeRequest, values: Sequence[str]) -> Find
             source,
         )
     if not values:
-        # RFC 6455 lets the server choose none; a browser then fails only if the app insists, so
-        # this is no breach.
+        # RFC 6455 lets the server choose none; a browser then fails only if the app insists.
         text = (
             f"Asked for {asked}; the server chose none."
             if asked
@@ -411,8 +391,7 @@ def _judge_subprotocol(request: HandshakeRequest, values: Sequence[str]) -> Find
 
 _HTTP = b"HTTP/1."
 _WHITE = " \t"
-"""What may surround a value (RFC 9110 5.6.3); Python's strip() alone would take NBSP and NEL too.
-"""
+"""Optional whitespace (RFC 9110 5.6.3). Python's strip() alone removes NBSP and NEL too."""
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?")
@@ -441,15 +420,17 @@ _OWN_HEADERS = frozenset(
 )
 
 _REQUEST_NOTES = {
-    "host": "Which site is meant. CloudFront finds the distribution by it.",
-    "upgrade": "Asks to leave HTTP and speak WebSocket on this connection (RFC 6455 4.1).",
-    "connection": "Says that the Upgrade line is for the next hop, so that every hop decides on it.",
-    "sec-websocket-key": "16 random bytes; the server proves that it read them. A policy that drops it gives 400.",
-    "sec-websocket-version": "13 is the only version in use. Must be forwarded to the origin as well.",
-    "sec-websocket-protocol": "Subprotocols the client speaks, best first; the server chooses one or none.",
-    "origin": "The page a browser would have open. Many apps allow only origins on a list.",
-    "authorization": "Sent, but not kept in this record.",
-    "cookie": "Sent, but not kept in this record.",
+    "host": "The site. CloudFront finds the distribution by it.",
+    "upgrade": "Asks to switch this connection from HTTP to WebSocket (RFC 6455 4.1).",
+    "connection": "Marks Upgrade as meant for the next hop, so that every hop decides on it.",
+    "sec-websocket-key": "16 random bytes; the server must prove that it read them. A policy that "
+    "drops it causes a 400.",
+    "sec-websocket-version": "13 is the only version in use. It must reach the origin too.",
+    "sec-websocket-protocol": "Subprotocols that the client speaks, best first. The server picks one, "
+    "or none.",
+    "origin": "The page that a browser would have open. Many apps accept only listed origins.",
+    "authorization": "Sent, but not stored.",
+    "cookie": "Sent, but not stored.",
 }
 _RESPONSE_RULES = {
     "upgrade": "upgrade",
@@ -459,21 +440,22 @@ _RESPONSE_RULES = {
     "sec-websocket-protocol": "subprotocol",
 }
 _RESPONSE_NOTES = {
-    "server": "Who wrote this answer: CloudFront = the edge, awselb = the load balancer, else the app.",
-    "via": "The proxies the answer came through.",
-    "x-cache": "What CloudFront did: 'Miss' = asked the origin, 'Error' = the origin or the way to it "
-    "failed.",
-    "x-amz-cf-id": "CloudFront's id of this request: x-edge-request-id in its logs, and what AWS support "
-    "asks for.",
+    "server": "Who wrote this response: CloudFront is the edge, awselb the load balancer, "
+    "anything else the app.",
+    "via": "The proxies that the response passed.",
+    "x-cache": "What CloudFront did: Miss means that it asked the origin, Error that the "
+    "origin or the way to it failed.",
+    "x-amz-cf-id": "CloudFront's ID of this request: x-edge-request-id in its logs, and what AWS "
+    "Support asks for.",
     "x-amz-cf-pop": "The edge location that answered.",
     "x-amz-apigw-id": "API Gateway itself answered, so the request got that far.",
     "x-amzn-errortype": "The kind of error API Gateway reports.",
-    "x-amzn-waf-action": "AWS WAF stepped in.",
-    "location": "Where a redirect points. WebSocket clients do not follow redirects, and neither does "
+    "x-amzn-waf-action": "AWS WAF acted on the request.",
+    "location": "Where a redirect points. WebSocket clients do not follow redirects, nor does "
     "this check.",
-    "content-type": "What kind of body came; a WebSocket answer has none.",
-    "sec-websocket-version": "Versions the server speaks; it did not see the 13 that was sent.",
-    "set-cookie": "Received, but its value is not kept in this record.",
+    "content-type": "The type of the body. A WebSocket response has none.",
+    "sec-websocket-version": "Versions that the server speaks: it did not see the 13 that was sent.",
+    "set-cookie": "Received, but its value is not stored.",
     "allow": "Methods that are allowed on this path.",
     "retry-after": "When to try again.",
 }
@@ -521,9 +503,7 @@ def _parse_head(lines: Sequence[str], interim: tuple[int, ...]) -> ResponseHead:
 
 
 def _dechunk(raw: bytes) -> tuple[bytes, bool]:
-    """The data of a chunked body as far as it arrived, and whether its end has been seen (RFC 9112
-    7.1).
-    """
+    """The data of a chunked body so far, and whether it is complete (RFC 9112 7.1)."""
     data = bytearray()
     position = 0
     while (end := raw.find(b"\r\n", position)) >= 0:

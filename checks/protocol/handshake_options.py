@@ -1,9 +1,7 @@
-"""One handshake as somebody wants it: path, headers, Origin, subprotocols, compression, and a
-script after it (PURE).
+"""Options of one handshake: path, headers, Origin, subprotocols, compression, and a script (PURE).
 
-Decides what may be wanted and how a fault is worded, field by field, so that form and API refuse
-alike. It must never name a host: that is the endpoint's. Values of secret headers are for one check
-only and are never saved.
+Form and API read the same fields here and word their faults alike. The host is always the
+endpoint's own. Values of secret headers are used for one check and never saved.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ NO_ORIGIN = "none"
 MAX_HEADERS = 20
 MAX_SCRIPT = 16 * 1024
 FIELDS = ("path", "unencrypted", "origin", "subprotocols", "headers", "compress", "script")
-"""What can be said; every value is text, `compress` and `unencrypted` are "true" or empty."""
+"""Every value is text; `compress` and `unencrypted` are "true" or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class ProbeTarget:
 
 
 class HandshakeOptionsError(ValueError):
-    """What cannot be wanted: field to message."""
+    """Options that are not valid: field to message."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         super().__init__(dict(faults))
@@ -56,8 +54,8 @@ class HandshakeOptions:
     """Empty fields mean the endpoint's own: its path, its subprotocols, its name as Origin, the
     usual test message.
 
-    `origin` "none" sends no Origin line; `unencrypted` asks over ws://, as a client does that
-    forgot the s.
+    `origin` "none" sends no Origin header; `unencrypted` connects over ws://, as a client does
+    that forgot the s.
     """
 
     path: str = ""
@@ -70,33 +68,33 @@ class HandshakeOptions:
 
     @property
     def usual(self) -> bool:
-        """Nothing in particular."""
+        """All options are the endpoint's own."""
         return self == HandshakeOptions()
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The script, read."""
+        """The steps of the script."""
         return parse_script(self.script)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Names of headers whose values must not be kept."""
+        """Names of headers whose values must not be saved."""
         return tuple(name for name, _ in self.headers if name.lower() in SECRET_HEADERS)
 
     @property
     def private(self) -> bool:
-        """Says what may be a secret between somebody and the endpoint: header lines, a query, a
+        """Some option may hold a secret that is meant for the endpoint only: headers, a query, a
         subprotocol.
         """
         return bool(self.headers or self.subprotocols or "?" in self.path)
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> HandshakeOptions:
-        """What `to_dict` gave."""
+        """Read what `to_dict` returned."""
         return parse_fields(stored)
 
     def masked(self) -> HandshakeOptions:
-        """The same with secret values gone; what remains after the check has been made."""
+        """The same without secret values: what is kept after the check."""
         return replace(
             self,
             headers=tuple((name, _masked(name.lower(), value)) for name, value in self.headers),
@@ -115,7 +113,7 @@ class HandshakeOptions:
         }
 
     def target(self, url: str, usual: ProbeTarget) -> ProbeTarget:
-        """What to ask for at an endpoint's address."""
+        """The target at an endpoint's URL; `usual` fills in what the options leave open."""
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
         return ProbeTarget(
@@ -130,26 +128,26 @@ class HandshakeOptions:
 def parse_handshake_options(
     given: Mapping[str, Any], *, url: str, saved: bool = False
 ) -> HandshakeOptions:
-    """Read what a form or an API body says. Raises WantedError with every fault at once.
+    """Read the fields of a form or an API body. Raises HandshakeOptionsError with every fault.
 
-    1. Each field by itself: path, Origin, subprotocols, headers (one a line), script.
-    2. The whole as the handshake it makes at `url`, which has rules of its own.
-    3. What is `saved` must hold no secret.
+    1. Each field by itself: path, Origin, subprotocols, headers (one per line), script.
+    2. Options that are `saved` must hold no secret.
+    3. The whole as the handshake it makes at `url`, which has rules of its own.
     """
     faults: dict[str, str] = {}
     options = parse_fields(given, faults)
     if options.path and not options.path.startswith("/"):
-        faults["path"] = "Write a path that begins with a slash, such as /ws/chat?room=1."
+        faults["path"] = "Paths must start with a slash, for example /ws/chat?room=1."
     if (
         options.origin
         and options.origin != NO_ORIGIN
         and not re.fullmatch(r"https?://[^\s/]+", options.origin)
     ):
         faults["origin"] = (
-            "Write https:// and a host, as a browser does, or none to send no Origin line."
+            "Write https:// and a host, as browsers do, or none to send no Origin header."
         )
     if len(options.script) > MAX_SCRIPT:
-        faults["script"] = f"A script has at most {MAX_SCRIPT // 1024} KiB."
+        faults["script"] = f"A script can have at most {MAX_SCRIPT // 1024} KiB."
     else:
         try:
             parse_script(options.script)
@@ -158,8 +156,7 @@ def parse_handshake_options(
     if saved and options.secrets:
         names = " and ".join(options.secrets)
         faults["headers"] = (
-            f"{names} would be stored. Leave it out of what is saved; it can be given for "
-            "one check."
+            f"{names} would be stored. Remove it to save the check; a single check can use it."
         )
     if not faults:
         faults = _as_handshake(options, url)
@@ -171,7 +168,7 @@ def parse_handshake_options(
 def parse_fields(
     given: Mapping[str, Any], faults: dict[str, str] | None = None
 ) -> HandshakeOptions:
-    """The fields as they are, judged only as far as they can be read."""
+    """The fields as they are; only headers that cannot be read are faults."""
     text = {name: str(given.get(name) or "").strip() for name in FIELDS}
     return HandshakeOptions(
         path=text["path"],
@@ -185,17 +182,17 @@ def parse_fields(
 
 
 def _masked(header: str, value: str) -> str:
-    """Of cookies the names are kept: a policy passes them on or drops them by name. Of other
-    secrets nothing is.
+    """Cookies keep their names, since policies forward or drop them by name; other secrets keep
+    nothing.
     """
     if header not in SECRET_HEADERS:
         return value
     pairs = [pair for pair in value.split(";") if pair.strip()]
-    # A quote that is still open where a pair ends shows that the semicolon belonged to a value.
+    # A quote still open at the end of a pair means that the semicolon belonged to a value.
     if header != "cookie" or any(pair.count('"') % 2 for pair in pairs):
         return MASK
     parts = (pair.partition("=") for pair in pairs)
-    # Where no value follows, what stands before may be one without a name.
+    # Without a value, what comes before may itself be a value without a name.
     return "; ".join(
         f"{name.strip()}={MASK}" if text.strip(" =") else MASK for name, _, text in parts
     )
@@ -212,7 +209,7 @@ def _headers(text: str, faults: dict[str, str]) -> tuple[tuple[str, str], ...]:
             continue
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
-            faults["headers"] = f"Line {number} is no header; write Name: value."
+            faults["headers"] = f"Line {number} is not a header. Write Name: value."
             return ()
         found.append((name.strip(), value.strip()))
     if len(found) > MAX_HEADERS:

@@ -1,19 +1,17 @@
-"""What a check says on an open WebSocket and what it expects to hear, as data and as lines of text
-(PURE).
+"""Scripts: what a check sends on an open WebSocket and what it expects to receive (PURE).
 
-Decides the grammar of a script, its limits, and whether a message is the expected one. It must
-never send anything, and never let a pattern or a message cost more than its length: regular
-expressions are RE2's, which take linear time, and a JSON path names one place, without filters.
+No pattern or message costs more than its length: regular expressions are RE2's, which take linear
+time, and a JSON path names one place, without filters.
 
-    send {"type": "hello", "id": "{nonce}"}      one text message; {nonce} is new in every check
+    send {"type": "hello", "id": "{nonce}"}      one text message; {nonce} differs in every check
     expect text hello within 5                   a message that contains this, within 5 seconds
     expect json $.type == "welcome"              a JSON message with this value at this place
     expect json $.clients                        ... or with any value there
     expect regex ^echo: .+                       a message in which this is found (RE2 syntax)
     ping within 5                                a ping, and its pong
-    pong                                         a pong nobody asked for: bytes from the client that get no answer
-    hold 30                                      30 seconds without a word of ours; the socket must stay open
-    close 1000 done                              a close frame, answered by one
+    pong                                         an unsolicited pong, which gets no answer
+    hold 30                                      30 silent seconds; the socket must stay open
+    close 1000 done                              a close frame, and its answer
 """
 
 from __future__ import annotations
@@ -32,12 +30,11 @@ import re2
 MAX_STEPS = 40
 MAX_LINE = 4096
 MAX_SECONDS = 120.0
-"""The longest a whole script may wait, all its steps together."""
+"""The longest that all steps of a script together may wait."""
 DEFAULT_WITHIN = 5.0
 NONCE = "{nonce}"
 SAMPLE = "0a1b2c3d4e5f6071"
-"""What stands in for the nonce while a script is read: sixteen hexadecimal digits, as it will be.
-"""
+"""Stands in for the nonce while a script is parsed: sixteen hexadecimal digits, like the nonce."""
 MAX_PATH = 500
 MAX_QUOTED = 80
 
@@ -49,7 +46,7 @@ _WITHIN = re.compile(r"[ \t]+within[ \t]+([0-9]+(?:\.[0-9]+)?)[ \t]*(?:s|seconds
 
 
 class ScriptError(ValueError):
-    """A line that is no step: its number (from 1) and what to write instead."""
+    """A line that is not a step: its number (from 1), and what to write instead."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(line, problem)
@@ -67,7 +64,7 @@ class Send:
 
     @property
     def seconds(self) -> float:
-        """The longest this step waits."""
+        """The longest that this step waits."""
         return 0.0
 
     def __str__(self) -> str:
@@ -82,7 +79,7 @@ class ExpectText:
     seconds: float = DEFAULT_WITHIN
 
     def matches(self, message: str, nonce: str) -> bool:
-        """Is this the message?"""
+        """This is the expected message."""
         return self.text.replace(NONCE, nonce) in message
 
     def __str__(self) -> str:
@@ -100,7 +97,7 @@ class ExpectJson:
     seconds: float = DEFAULT_WITHIN
 
     def matches(self, message: str, nonce: str) -> bool:
-        """Is this the message?"""
+        """This is the expected message."""
         try:
             found = _compiled(self.path).match(json.loads(message))
             wanted = json.loads(self.value.replace(NONCE, nonce)) if self.value else None
@@ -121,14 +118,14 @@ class ExpectRegex:
     seconds: float = DEFAULT_WITHIN
 
     def matches(self, message: str, nonce: str) -> bool:
-        """Is this the message?"""
+        """This is the expected message."""
         try:
             return (
                 re2.compile(self.pattern.replace(NONCE, nonce), _RE2_OPTIONS).search(message)
                 is not None
             )
         except re2.error:
-            # A range that ends with the nonce is none with some nonces.
+            # A range that ends with the nonce is invalid with some nonces.
             return False
 
     def __str__(self) -> str:
@@ -151,7 +148,7 @@ class SendPong:
 
     @property
     def seconds(self) -> float:
-        """The longest this step waits."""
+        """The longest that this step waits."""
         return 0.0
 
     def __str__(self) -> str:
@@ -160,7 +157,7 @@ class SendPong:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Say nothing for so long; pings of the other side are answered."""
+    """Send nothing for `seconds`; pings of the server are answered."""
 
     seconds: float
 
@@ -170,10 +167,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Say nothing before all are there, `seconds` at most: `arrive` says that this one is, and
-    answers whether all are.
+    """Send nothing until all clients have joined, `seconds` at most: `arrive` reports this one, and
+    returns whether all have.
 
-    For probes of several clients; the language of scripts has no word for it.
+    For probes of several clients only; scripts cannot write it.
     """
 
     arrive: Callable[[], bool]
@@ -185,7 +182,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class SendClose:
-    """Close with this code and reason and wait for the answer."""
+    """Send a close frame with this code and reason, and wait for the answer."""
 
     code: int = 1000
     reason: str = ""
@@ -201,11 +198,10 @@ Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | Gather | Sen
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back
-    with it.
+    """What to do once the WebSocket is open: `message`, with the nonce in it, must come back.
 
-    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for
-    no echo. `steps` come after that; the first one that fails ends them.
+    `first_frame_s` is how long to wait for a greeting, 0 for not at all; with an empty `message`
+    no echo is expected. Then come the `steps`, until one fails.
     """
 
     first_frame_s: float = 2.0
@@ -227,7 +223,7 @@ class Script:
 
 
 def parse_script(text: str) -> tuple[Step, ...]:
-    """The steps of a script, one a line; empty lines and lines that begin with # are skipped.
+    """The steps of a script, one per line; empty lines and lines that start with # are skipped.
     Raises ScriptError.
     """
     steps: list[Step] = []
@@ -238,38 +234,31 @@ def parse_script(text: str) -> tuple[Step, ...]:
         if len(line) > MAX_LINE:
             raise ScriptError(number, f"is longer than {MAX_LINE} characters.")
         if _CONTROL.search(line):
-            raise ScriptError(number, "has a control character in it; in JSON write it as \\u00XX.")
+            raise ScriptError(number, "contains a control character; in JSON write it as \\u00XX.")
         if steps and isinstance(steps[-1], SendClose):
-            raise ScriptError(number, "comes after close; nothing can follow it.")
+            raise ScriptError(number, "comes after close, which must be the last step.")
         if len(steps) == MAX_STEPS:
-            raise ScriptError(number, f"is one too many; a script has at most {MAX_STEPS} steps.")
+            raise ScriptError(
+                number, f"is one too many; a script can have at most {MAX_STEPS} steps."
+            )
         try:
-            steps.append(_parse_line(line))
+            verb, _, rest = line.partition(" ")
+            parse = _VERBS.get(verb.lower())
+            if parse is None:
+                raise ValueError(f"begins with {verb[:40]!r}; write one of {', '.join(_VERBS)}.")
+            steps.append(parse(rest.strip(" \t")))
         except ValueError as error:
             raise ScriptError(number, str(error)) from error
         if sum(step.seconds for step in steps) > MAX_SECONDS:
             raise ScriptError(
-                number, f"makes the script wait for more than {MAX_SECONDS:g} seconds in all."
+                number, f"makes the script wait for more than {MAX_SECONDS:g} seconds in total."
             )
     return tuple(steps)
 
 
-def script_text(steps: tuple[Step, ...]) -> str:
-    """The lines that `parse_script` reads back as these steps."""
-    return "\n".join(str(step) for step in steps)
-
-
-def _parse_line(line: str) -> Step:
-    verb, _, rest = line.partition(" ")
-    parse = _VERBS.get(verb.lower())
-    if parse is None:
-        raise ValueError(f"begins with {verb[:40]!r}; write one of {', '.join(_VERBS)}.")
-    return parse(rest.strip(" \t"))
-
-
 def _send(rest: str) -> Step:
     if not rest:
-        raise ValueError("says nothing; write send and the message.")
+        raise ValueError("has no message; write send and the message.")
     return Send(rest)
 
 
@@ -278,7 +267,7 @@ def _expect(rest: str) -> Step:
     wanted, seconds = _within(wanted.strip(" \t"))
     if not wanted:
         raise ValueError(
-            "expects nothing; write expect text, expect json or expect regex, and what."
+            "expects nothing; write expect text, expect json or expect regex, and a value."
         )
     match kind.lower():
         case "text":
@@ -290,7 +279,7 @@ def _expect(rest: str) -> Step:
                 re2.compile(wanted.replace(NONCE, SAMPLE), _RE2_OPTIONS)
             except re2.error as error:
                 raise ValueError(
-                    f"{_quoted(wanted)} is no regular expression of RE2: {_said(error)}."
+                    f"{_quoted(wanted)} is not a regular expression (RE2): {_said(error)}."
                 ) from error
             return ExpectRegex(wanted, seconds)
         case _:
@@ -307,7 +296,7 @@ def _expect_json(wanted: str, seconds: float) -> Step:
         compiled = _compiled(path)
     except (jsonpath.JSONPathError, RecursionError) as error:
         raise ValueError(
-            f"{_quoted(path)} is no JSON path; write for example $.type or $.items[0].id."
+            f"{_quoted(path)} is not a JSON path; write for example $.type or $.items[0].id."
         ) from error
     if not isinstance(compiled, jsonpath.JSONPath) or not compiled.singular_query():
         raise ValueError(
@@ -315,26 +304,26 @@ def _expect_json(wanted: str, seconds: float) -> Step:
         )
     if not path.startswith("$"):
         raise ValueError(
-            f"{_quoted(path)} is no JSON path, which begins with $; write for example $.type."
+            f"{_quoted(path)} is not a JSON path, which begins with $; write for example $.type."
         )
     if equals:
         try:
             json.loads(value.replace(NONCE, SAMPLE), parse_constant=_no_number, parse_float=_number)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"{_quoted(value)} is no JSON value; texts stand in double quotes."
+                f"{_quoted(value)} is not a JSON value; strings need double quotes."
             ) from error
     return ExpectJson(path, value, seconds)
 
 
 @functools.lru_cache(maxsize=256)
 def _compiled(path: str) -> Any:
-    """Once per path, not once per message."""
+    """Cached: once per path, not once per message."""
     return jsonpath.compile(path)
 
 
 def _no_number(text: str) -> float:
-    """NaN equals nothing, and JSON (RFC 8259) has no Infinity."""
+    """NaN equals nothing, and JSON has no Infinity (RFC 8259)."""
     raise ValueError(text)
 
 
@@ -350,13 +339,13 @@ def _quoted(text: str) -> str:
 def _ping(rest: str) -> Step:
     rest, seconds = _within(f" {rest}" if rest else "")
     if rest.strip():
-        raise ValueError("has more than ping needs; write ping, or ping within 5.")
+        raise ValueError("has extra words; write ping, or ping within 5.")
     return SendPing(seconds)
 
 
 def _pong(rest: str) -> Step:
     if rest:
-        raise ValueError("has more than pong needs; write pong.")
+        raise ValueError("has extra words; write pong.")
     return SendPong()
 
 
@@ -373,8 +362,8 @@ def _close(rest: str) -> Step:
         int(code) in (1000, 1001, 1002, 1003, *range(1007, 1012)) or 3000 <= int(code) < 5000
     ):
         raise ValueError(
-            f"{code[:10]!r} is no code a client may send; 1000 is usual, 3000 to 4999 are "
-            "free to use."
+            f"{code[:10]!r} is not a close code that a client may send; 1000 is usual, 3000 to "
+            "4999 are free to use."
         )
     if len(reason.encode()) > 123:
         raise ValueError("has a reason longer than 123 bytes, which a close frame cannot carry.")
@@ -412,9 +401,7 @@ def _seconds(text: str, example: str) -> float:
 
 
 def _same(found: Any, wanted: Any) -> bool:
-    """Equal as JSON: true is not 1, though in Python it is, however deep within; 1 and 1.0 are the
-    same number.
-    """
+    """Equal as JSON, at any depth: true is not 1, although it is in Python; 1 and 1.0 are equal."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         return found.keys() == wanted.keys() and all(
             _same(found[name], wanted[name]) for name in wanted

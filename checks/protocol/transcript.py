@@ -1,8 +1,7 @@
 """What one probe saw, as frozen values that can be stored, shown and judged again later (PURE).
 
-Decides only shape: which facts a handshake check records, how they become JSON and come back, and
-which header values are too secret to keep. It must never judge what the facts mean (`handshake`
-judges the protocol, `diagnose` the cause) and never touch the network or the clock.
+Which facts are recorded, how they become JSON and come back, and which header values are too secret
+to keep. `handshake` judges the protocol, `checks.diagnosis` the cause.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from enum import Enum, StrEnum
 from typing import Any, Literal, TypeVar
 
 SCHEMA = 1
-"""Version of the stored JSON; `from_dict` refuses another one rather than guess."""
+"""Version of the stored JSON; `from_dict` refuses any other."""
 
 MASK = "•••"
 SECRET_HEADERS = frozenset(
@@ -49,7 +48,7 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a phase failed. Stable: stored in transcripts and matched by `diagnose`."""
+    """Why a phase failed. Stable: stored in transcripts, matched by the diagnosis."""
 
     BAD_URL = "bad_url"
     BAD_REQUEST = "bad_request"
@@ -408,7 +407,7 @@ T = TypeVar("T")
 
 @functools.cache
 def _hints(cls: Hashable) -> dict[str, Any]:
-    """Resolving annotations costs more than reading a transcript, so once per class."""
+    """Cached per class: resolving annotations costs more than reading a transcript."""
     return typing.get_type_hints(cls)
 
 

@@ -40,7 +40,9 @@ class AllowedUrl:
 
     @property
     def authority(self) -> str:
-        """The Host header: with the port unless it is the scheme's default (RFC 6455 4.1 item 4)."""
+        """The Host header: with the port unless it is the scheme's default (RFC 6455 4.1 item
+        4).
+        """
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 

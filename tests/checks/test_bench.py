@@ -123,7 +123,7 @@ class Busy:
     ("total_s", "ok", "detail"),
     [
         (10.0, True, "the socket stayed open"),
-        (1.5, False, "the 1.5 s for the whole check were over"),
+        (1.5, False, "the whole check took longer than 1.5 s"),
     ],
 )
 def test_a_hold_that_went_well_is_called_so_also_where_the_machine_is_busy(

@@ -170,8 +170,7 @@ def test_ways_are_compared_and_the_first_difference_is_named(port: int) -> None:
     )  # fmt: skip
     assert code == 1
     assert (
-        f"First difference: direct, Connected: 127.0.0.1 port {down}: nothing listens there"
-        in printed
+        f"First difference: direct, Connected: 127.0.0.1 port {down}: connection refused" in printed
     )
 
 

@@ -62,7 +62,7 @@ def test_nothing_in_particular_is_the_endpoints_usual_handshake() -> None:
 @pytest.mark.parametrize(
     ("given", "field", "says"),
     [
-        ({"path": "ws"}, "path", "begins with a slash"),
+        ({"path": "ws"}, "path", "start with a slash"),
         ({"path": "//evil.example.com/ws"}, "path", ""),
         ({"path": "/ws\r\nX: y"}, "path", ""),
         ({"path": "/a b"}, "path", ""),
@@ -70,7 +70,7 @@ def test_nothing_in_particular_is_the_endpoints_usual_handshake() -> None:
         ({"origin": "https://a\x00"}, "origin", ""),
         ({"subprotocols": "a b,a"}, "subprotocols", "must not repeat"),
         ({"subprotocols": "ch@t"}, "subprotocols", "is not a token"),
-        ({"headers": "no colon"}, "headers", "Line 1 is no header"),
+        ({"headers": "no colon"}, "headers", "Line 1 is not a header"),
         ({"headers": "Host: evil.example.com"}, "headers", "is set by the handshake itself"),
         ({"headers": "X-A: \x01"}, "headers", "control character"),
         ({"headers": "X: y\n" * 21}, "headers", "At most 20"),
