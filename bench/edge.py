@@ -1,11 +1,11 @@
-"""What the lab's edge costs: memory of 2,000 silent WebSockets, and the time that it adds to an
-echo.
+"""What the lab's edge costs: memory for 2,000 idle WebSockets, and the latency it adds to an echo.
 
-`python -m bench.edge` starts the lab's AWS and edge, and an echo app; makes a VPC origin and a
-distribution by boto3; opens the sockets, plain and then over TLS, and while they stay open sends
-messages in turn: straight to the app, through the edge, and both again over TLS. Figures are of one
-run; the direct way is the control, and only ratios and differences mean anything. Exit code 1 when
-a goal is missed: under 500 MB for 2,000 sockets, under 1 ms more for an echo (median).
+`python -m bench.edge` starts the lab's AWS and edge and an echo app, creates a VPC origin and a
+distribution with boto3, and opens the sockets, plain and then over TLS. While they are open it
+sends messages by four routes in turn: directly to the app and through the edge, each plain and over
+TLS. The direct routes are the control: only ratios and differences within one run mean anything.
+Exits with 1 if a goal is missed: under 500 MB for 2,000 sockets, under 1 ms added to an echo
+(median).
 """
 
 from __future__ import annotations
@@ -46,28 +46,30 @@ ROOT = Path(__file__).resolve().parent.parent
 GOAL_BYTES = 500 * 1000 * 1000
 GOAL_ADDED = 1.0e-3
 MESSAGE = b"x" * 200
-PATIENCE = 30.0
+TIMEOUT = 30.0
 CHAT_ACCOUNT = "111122223333"
 SEEDED_TARGET = "10.10.8.174:8080"
 MASK = b"mask"
-MESSAGES_A_TURN = 25
+MESSAGES_PER_TURN = 25
 
 
 def main() -> int:
-    """Measure, print, and say by the exit code whether all goals were met."""
+    """Measure, print, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.edge", description=__doc__)
     parser.add_argument("--sockets", type=int, default=2000)
     parser.add_argument(
-        "--rounds", type=int, default=40, help=f"turns of each way, {MESSAGES_A_TURN} messages each"
+        "--rounds", type=int, default=40, help=f"turns per route, {MESSAGES_PER_TURN} messages each"
     )
     parser.add_argument(
         "--echo-app", nargs=3, metavar=("PORT", "TLS_PORT", "FOLDER"), help=argparse.SUPPRESS
     )
-    asked = parser.parse_args()
-    _allow_open_files(4 * asked.sockets + 1000)
-    if asked.echo_app:
+    options = parser.parse_args()
+    _allow_open_files(4 * options.sockets + 1000)
+    if options.echo_app:
         asyncio.run(
-            _serve_echo(int(asked.echo_app[0]), int(asked.echo_app[1]), Path(asked.echo_app[2]))
+            _serve_echo(
+                int(options.echo_app[0]), int(options.echo_app[1]), Path(options.echo_app[2])
+            )
         )
         return 0
     with (
@@ -75,13 +77,13 @@ def main() -> int:
         _lab(Path(directory)) as (lab, edge),
     ):
         print(
-            f"load {os.getloadavg()[0]:.1f}, {asked.sockets} sockets, "
-            f"{asked.rounds * MESSAGES_A_TURN} echoes a way"
+            f"load {os.getloadavg()[0]:.1f}, {options.sockets} sockets, "
+            f"{options.rounds * MESSAGES_PER_TURN} echoes per route"
         )
-        met = [_hold_plain(lab, edge, asked.sockets)]
-        with lab.hold(asked.sockets, tls=True) as took:
-            met.append(_memory("TLS", edge, lab.before, asked.sockets, took))
-            met += _echoes(lab, asked.rounds)
+        met = [_hold_plain(lab, edge, options.sockets)]
+        with lab.hold(options.sockets, tls=True) as took:
+            met.append(_memory("TLS", edge, lab.before, options.sockets, took))
+            met += _echoes(lab, options.rounds)
     return 0 if all(met) else 1
 
 
@@ -94,40 +96,40 @@ def _hold_plain(lab: Lab, edge: psutil.Process, sockets: int) -> bool:
 def _memory(kind: str, edge: psutil.Process, before: int, sockets: int, took: float) -> bool:
     now = edge.memory_full_info()
     print(
-        f"{kind}: {sockets} silent sockets: USS {now.uss / 1e6:.0f} MB, RSS {now.rss / 1e6:.0f} MB,"
+        f"{kind}: {sockets} idle sockets: USS {now.uss / 1e6:.0f} MB, RSS {now.rss / 1e6:.0f} MB,"
         f" {(now.uss - before) / sockets / 1024:.1f} KiB each; opened in {took:.1f} s"
     )
     return _met(f"{kind}: under {GOAL_BYTES / 1e6:.0f} MB", max(now.uss, now.rss) < GOAL_BYTES)
 
 
 def _echoes(lab: Lab, rounds: int) -> list[bool]:
-    """Let the ways take turns, so that whatever else the machine does falls on all of them."""
-    ways = {
+    """Alternate between the routes, so that other load affects all of them alike."""
+    routes = {
         "direct": (False, False),
         "edge": (True, False),
         "direct TLS": (False, True),
         "edge TLS": (True, True),
     }
-    delays: dict[str, list[float]] = {name: [] for name in ways}
-    with contextlib.ExitStack() as open_ones:
+    delays: dict[str, list[float]] = {name: [] for name in routes}
+    with contextlib.ExitStack() as stack:
         talkers = {
-            name: open_ones.enter_context(lab.connect(through_edge=through, tls=tls))
-            for name, (through, tls) in ways.items()
+            name: stack.enter_context(lab.connect(through_edge=through, tls=tls))
+            for name, (through, tls) in routes.items()
         }
         for turn in range(rounds + 1):
             for name, talker in talkers.items():
-                measured = [_echo(talker) for _ in range(MESSAGES_A_TURN)]
+                measured = [_echo(talker) for _ in range(MESSAGES_PER_TURN)]
                 if turn:  # the first warms up
                     delays[name] += measured
     met = []
     for name, times in delays.items():
         median, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
         print(f"{name}: median {median * 1e3:.3f} ms, p99 {p99 * 1e3:.3f} ms")
-    for control, way in (("direct", "edge"), ("direct TLS", "edge TLS")):
-        added = statistics.median(delays[way]) - statistics.median(delays[control])
-        ratio = statistics.median(delays[way]) / statistics.median(delays[control])
-        print(f"{way}: {added * 1e3:.3f} ms more than {control}, {ratio:.1f} times")
-        met.append(_met(f"{way}: under {GOAL_ADDED * 1e3:.0f} ms more", added < GOAL_ADDED))
+    for control, route in (("direct", "edge"), ("direct TLS", "edge TLS")):
+        added = statistics.median(delays[route]) - statistics.median(delays[control])
+        ratio = statistics.median(delays[route]) / statistics.median(delays[control])
+        print(f"{route}: {added * 1e3:.3f} ms more than {control}, {ratio:.1f} times")
+        met.append(_met(f"{route}: under {GOAL_ADDED * 1e3:.0f} ms more", added < GOAL_ADDED))
     return met
 
 
@@ -145,13 +147,13 @@ def _echo(talker: socket.socket) -> float:
     while heard < answer:
         piece = talker.recv(4096)
         if not piece:
-            raise ConnectionError("the echo never came")
+            raise ConnectionError("the connection closed without an echo")
         heard += len(piece)
     return time.perf_counter() - began
 
 
 class Lab:
-    """The ways to the echo app: straight, and through the distribution `domain`."""
+    """Connects to the echo app, directly or through the distribution `domain`."""
 
     def __init__(self, ports: Ports, domain: str, authority: Path) -> None:
         self._ports = ports
@@ -161,11 +163,11 @@ class Lab:
 
     @contextlib.contextmanager
     def hold(self, sockets: int, *, tls: bool) -> Iterator[float]:
-        """Keep so many WebSockets open through the edge; how long opening them took."""
+        """Hold WebSockets open through the edge. Yields the seconds it took to open them."""
         began = time.perf_counter()
-        with contextlib.ExitStack() as open_ones:
+        with contextlib.ExitStack() as stack:
             for _ in range(sockets):
-                open_ones.enter_context(self.connect(through_edge=True, tls=tls))
+                stack.enter_context(self.connect(through_edge=True, tls=tls))
             took = time.perf_counter() - began
             time.sleep(1)
             yield took
@@ -178,7 +180,7 @@ class Lab:
             (True, False): self._ports.edge,
             (True, True): self._ports.edge_tls,
         }[through_edge, tls]
-        made = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        made = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             made = self._trust.wrap_socket(made, server_hostname=self._domain)
@@ -201,8 +203,8 @@ class Lab:
 
 @contextlib.contextmanager
 def _lab(directory: Path) -> Iterator[tuple[Lab, psutil.Process]]:
-    """AWS, edge and echo app as processes; the ways to them, and the edge's process."""
-    # The echo app listens where the portal and its Redis would.
+    """Run AWS, edge and echo app. Yields the lab and the edge's process."""
+    # The echo app uses the ports reserved for the portal and Redis.
     ports = Ports.free()
     echo, echo_tls = ports.web, ports.redis
     environment = os.environ | {
@@ -230,7 +232,7 @@ def _lab(directory: Path) -> Iterator[tuple[Lab, psutil.Process]]:
         domain = _deploy(f"http://127.0.0.1:{ports.aws}", echo)
         start("bench.edge", "--echo-app", str(echo), str(echo_tls), str(directory))
         edge = start("lab", "edge")
-        # Its log lines must be read by somebody, or it stops at the first full pipe.
+        # Drain its log, or it blocks when the pipe is full.
         reader = subprocess.Popen(["cat"], stdin=edge.stdout, stdout=subprocess.DEVNULL)
         running.callback(_end, reader)
         yield Lab(ports, domain, directory / "ca.pem"), psutil.Process(edge.pid)
@@ -246,7 +248,7 @@ def _end(process: subprocess.Popen[Any]) -> None:
 
 
 def _deploy(url: str, echo_port: int) -> str:
-    """A VPC origin on the seeded load balancer and a distribution before it; its domain name."""
+    """Create a VPC origin and a distribution; returns the distribution's domain name."""
     keys: dict[str, Any] = {"endpoint_url": url, "region_name": "us-east-1"}
     role = f"arn:aws:iam::{CHAT_ACCOUNT}:role/edge-portal"
     sts = boto3.client("sts", aws_access_key_id="lab", aws_secret_access_key="lab", **keys)  # noqa: S106
@@ -258,7 +260,7 @@ def _deploy(url: str, echo_port: int) -> str:
     }
     cloudfront, elbv2 = boto3.client("cloudfront", **keys), boto3.client("elbv2", **keys)
     target = elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0]
-    # Otherwise silent sockets would be gone after a minute, as they should.
+    # The default would cut the idle sockets after a minute.
     elbv2.modify_load_balancer_attributes(
         LoadBalancerArn=target["LoadBalancerArn"],
         Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "4000"}],
@@ -299,12 +301,12 @@ def _deploy(url: str, echo_port: int) -> str:
 def _post(url: str, given: Mapping[str, Any]) -> None:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(given).encode(), headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
         pass
 
 
 class _Echo(asyncio.Protocol):
-    """Accepts every handshake, and sends each message's payload back."""
+    """Accepts every handshake and echoes each message."""
 
     def __init__(self) -> None:
         self._open = False
@@ -334,9 +336,7 @@ class _Echo(asyncio.Protocol):
 
 
 async def _serve_echo(port: int, tls_port: int, directory: Path) -> None:
-    """The app, plain for load balancer and control, and over TLS with the edge's own certificate
-    for the control.
-    """
+    """The echo app: plain for the load balancer and the control, over TLS for the control."""
     from lab.certificates import ensure_certificates
 
     certificates = ensure_certificates(directory)

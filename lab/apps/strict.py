@@ -1,6 +1,6 @@
 """Chat apps that are correct but strict: which requests they refuse, and how (PURE).
 
-A rule decides on the head of a request; whoever passes gets the same conversation as at the plain
+A rule decides on the head of a request. Accepted clients get the same conversation as at the plain
 chat app.
 """
 

@@ -105,9 +105,7 @@ class Exchanges:
         state = self._state()
         body = has_body(request.headers)
         if not body:
-            await (
-                http.next_event()
-            )  # the end of the request; with a body, whoever relays it comes to the end
+            await http.next_event()  # the end of the request; a body is read where it is relayed
 
         def rate_exceeded(rule: str, whom: str, window: float, limit: int) -> bool:
             return self._memory.rates.exceeds(
