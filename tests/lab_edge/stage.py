@@ -117,9 +117,10 @@ class OddOrigin:
         "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
         "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
         b"Upgrade\r\n\r\nframe!",
-        "/two-framings": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"3\r\nabc\r\n0\r\n\r\n",
-        "/continue": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+        "/two-framings": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "/continue": b"HTTP/1.1 100 Continue\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
         "/continues": b"HTTP/1.1 100 Continue\r\n\r\n" * 2
         + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
         "/late": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",

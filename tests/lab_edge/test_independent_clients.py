@@ -170,12 +170,16 @@ async ([host, path, protocols, size, code]) => {
   const socket = new WebSocket(`wss://${host}${path}`, protocols);
   socket.binaryType = 'arraybuffer';
   const heard = [], waiting = [];
-  const next = () => new Promise((done) => { if (heard.length) done(heard.shift()); else waiting.push(done); });
+  const next = () => new Promise((done) => {
+    if (heard.length) done(heard.shift()); else waiting.push(done);
+  });
   socket.onmessage = (event) => {
     const message = JSON.parse(event.data);
     if (waiting.length) waiting.shift()(message); else heard.push(message);
   };
-  const closed = new Promise((done) => { socket.onclose = (event) => done([event.code, event.reason]); });
+  const closed = new Promise((done) => {
+    socket.onclose = (event) => done([event.code, event.reason]);
+  });
   await new Promise((done) => { socket.onopen = done; closed.then(done); });
   told.extensions = socket.extensions;
   told.protocol = socket.protocol;

@@ -1,6 +1,4 @@
-"""What drops packets on the way to an origin or a target: ACLs, Block Public Access, groups; and
-where names lead.
-"""
+"""What drops packets to an origin or a target: ACLs, Block Public Access, security groups."""
 
 from __future__ import annotations
 
@@ -8,17 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.edge.account.load_balancers import Certificate, HealthCheck
 from lab.edge.account.state import State, parse_state
-from lab.edge.balancers.rules.target_health import (
-    GOOD,
-    CheckResult,
-    TargetHealth,
-    apply_check,
-    check_interval,
-    check_timeout,
-    judge_status,
-)
 from lab.edge.network.origin_resolution import (
     ResolvedAddress,
     ResolvedListener,
@@ -27,7 +15,6 @@ from lab.edge.network.origin_resolution import (
     resolve_origin,
 )
 from lab.edge.network.packet_filter import target_admits
-from lab.edge.tls.origin_tls import choose_certificate, policy_versions
 
 from .account import (
     PREFIX_LIST,
@@ -130,7 +117,7 @@ def world(
     return parse_state({**made, **more})
 
 
-def way(state: State, origin: Json, **more: Any) -> tuple[int, str] | str:
+def resolved(state: State, origin: Json, **more: Any) -> tuple[int, str] | str:
     """Where an origin leads, or the error."""
     parsed = parse_state(
         account([distribution("d", [origin], behavior(origin["Id"]))])
@@ -167,16 +154,16 @@ class TestNetworkAcls:
         self, outbound: list[Json], passes: bool
     ) -> None:
         state = world([*outbound, entry(100, "allow", egress=False)])
-        assert way(state, TO_CHAT) == ("ALB chat:80" if passes else TIMED_OUT)
+        assert resolved(state, TO_CHAT) == ("ALB chat:80" if passes else TIMED_OUT)
 
     @pytest.mark.rule("vpc-origin/nacl-inbound-ignored")
     def test_what_comes_in_through_a_vpc_origin_is_not_evaluated_what_comes_from_the_internet_is(
         self,
     ) -> None:
         state = world([entry(100, "allow"), entry(100, "deny", egress=False)])
-        assert way(state, TO_CHAT) == "ALB chat:80"
-        assert way(state, TO_PUBLIC) == TIMED_OUT
-        assert way(world(), TO_PUBLIC) == "ALB pub:80"
+        assert resolved(state, TO_CHAT) == "ALB chat:80"
+        assert resolved(state, TO_PUBLIC) == TIMED_OUT
+        assert resolved(world(), TO_PUBLIC) == "ALB pub:80"
 
 
 class TestBlockPublicAccess:
@@ -204,21 +191,23 @@ class TestBlockPublicAccess:
         excluded = [{"resource": resource, "mode": kind} for resource, kind in exclusions]
         state = world(bpa={"mode": mode, "exclusions": excluded})
         public = state.load_balancers[1]
-        assert way(state, TO_CHAT) == ("ALB chat:80" if passes else TIMED_OUT)
-        assert way(state, TO_PUBLIC) == ("ALB pub:80" if passes else TIMED_OUT)
+        assert resolved(state, TO_CHAT) == ("ALB chat:80" if passes else TIMED_OUT)
+        assert resolved(state, TO_PUBLIC) == ("ALB pub:80" if passes else TIMED_OUT)
         assert internet_reaches(state, public, public.listeners[0], CLIENT) is passes
 
     def test_another_region_is_another_matter(self) -> None:
         blocked = {"mode": "block-bidirectional"}
-        assert way(world(block_public_access={"1": {"other": blocked}}), TO_CHAT) == "ALB chat:80"
+        assert (
+            resolved(world(block_public_access={"1": {"other": blocked}}), TO_CHAT) == "ALB chat:80"
+        )
 
 
 class TestInstances:
     @pytest.mark.rule("balancer/instance-target")
     def test_by_vpc_origin_or_by_its_public_name(self) -> None:
-        assert way(world(), vpc_origin_ref("ec2")) == "10.10.8.50:80"
+        assert resolved(world(), vpc_origin_ref("ec2")) == "10.10.8.50:80"
         assert (
-            way(world(), custom_origin("e", "ec2-3-4-5-6.compute-1.amazonaws.com"))
+            resolved(world(), custom_origin("e", "ec2-3-4-5-6.compute-1.amazonaws.com"))
             == "10.10.8.50:80"
         )
 
@@ -235,10 +224,10 @@ class TestInstances:
         state = world([entry(100, "allow", 80)])
         instances = {**INSTANCE_FACTS, **changes}
         assert (
-            way(world([entry(100, "allow", 80)], instances=[instances]), vpc_origin_ref("ec2"))
+            resolved(world([entry(100, "allow", 80)], instances=[instances]), vpc_origin_ref("ec2"))
             == expected
         )
-        assert way(state, vpc_origin_ref("ec2")) == "10.10.8.50:80"
+        assert resolved(state, vpc_origin_ref("ec2")) == "10.10.8.50:80"
 
 
 INSTANCE_FACTS: Json = {
@@ -261,8 +250,8 @@ INSTANCE_FACTS: Json = {
     ],
 )
 def test_names_of_custom_origins(name: str, leads_to: str | tuple[int, str]) -> None:
-    assert way(world(), custom_origin("c", name)) == leads_to
-    assert way(world(), custom_origin("c", "web.example", http_port=81)) == (
+    assert resolved(world(), custom_origin("c", name)) == leads_to
+    assert resolved(world(), custom_origin("c", "web.example", http_port=81)) == (
         502,
         "OriginConnectError",
     )
@@ -272,11 +261,11 @@ def test_names_of_custom_origins(name: str, leads_to: str | tuple[int, str]) -> 
 def test_before_may_2026_a_websocket_over_a_vpc_origin_was_a_name_error() -> None:
     era: list[Json] = [{"name": "era-2025", "distribution": "ED"}]
     then, now = world(faults=era), world()
-    assert way(then, TO_CHAT, websocket=True, distribution_id="ED") == (502, "OriginDnsError")
-    assert way(then, TO_CHAT, websocket=False, distribution_id="ED") == "ALB chat:80"
-    assert way(then, TO_CHAT, websocket=True, distribution_id="EOTHER") == "ALB chat:80"
-    assert way(then, TO_PUBLIC, websocket=True, distribution_id="ED") == "ALB pub:80"
-    assert way(now, TO_CHAT, websocket=True, distribution_id="ED") == "ALB chat:80"
+    assert resolved(then, TO_CHAT, websocket=True, distribution_id="ED") == (502, "OriginDnsError")
+    assert resolved(then, TO_CHAT, websocket=False, distribution_id="ED") == "ALB chat:80"
+    assert resolved(then, TO_CHAT, websocket=True, distribution_id="EOTHER") == "ALB chat:80"
+    assert resolved(then, TO_PUBLIC, websocket=True, distribution_id="ED") == "ALB pub:80"
+    assert resolved(now, TO_CHAT, websocket=True, distribution_id="ED") == "ALB chat:80"
 
 
 def test_a_public_balancer_admits_clients_if_its_group_does() -> None:
@@ -287,7 +276,7 @@ def test_a_public_balancer_admits_clients_if_its_group_does() -> None:
     prefix_lists = {PREFIX_LIST: {"cidrs": ["130.176.0.0/16"]}}
     state = world(security_groups=admits_cloudfront, prefix_lists=prefix_lists)
     assert not internet_reaches(state, public, public.listeners[0], CLIENT)
-    assert way(state, TO_PUBLIC) == "ALB pub:80"
+    assert resolved(state, TO_PUBLIC) == "ALB pub:80"
 
 
 class TestTargets:
@@ -339,95 +328,11 @@ class TestTargets:
         assert target_admits(state.network, state.load_balancers[0], VPC, "10.10.8.20", 8080, None)
 
 
-class TestHealth:
-    CHECK = HealthCheck(
-        "HTTP", "/", 0, 30, 5, healthy_threshold=3, unhealthy_threshold=2, codes="200"
-    )
-    BAD = CheckResult("Target.Timeout", "Request timed out")
-
-    @pytest.mark.rule("balancer/health-checks")
-    def test_thresholds_decide(self) -> None:
-        health, states = TargetHealth(), []
-        for found in (self.BAD, GOOD, self.BAD, self.BAD, GOOD, GOOD, self.BAD, GOOD, GOOD, GOOD):
-            health = apply_check(health, found, self.CHECK)
-            states.append(health.state)
-        assert states == ["healthy"] * 3 + ["unhealthy"] * 6 + ["healthy"]
-        assert health.reason == ""
-
-    def test_the_reason_is_the_newest_one_and_a_healthy_target_has_none(self) -> None:
-        once = apply_check(TargetHealth(), self.BAD, self.CHECK)
-        assert (once.state, once.reason) == ("healthy", "")
-        twice = apply_check(once, self.BAD, self.CHECK)
-        assert (twice.state, twice.reason) == ("unhealthy", "Target.Timeout")
-        other = apply_check(twice, judge_status(500, "200"), self.CHECK)
-        assert (other.state, other.reason) == ("unhealthy", "Target.ResponseCodeMismatch")
-
-    @pytest.mark.parametrize(
-        ("status", "codes", "good"),
-        [
-            (200, "200", True),
-            (204, "200", False),
-            (204, "200-399", True),
-            (302, "200, 302", True),
-            (200, "x", False),
-        ],
-    )
-    def test_matchers(self, status: int, codes: str, good: bool) -> None:
-        assert (judge_status(status, codes) == GOOD) is good
-
-    def test_however_fast_the_clock_few_checks_are_made(self) -> None:
-        assert check_interval(self.CHECK, 1, 5) == 30
-        assert check_interval(self.CHECK, 1000, 5) == 1
-        assert check_interval(self.CHECK, 1000, 400) == 20
-        assert (
-            check_timeout(self.CHECK, 1),
-            check_timeout(self.CHECK, 1000),
-            check_interval(self.CHECK, 0, 1),
-        ) == (
-            5,
-            2,
-            30,
-        )
-
-
-def test_certificates_by_server_name() -> None:
-    known = [
-        Certificate("default", ("a.example",)),
-        Certificate("wild", ("*.b.example",)),
-        Certificate("c", ("c.b.example",)),
-    ]
-    chosen = {
-        name: choose_certificate(known, name)
-        for name in ("C.b.example", "x.b.example", "x.y.b.example", None)
-    }
-    assert [one.arn if one else None for one in chosen.values()] == [
-        "c",
-        "wild",
-        "default",
-        "default",
-    ]
-    assert choose_certificate([], "a.example") is None
-
-
-@pytest.mark.parametrize(
-    ("policy", "versions"),
-    [
-        ("ELBSecurityPolicy-TLS13-1-2-2021-06", ("TLSv1_2", "TLSv1_3")),
-        ("ELBSecurityPolicy-TLS13-1-3-2021-06", ("TLSv1_3", "TLSv1_3")),
-        ("ELBSecurityPolicy-TLS-1-2-Ext-2018-06", ("TLSv1_2", "TLSv1_2")),
-        ("ELBSecurityPolicy-FS-1-1-2019-08", ("TLSv1_1", "TLSv1_2")),
-        ("ELBSecurityPolicy-2016-08", ("TLSv1", "TLSv1_2")),
-    ],
-)
-def test_security_policies(policy: str, versions: tuple[str, str]) -> None:
-    assert tuple(version.name for version in policy_versions(policy)) == versions
-
-
 def test_a_listener_that_is_gone_or_speaks_no_tcp_refuses() -> None:
     state = world(
         load_balancers=[load_balancer("chat", [listener("chat", forward("x"), protocol="UDP")])]
     )
-    assert way(state, TO_CHAT) == (502, "OriginConnectError")
+    assert resolved(state, TO_CHAT) == (502, "OriginConnectError")
     parsed = parse_state(account([distribution("d", [TO_CHAT], behavior("chat"))])).distributions[0]
     assert isinstance(
         resolve_origin(world(), parsed.origins["chat"], "https", CLOUDFRONT), ResolvedListener
