@@ -112,7 +112,7 @@ def portal(rehearsal: Rehearsal) -> Iterator[Portal]:
             patched.setenv(f"AWS_{name}", value)
         # The budget of calls is a row of the database, and there is none here.
         aws = Aws(AccountRef(rehearsal.account.number, REGION, role, "external-id"))
-        patched.setattr(aws_view, "aws_for", lambda _: aws)
+        patched.setattr(AwsAccount, "client", lambda _: aws)
         yield Portal(rehearsal)
 
 
