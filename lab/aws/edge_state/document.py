@@ -225,7 +225,8 @@ class EdgeState:
         }
         clock = json.dumps(self._clock.reading())
         return (
-            f'{{"version":{version},"clock":{clock},"distributions":[{distributions}],{json.dumps(rest)[1:]}'
+            f'{{"version":{version},"clock":{clock},"distributions":[{distributions}],'
+            f"{json.dumps(rest)[1:]}"
         ).encode()
 
     def _distribution(self, distribution: Distribution, now: float) -> str:

@@ -1,6 +1,6 @@
 """Steps that change distributions, what they refer to, and VPC origins.
 
-What a fault changes is deployed immediately: nobody rehearsing a fault wants to wait minutes for it
+What a fault changes is deployed immediately, so that a rehearsal need not wait minutes for a fault
 to start or to end. Two changes that no API can make go directly into the store.
 """
 

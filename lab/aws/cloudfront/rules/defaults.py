@@ -61,7 +61,8 @@ _ORIGIN = {
 }
 _CUSTOM_ORIGIN = {
     "OriginSslProtocols": (
-        "<Quantity>3</Quantity><Items><SslProtocol>TLSv1</SslProtocol><SslProtocol>TLSv1.1</SslProtocol>"
+        "<Quantity>3</Quantity><Items><SslProtocol>TLSv1</SslProtocol>"
+        "<SslProtocol>TLSv1.1</SslProtocol>"
         "<SslProtocol>TLSv1.2</SslProtocol></Items>"
     ),
     **_TIMEOUTS,
