@@ -1,7 +1,6 @@
-"""What a verdict opens for somebody: the form of the request that puts it right, filled in.
+"""Links to the form of the request that fixes a verdict, filled in, for people who may send it.
 
-Decides who is offered one: those who may ask for the endpoint's team. What is offered is decided in
-portal.requests.suggested_requests.
+What is suggested is decided in `portal.requests.suggested_requests`.
 """
 
 from __future__ import annotations
@@ -26,9 +25,7 @@ from provisioning.models import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class PrefilledRequest:
-    """`url` is the form's address on this portal, `solves` what the request puts right, `path` the
-    one it is for.
-    """
+    """`url` is the form's URL on this portal, `solves` what the request fixes, `path` its path."""
 
     url: str
     solves: str
@@ -38,7 +35,7 @@ class PrefilledRequest:
 def prefilled_requests(
     person: Person, endpoint: Endpoint, resource: str = ""
 ) -> Mapping[str, PrefilledRequest]:
-    """Verdict → the request for it, after a test of `resource` (a path and its query; "" is the
+    """Verdict → its request, after a check of `resource` (a path with its query; "" means the
     endpoint's own).
     """
     if not person.belongs_to(endpoint.owner):
@@ -58,7 +55,7 @@ def prefilled_requests(
 
 
 def prefilled_requests_after_check(person: Person, check: Check) -> Mapping[str, PrefilledRequest]:
-    """The same after a check, for what it found. A suspicion of low certainty opens nothing."""
+    """The same for what a check found. Findings of low certainty have no request."""
     found = {
         check.verdict,
         *(one.get("code") for one in check.findings if one.get("certainty") != "low"),
@@ -72,14 +69,14 @@ def prefilled_requests_after_check(person: Person, check: Check) -> Mapping[str,
 
 
 def prefilled_requests_after_probe(person: Person, probe: Probe) -> Mapping[str, PrefilledRequest]:
-    """The same after a further probe, whose endpoint is loaded."""
+    """The same for a probe, whose endpoint is loaded."""
     code = str((probe.report or {}).get("code", ""))
     known = prefilled_requests(person, probe.endpoint, probe.path) if code in BY_REQUEST else {}
     return {code: known[code]} if code in known else {}
 
 
 def prefilled_requests_anywhere(person: Person) -> Mapping[str, PrefilledRequest]:
-    """The same without a test."""
+    """The same without a check."""
     if not person.memberships.exists():
         return {}
     found = {code: suggest_request_anywhere(code) for code in BY_REQUEST}

@@ -1,8 +1,7 @@
-"""The request that puts a verdict right: whether there is one, and what fills in its form (PURE).
+"""Which request fixes the problem behind a verdict, and the answers that prefill its form (PURE).
 
-Decides from `checks.diagnosis.verdicts.BY_REQUEST` and from the path that was tested. It must never
-offer what a request for a new endpoint cannot do: a path that an endpoint has already keeps its
-behavior, and no second one can have it.
+Follows `checks.diagnosis.verdicts.BY_REQUEST` and the path that was checked. Suggests only what a
+request for a new endpoint can do: a path that already belongs to an endpoint keeps its behavior.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class SuggestedRequest:
-    """A request to ask for: `solves` says what it puts right, `answers` are fields of its form,
-    `path` is "" where nobody knows yet which one is meant.
+    """`solves` says what the request fixes, `answers` are fields of its form, `path` is "" if the
+    path is not known yet.
     """
 
     solves: str
@@ -32,18 +31,18 @@ class SuggestedRequest:
 
     @property
     def query(self) -> str:
-        """The answers as the query of the form's address."""
+        """The answers as the query of the form's URL."""
         return urlencode(self.answers)
 
 
 def suggest_request(
     code: VerdictCode, spec: EndpointSpec, *, team: str, path: str, taken: Sequence[str]
 ) -> SuggestedRequest | None:
-    """The request that puts right what a test of `path` found at this endpoint's distribution.
+    """The request that fixes what a check of `path` found at this endpoint's distribution, if:
 
-    1. The verdict is one that a new behavior or origin puts right.
-    2. No endpoint has the path: `taken` are the path patterns of all that the distribution carries.
-    3. The answers make a request that is well formed.
+    1. a new behavior or origin fixes this verdict,
+    2. no endpoint has the path (`taken` are the path patterns of the distribution's endpoints),
+    3. and the answers are valid.
     """
     if (
         code not in BY_REQUEST
@@ -64,7 +63,7 @@ def suggest_request(
         parse_spec(complete_answers(answers))
     except SpecError:
         return None
-    why = f"{code} ({VERDICTS[code].title}): found by a test of {spec.name} at {path}."
+    why = f"{code} ({VERDICTS[code].title}): found by a check of {spec.name} at {path}."
     fields = {"team": team, **answers, "justification": f"{why} {BY_REQUEST[code]}"[:500]}
     return SuggestedRequest(
         BY_REQUEST[code], path, tuple((field, value) for field, value in fields.items() if value)
@@ -72,9 +71,7 @@ def suggest_request(
 
 
 def suggest_request_anywhere(code: VerdictCode) -> SuggestedRequest | None:
-    """The same for somebody who has no test, only the verdict: which server and which path is
-    theirs to say.
-    """
+    """The request for a verdict alone, without a check: server and path are left to the person."""
     if code not in BY_REQUEST:
         return None
     why = f"{code} ({VERDICTS[code].title}). {BY_REQUEST[code]}"
@@ -82,6 +79,6 @@ def suggest_request_anywhere(code: VerdictCode) -> SuggestedRequest | None:
 
 
 def _name(name: str, path: str) -> str:
-    """The endpoint's name and the path, as a name."""
+    """A name made of the endpoint's name and the path."""
     words = re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")
     return f"{name}-{words}"[:LONGEST_NAME].rstrip("-")

@@ -85,7 +85,7 @@ def test_the_answers_are_those_of_the_endpoint_and_of_the_path() -> None:
     said = dict(offered("WSE-PATH", "/ws/Room.7/").answers)
     assert said["name"] == "team-chat-ws-room-7"
     assert said["justification"].startswith(
-        "WSE-PATH (Another behavior answers this path): found by a test of"
+        "WSE-PATH (Another behavior answers this path): found by a check of"
     )
     made = parse_spec(
         complete_answers({key: said[key] for key in said.keys() - {"team", "justification"}})
@@ -147,8 +147,8 @@ def test_each_link_opens_the_form_with_these_values(
             "name": "team-chat-ws-room",
             "path_patterns": "/ws/room",
             "max_silence_seconds": "30",
-            "justification": f"{code} ({VERDICTS[code].title}): found by a test of team-chat at /ws/room. "
-            f"{fix}",
+            "justification": f"{code} ({VERDICTS[code].title}): "
+            f"found by a check of team-chat at /ws/room. {fix}",
         }
         for value in (
             "team-chat-ws-room",
