@@ -53,7 +53,8 @@ ASKED: dict[str, dict[str, str]] = {
 }
 """What a person asks for who sees what the fault's signature says."""
 NOT_BY_HANDSHAKE = {
-    "handshake with an alias as host": "the portal asks by the distribution's own name, which it cannot lose",
+    "handshake with an alias as host": "the portal checks the distribution's own name, which "
+    "cannot be removed",
 }
 TURNS = {"several handshakes": 8}
 BEFORE = {"edge-stale": "signed-cookies-required"}
@@ -137,8 +138,8 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
     for fault in site.faults():
         if only and fault["name"] not in only:
             continue
-        if fault["ask"] in NOT_BY_HANDSHAKE:
-            print(f"{fault['name']:32} left out: {NOT_BY_HANDSHAKE[fault['ask']]}")
+        if fault["action"] in NOT_BY_HANDSHAKE:
+            print(f"{fault['name']:32} left out: {NOT_BY_HANDSHAKE[fault['action']]}")
             continue
         if fault["name"] in BEFORE:
             site.set(BEFORE[fault["name"]], distribution=plain.distribution, path=plain.path)
@@ -148,7 +149,7 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
         except RuntimeError as refused:
             print(f"{fault['name']:32} left out: {refused}")
             continue
-        given = _look(site, endpoint, fault["ask"])
+        given = _look(site, endpoint, fault["action"])
         cells.append(cell := Cell(fault["name"], fault["verdict"], given))
         if endpoint is plain:
             met.append(fault)
@@ -201,7 +202,7 @@ def _pairs(
     the endpoint stayed broken after one, which is the last then.
     """
     plain = [
-        fault for fault in faults if fault["ask"] == "handshake" and fault["kind"] == "account"
+        fault for fault in faults if fault["action"] == "handshake" and fault["kind"] == "account"
     ]
     # What moves the path comes last, so that the other one hits the endpoint and not what answers
     # in its place.
