@@ -1,48 +1,120 @@
 """Is the target ready, and does the distribution have room? Questions answered from one snapshot,
-before approval.
+before approval (PURE).
 
-PURE. It judges what AWS said (provisioning.facts.snapshot) against what is wished, as far as the wish goes,
-so that a form can ask while it is being filled in. It never asks AWS, and never passes what it
-could not see: a gap is `unknown`.
+What AWS said (provisioning.facts.snapshot) is evaluated against the request as far as it is filled
+in, so that a form can ask early. What could not be read is `unknown`, never passed. To add a
+question: a function, a row in its table below, a title in `results`, a row in docs/preflight.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from checks.preflight.distribution import DISTRIBUTION_CHECKS, distribution_exists, vpc_origin
+from checks.preflight.certificates import origin_certificate, other_owners, viewer_certificate
+from checks.preflight.distribution import (
+    bare_paths,
+    behavior_room,
+    distribution_exists,
+    library,
+    paths,
+    staging,
+    vpc_origin,
+)
+from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
+from checks.preflight.groups import attributes, group_fit, health, stickiness
+from checks.preflight.network import (
+    block_public_access,
+    gateway,
+    group_room,
+    ingress,
+    public_ingress,
+    subnets,
+)
 from checks.preflight.permissions import permissions, service_role
 from checks.preflight.results import TITLES, Fix, Level, PreflightResult, PreflightSubject
-from checks.preflight.target import evaluate_target, target_exists
-from provisioning.facts.snapshot import Snapshot
+from checks.preflight.rules import default_action, listener_rules
+from checks.preflight.target import (
+    idle,
+    ip_type,
+    kind,
+    listener,
+    scheme,
+    security_group,
+    state,
+    target_exists,
+    tls_listener,
+)
+from provisioning.facts.snapshot import DistributionFacts, Snapshot, TargetFacts
 
 __all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "evaluate"]
 
+TargetQuestion = Callable[[PreflightSubject, TargetFacts, Snapshot], Iterator[PreflightResult]]
+TARGET_QUESTIONS: tuple[TargetQuestion, ...] = (
+    state,
+    scheme,
+    security_group,
+    tls_listener,
+    listener,
+    default_action,
+    listener_rules,
+    origin_certificate,
+    ip_type,
+    ipv6,
+    gateway,
+    block_public_access,
+    subnets,
+    acls,
+    ingress,
+    group_room,
+    public_ingress,
+    public_addresses,
+    other_doors,
+    health,
+    group_fit,
+    stickiness,
+    attributes,
+    idle,
+)
+DistributionQuestion = Callable[
+    [PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]
+]
+DISTRIBUTION_QUESTIONS: tuple[DistributionQuestion, ...] = (
+    staging,
+    library,
+    paths,
+    bare_paths,
+    behavior_room,
+    viewer_certificate,
+    other_owners,
+)
+ACCOUNT_QUESTIONS = (vpc_origin, service_role, permissions)
+
 
 def evaluate(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResult, ...]:
-    """1. The target, if one is named: that it is there, what it is, and whether CloudFront can
-       reach it.
-    2. The distribution, if one is named: that it is there, and whether the paths fit in.
-    3. The account's VPC origins, its role for them, and what the portal's own role may do.
-    Where the thing itself is missing or unknown, nothing is said about its parts.
+    """1. The target, if one is named: whether it exists, and everything about it; of a kind that
+       CloudFront cannot use, only that.
+    2. The distribution, if one is named: whether it exists, and whether the paths fit in.
+    3. The account's VPC origins, its role for them, and the permissions of the portal's role.
     """
     results: list[PreflightResult] = []
+    target, distribution = snapshot.target, snapshot.distribution
     if subject.target_arn:
         results.append(target_exists(subject, snapshot))
-        if snapshot.target is not None:
-            results += evaluate_target(subject, snapshot.target, snapshot)
+        if target is not None:
+            results.append(supported := kind(target))
+            if supported.level is not Level.BLOCK:
+                for question in TARGET_QUESTIONS:
+                    results += question(subject, target, snapshot)
     if subject.distribution_id:
         results.append(distribution_exists(subject, snapshot))
-        if snapshot.distribution is not None:
-            for distribution_check in DISTRIBUTION_CHECKS:
-                results += distribution_check(subject, snapshot.distribution, snapshot)
+        if distribution is not None:
+            for distribution_question in DISTRIBUTION_QUESTIONS:
+                results += distribution_question(subject, distribution, snapshot)
     if subject.target_arn:
-        results += [
-            question(subject, snapshot) for question in (vpc_origin, service_role, permissions)
-        ]
+        results += [account_question(subject, snapshot) for account_question in ACCOUNT_QUESTIONS]
     return tuple(results)
 
 
 def blocks(results: Iterable[PreflightResult]) -> bool:
-    """Whether something must be put right before the request can go on."""
+    """Whether something must be fixed before the request can be approved."""
     return any(result.level is Level.BLOCK for result in results)

@@ -110,6 +110,8 @@ def match_behavior(
     origin: Config = next(
         (item for item in _items(config, "Origins") if item["Id"] == behavior["TargetOriginId"]), {}
     )
+    aliases: list[str] = _items(config, "Aliases")
+    geo = (config.get("Restrictions") or {}).get("GeoRestriction") or {}
     rules = _rules(behavior, request_policies, cache_policies)
     lines = (
         *HANDSHAKE_HEADERS,
@@ -125,8 +127,8 @@ def match_behavior(
     return BehaviorMatch(
         enabled=bool(config["Enabled"]),
         status=status,
-        knows_host=host in (domain_name, *_items(config, "Aliases"))
-        or _wildcard(host, _items(config, "Aliases")),
+        knows_host=host in (domain_name, *aliases)
+        or any(alias.startswith("*.") and host.endswith(alias[1:]) for alias in aliases),
         path_pattern=pattern,
         own=not own_patterns or pattern in own_patterns,
         origin_domain=str(origin.get("DomainName", "")),
@@ -142,7 +144,7 @@ def match_behavior(
             for item in _items(config, "CustomErrorResponses")
             if item.get("ResponsePagePath")
         ),
-        geo_restricted=_restricted(config),
+        geo_restricted=str(geo.get("RestrictionType", "none")) != "none",
         signed=bool(_items(behavior, "TrustedKeyGroups") or _items(behavior, "TrustedSigners")),
         web_acl=str(config.get("WebACLId") or ""),
         functions=bool(
@@ -218,15 +220,6 @@ def _cookies(headers: Sequence[tuple[str, str]]) -> list[str]:
         if "=" in pair
     ]
     return list(dict.fromkeys(pair.partition("=")[0].strip() for pair in pairs))
-
-
-def _restricted(config: Config) -> bool:
-    geo = (config.get("Restrictions") or {}).get("GeoRestriction") or {}
-    return str(geo.get("RestrictionType", "none")) != "none"
-
-
-def _wildcard(host: str, aliases: Sequence[str]) -> bool:
-    return any(alias.startswith("*.") and host.endswith(alias[1:]) for alias in aliases)
 
 
 def _items(config: Config, name: str) -> list[Any]:

@@ -242,7 +242,13 @@ def viewer_certificate(
             "ACM does not know the distribution's certificate.",
         )
         return
-    uncovered = [alias for alias in distribution.aliases if not _serves(certificate, alias)]
+    # An alias may itself start with a wildcard.
+    listed = {name.lower() for name in certificate.names}
+    uncovered = [
+        alias
+        for alias in distribution.aliases
+        if alias.lower() not in listed and not certificate.covers(alias)
+    ]
     if certificate.status == ISSUED and not uncovered:
         seen = (
             f"It names {', '.join(distribution.aliases)}; valid until "
@@ -312,11 +318,4 @@ def other_owners(
             f"--domain-control-validation-resource DistributionId={distribution.id}",
             "aliases of the aws_cloudfront_distribution",
         ),
-    )
-
-
-def _serves(certificate: Certificate, alias: str) -> bool:
-    """An alias may itself begin with a star."""
-    return alias.lower() in {name.lower() for name in certificate.names} or certificate.covers(
-        alias
     )

@@ -6,9 +6,8 @@ PURE.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from checks.preflight.certificates import other_owners, viewer_certificate
 from checks.preflight.results import (
     Amendment,
     Fix,
@@ -50,7 +49,7 @@ def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> Prefli
     )
 
 
-def _staging(
+def staging(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """CloudFront Developer Guide, continuous deployment: viewers come to a staging distribution by
@@ -97,7 +96,7 @@ def _staging(
     )
 
 
-def _library(
+def library(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     if distribution.unknown_elements:
@@ -115,7 +114,7 @@ def _library(
         yield PreflightResult("PF-LIBRARY", Level.PASS, "Writing it loses no settings.")
 
 
-def _paths(
+def paths(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Each path by itself: taken, then the order, since the first behavior that matches wins."""
@@ -132,7 +131,6 @@ def _paths(
             continue
         yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")
         yield _order(pattern, distribution)
-    yield from _bare_paths(subject.path_patterns, distribution)
 
 
 def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
@@ -178,12 +176,13 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
     )
 
 
-def _bare_paths(
-    patterns: tuple[str, ...], distribution: DistributionFacts
+def bare_paths(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """/ws/* does not match /ws. The plan can take it along, unless somebody has it or there are
     enough paths.
     """
+    patterns = subject.path_patterns
     for pattern in patterns:
         bare = pattern.removesuffix("/*")
         if bare in ("", pattern) or any(matches(other, bare) for other in patterns):
@@ -202,7 +201,7 @@ def _bare_paths(
         )
 
 
-def _behavior_room(
+def behavior_room(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Behaviors and origins of the distribution."""
@@ -321,18 +320,3 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
         "AWS documents no such status. It may not carry traffic.",
         Fix(f"CloudFront > VPC origins > {origin.id}: check its status."),
     )
-
-
-DistributionCheck = Callable[
-    [PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]
-]
-
-
-DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (
-    _staging,
-    _library,
-    _paths,
-    _behavior_room,
-    viewer_certificate,
-    other_owners,
-)

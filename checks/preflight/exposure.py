@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts.snapshot import AclEntry, Snapshot, Subnet, TargetFacts, everybody
+from provisioning.facts.snapshot import AclEntry, Snapshot, TargetFacts, everybody
 
 FIRST_PORT, LAST_PORT = 1024, 65535
 _TCP, _ALL = "6", "-1"
@@ -147,7 +147,7 @@ def public_addresses(
     if target.kind != "instance" and target.groups is None:
         yield unknown("PF-PUBLIC-ADDRESS", "The targets behind it were not checked.")
         return
-    giving = _giving_addresses(target.subnets)
+    giving = [subnet.id for subnet in target.subnets if subnet.maps_public]
     if giving and target.kind == "instance":
         yield PreflightResult(
             "PF-PUBLIC-ADDRESS",
@@ -178,10 +178,34 @@ def other_doors(
 
     A name in DNS is no door: it opens nothing that is closed.
     """
-    if target.other_doors:
-        yield _balancer_door(target.other_doors)
+    if doors := target.other_doors:
+        yield PreflightResult(
+            "PF-OTHER-DOOR",
+            Level.WARN,
+            f"{', '.join(doors)}: open to the internet and forwards to the same targets.",
+            "Anyone with that address can bypass CloudFront and its protections.",
+            Fix(
+                f"When it is no longer used: EC2 > Load Balancers > {doors[0]} > "
+                "Listeners and rules: remove the ones that forward there.",
+                f"aws elbv2 describe-target-groups --query "
+                f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
+                f"no listener of the aws_lb {doors[0]} that forwards to these targets",
+            ),
+        )
     if target.api_doors:
-        yield _api_door(target)
+        yield PreflightResult(
+            "PF-OTHER-DOOR",
+            Level.WARN,
+            f"{', '.join(target.api_doors)} of API Gateway forwards to {target.name}.",
+            "An API has its own public address: anyone with it can bypass CloudFront.",
+            Fix(
+                "When it is no longer used: API Gateway > APIs > Integrations, and "
+                "VPC links: remove the ones that forward there.",
+                "aws apigatewayv2 get-integrations --api-id API",
+                "no aws_apigatewayv2_integration of connection_type VPC_LINK to this listener, "
+                "no aws_api_gateway_vpc_link",
+            ),
+        )
     if target.other_doors or target.api_doors:
         return
     if gap := snapshot.gap("doors") or snapshot.gap("api_gateway"):
@@ -196,38 +220,6 @@ def other_doors(
             "VPC and no HTTP API forwards to the same targets. Classic Load "
             "Balancers and Global Accelerator were not checked.",
         )
-
-
-def _balancer_door(doors: Sequence[str]) -> PreflightResult:
-    return PreflightResult(
-        "PF-OTHER-DOOR",
-        Level.WARN,
-        f"{', '.join(doors)}: open to the internet and forwards to the same targets.",
-        "Anyone with that address can bypass CloudFront and its protections.",
-        Fix(
-            f"When it is no longer used: EC2 > Load Balancers > {doors[0]} > "
-            "Listeners and rules: remove the ones that forward there.",
-            f"aws elbv2 describe-target-groups --query "
-            f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
-            f"no listener of the aws_lb {doors[0]} that forwards to these targets",
-        ),
-    )
-
-
-def _api_door(target: TargetFacts) -> PreflightResult:
-    return PreflightResult(
-        "PF-OTHER-DOOR",
-        Level.WARN,
-        f"{', '.join(target.api_doors)} of API Gateway forwards to {target.name}.",
-        "An API has its own public address: anyone with it can bypass CloudFront.",
-        Fix(
-            "When it is no longer used: API Gateway > APIs > Integrations, and "
-            "VPC links: remove the ones that forward there.",
-            "aws apigatewayv2 get-integrations --api-id API",
-            "no aws_apigatewayv2_integration of connection_type VPC_LINK to this listener, "
-            "no aws_api_gateway_vpc_link",
-        ),
-    )
 
 
 def ipv6(
@@ -277,10 +269,6 @@ def ipv6(
                 'ip_address_type = "ipv4" in the aws_lb',
             ),
         )
-
-
-def _giving_addresses(subnets: Sequence[Subnet]) -> list[str]:
-    return [subnet.id for subnet in subnets if subnet.maps_public]
 
 
 def _public(cidr: str) -> bool:

@@ -245,7 +245,13 @@ def ingress(
         f"port{'s' if len(closed) > 1 else ''} {join_ports(closed)}."
     )
     listed = sorted(
-        {rule.source for rule in target.ingress for port in closed if _by_list(rule, target, port)}
+        {
+            rule.source
+            for rule in target.ingress
+            if rule.source_kind == "prefix-list"
+            and rule.source in target.own_lists
+            and any(map(rule.covers, closed))
+        }
     )
     if listed and not subject.open_security_group:
         told = (
@@ -376,13 +382,6 @@ def public_ingress(
             f"--security-group-rule-ids {first.rule_id}",
             "no cidr_ipv4 with public addresses in the group's ingress rules",
         ),
-    )
-
-
-def _by_list(rule: IngressRule, target: TargetFacts, port: int) -> bool:
-    """Whether a prefix list that is not AWS's is admitted to the port."""
-    return (
-        rule.source_kind == "prefix-list" and rule.source in target.own_lists and rule.covers(port)
     )
 
 

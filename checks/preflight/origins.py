@@ -44,7 +44,7 @@ def evaluate_behavior(
         _cache(distribution, behavior),
         _viewers(distribution, behavior),
     ]
-    if is_api_gateway(origin):
+    if _API_GATEWAY.fullmatch(origin.domain_name.lower()):
         results += [
             _secure(distribution, origin),
             _stage(distribution, origin),
@@ -53,11 +53,6 @@ def evaluate_behavior(
     else:
         results.append(_public(distribution, origin))
     return tuple(results)
-
-
-def is_api_gateway(origin: Origin) -> bool:
-    """Whether the origin is an API of API Gateway, under its own name."""
-    return _API_GATEWAY.fullmatch(origin.domain_name.lower()) is not None
 
 
 def _headers(

@@ -25,7 +25,17 @@ def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
         return unknown("PF-PERMISSION", gap.reason)
     if snapshot.permissions is None:
         return unknown("PF-PERMISSION", "Not checked.")
-    needed = [one for one in snapshot.permissions if _needed(one, subject, snapshot)]
+    target = snapshot.target
+    opens = (
+        subject.open_security_group
+        and target is not None
+        and any(target.admits_cloudfront(port) is None for port in subject.origin_ports)
+    )
+    needed = [
+        one
+        for one in snapshot.permissions
+        if one.action != CREATE_SERVICE_ROLE and (opens or one.action not in _OPENING)
+    ]
     denied = _actions(one for one in needed if one.allowed is False)
     if denied:
         return PreflightResult(
@@ -86,19 +96,6 @@ def service_role(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResu
             f'"{VPC_ORIGIN_SERVICE}" }}',
         ),
     )
-
-
-def _needed(one: Permission, subject: PreflightSubject, snapshot: Snapshot) -> bool:
-    """Whether this plan would come to it: the security group only where the plan opens it."""
-    if one.action == CREATE_SERVICE_ROLE:
-        return False
-    if one.action in _OPENING:
-        target = snapshot.target
-        closed = target is not None and any(
-            target.admits_cloudfront(port) is None for port in subject.origin_ports
-        )
-        return subject.open_security_group and closed
-    return True
 
 
 def _actions(permissions: Iterable[Permission]) -> list[str]:

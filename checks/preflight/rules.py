@@ -39,9 +39,15 @@ def default_action(
         return
     for listener in _ours(subject, target):
         seen = f"The listener on {listener.port} does: {listener.default_action or 'nothing'}."
+        asked = [
+            answering(listener, host, pattern)
+            for host in hosts_seen(subject, target, snapshot.distribution)
+            for pattern in subject.path_patterns
+        ]
+        forwarded = bool(asked) and all(answer == (FORWARD, True) for answer in asked)
         if listener.default_action == FORWARD or target.kind == "network":
             yield PreflightResult("PF-ACTION", Level.PASS, seen)
-        elif _all_forwarded(subject, target, listener, snapshot):
+        elif not snapshot.gap("rules") and listener.rules and forwarded:
             yield PreflightResult(
                 "PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths first."
             )
@@ -245,18 +251,6 @@ def _ours(subject: PreflightSubject, target: TargetFacts) -> list[Listener]:
     return [
         found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None
     ]
-
-
-def _all_forwarded(
-    subject: PreflightSubject, target: TargetFacts, listener: Listener, snapshot: Snapshot
-) -> bool:
-    hosts = hosts_seen(subject, target, snapshot.distribution)
-    asked = [
-        answering(listener, host, pattern) for host in hosts for pattern in subject.path_patterns
-    ]
-    return bool(not snapshot.gap("rules") and listener.rules and asked) and all(
-        answer == (FORWARD, True) for answer in asked
-    )
 
 
 def _not_forwarding(

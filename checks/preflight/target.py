@@ -6,19 +6,8 @@ PURE. Whether CloudFront can reach it through the network is asked in network.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from checks.preflight.certificates import origin_certificate
-from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
-from checks.preflight.groups import attributes, group_fit, health, stickiness
-from checks.preflight.network import (
-    block_public_access,
-    gateway,
-    group_room,
-    ingress,
-    public_ingress,
-    subnets,
-)
 from checks.preflight.results import (
     Fix,
     Level,
@@ -27,8 +16,7 @@ from checks.preflight.results import (
     join_ports,
     unknown,
 )
-from checks.preflight.rules import default_action, listener_rules
-from provisioning.facts.snapshot import Listener, Snapshot, TargetFacts
+from provisioning.facts.snapshot import Snapshot, TargetFacts
 
 # CloudFront closes a WebSocket after ten minutes without a byte from the origin (its quotas page).
 CLOUDFRONT_IDLE_SECONDS = 600
@@ -44,18 +32,6 @@ _KINDS = {
     "network": "a Network Load Balancer",
     "instance": "an EC2 instance",
 }
-
-
-def evaluate_target(
-    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
-) -> Iterator[PreflightResult]:
-    """Everything about a target that is there; of a kind that CloudFront cannot use, only that."""
-    kind = _kind(target)
-    yield kind
-    if kind.level is Level.BLOCK:
-        return
-    for target_check in _TARGET_CHECKS:
-        yield from target_check(subject, target, snapshot)
 
 
 def target_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
@@ -74,7 +50,7 @@ def target_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightRes
     return PreflightResult("PF-TARGET", Level.PASS, f"{snapshot.target.name} exists.")
 
 
-def _kind(target: TargetFacts) -> PreflightResult:
+def kind(target: TargetFacts) -> PreflightResult:
     """Never a Gateway Load Balancer."""
     if target.kind in _KINDS:
         return PreflightResult("PF-KIND", Level.PASS, f"{target.name} is {_KINDS[target.kind]}.")
@@ -96,7 +72,7 @@ def _kind(target: TargetFacts) -> PreflightResult:
     )
 
 
-def _state(
+def state(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Whether it is ready to serve."""
@@ -126,7 +102,7 @@ def _state(
         )
 
 
-def _scheme(
+def scheme(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Whether it is closed to the internet."""
@@ -167,7 +143,7 @@ def _scheme(
         )
 
 
-def _group(
+def security_group(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """All three kinds need one; a Network Load Balancer can only get one when it is made."""
@@ -195,7 +171,7 @@ def _group(
     )
 
 
-def _tls(
+def tls_listener(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Any TLS listener disqualifies a Network Load Balancer."""
@@ -222,7 +198,7 @@ def _tls(
     )
 
 
-def _listener(
+def listener(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """A listener on each port that CloudFront may use, with the leg's protocol."""
@@ -241,9 +217,12 @@ def _listener(
             "PF-LISTENER", Level.PASS, f"{target.name} listens on {_listened(target)}."
         )
         return
-    missing = [
-        (port, leg) for port, leg in legs if not _carries(subject, leg, target.listener_on(port))
-    ]
+    missing = []
+    for port, leg in legs:
+        found = target.listener_on(port)
+        carrying = _SECURE if leg == "HTTPS" else _PLAIN
+        if found is None or (subject.origin_protocol and found.protocol not in carrying):
+            missing.append((port, leg))
     if legs and not missing:
         seen = f"{target.name} listens on {join_ports(port for port, _ in legs)}."
         if spare := [port for port in subject.origin_ports if port not in subject.handshake_ports]:
@@ -282,7 +261,7 @@ def _listener(
     )
 
 
-def _ip_type(
+def ip_type(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """AWS's own pages disagree about dual-stack Network Load Balancers."""
@@ -302,7 +281,7 @@ def _ip_type(
         )
 
 
-def _idle(
+def idle(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """The shortest idle clock on the way, against the longest silence of the app."""
@@ -314,7 +293,18 @@ def _idle(
     ):
         yield unknown("PF-IDLE", gap.reason)
         return
-    if _clock_missing(subject, target):
+    # Where nothing listens, PF-LISTENER says so.
+    listeners = [
+        found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None
+    ]
+    missing = (target.kind == "application" and target.idle_timeout_seconds is None) or (
+        target.kind == "network"
+        and any(
+            found.protocol in ("TCP", "TLS") and found.idle_timeout_seconds is None
+            for found in listeners
+        )
+    )
+    if missing:
         yield unknown("PF-IDLE", f"AWS did not return the idle timeout of {target.name}.")
         return
     clocks = [("CloudFront, which counts only bytes from the app,", CLOUDFRONT_IDLE_SECONDS)]
@@ -359,52 +349,6 @@ def _heartbeat(target: TargetFacts, silence: int) -> Fix:
     )
 
 
-def _clock_missing(subject: PreflightSubject, target: TargetFacts) -> bool:
-    """Whether a clock that must be there was not seen; where nothing listens, PF-LISTENER says
-    so.
-    """
-    if target.kind == "application":
-        return target.idle_timeout_seconds is None
-    listeners = [
-        found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None
-    ]
-    return target.kind == "network" and any(
-        found.protocol in ("TCP", "TLS") and found.idle_timeout_seconds is None
-        for found in listeners
-    )
-
-
-TargetCheck = Callable[[PreflightSubject, TargetFacts, Snapshot], Iterator[PreflightResult]]
-
-
-_TARGET_CHECKS: tuple[TargetCheck, ...] = (
-    _state,
-    _scheme,
-    _group,
-    _tls,
-    _listener,
-    default_action,
-    listener_rules,
-    origin_certificate,
-    _ip_type,
-    ipv6,
-    gateway,
-    block_public_access,
-    subnets,
-    acls,
-    ingress,
-    group_room,
-    public_ingress,
-    public_addresses,
-    other_doors,
-    health,
-    group_fit,
-    stickiness,
-    attributes,
-    _idle,
-)
-
-
 def _legs(subject: PreflightSubject) -> tuple[tuple[int, str], ...]:
     """The port and protocol, HTTP or HTTPS, of each leg that handshakes take."""
     ports = subject.handshake_ports
@@ -412,12 +356,6 @@ def _legs(subject: PreflightSubject) -> tuple[tuple[int, str], ...]:
         subject.origin_protocol, ("HTTP",)
     )
     return tuple(zip(ports, protocols[-len(ports) :], strict=True)) if ports else ()
-
-
-def _carries(subject: PreflightSubject, leg: str, listener: Listener | None) -> bool:
-    if listener is None or not subject.origin_protocol:
-        return listener is not None
-    return listener.protocol in (_SECURE if leg == "HTTPS" else _PLAIN)
 
 
 def _listened(target: TargetFacts) -> str:
