@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
@@ -51,7 +52,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "portal.pages.errors.with_a_way_on",
+    "portal.middleware.page_for_method_not_allowed",
 ]
 
 ROOT_URLCONF = "portal.urls"
@@ -72,6 +73,8 @@ TEMPLATES = [
         },
     },
 ]
+
+FORM_RENDERER = "portal.pages.form_renderer.FormRenderer"
 
 # PostgreSQL is the truth; connections live long and are checked before use, so a restart costs one
 # query.

@@ -46,7 +46,7 @@ def take_screenshots(folder: Path) -> int:
         _sign_in(olga, url, "olga")
         _ask(ana, url)
         _shoot(ana, folder / "form.png")
-        ana.get_by_role("button", name="Work out the plan").click()
+        ana.get_by_role("button", name="Create plan").click()
         ana.get_by_text("Waiting for approval").first.wait_for()
         olga.goto(f"{url}/approvals/")
         olga.locator("main").get_by_role("link", name="orders-feed").first.click()
@@ -80,7 +80,7 @@ def _ask(page: Page, url: str) -> None:
     page.select_option("select[name=distribution_id]", index=1)
     page.fill("input[name=name]", "orders-feed")
     page.fill("input[name=path_patterns]", "/ws/orders, /ws/orders/*")
-    page.get_by_text("Nothing stands in the way").first.wait_for()
+    page.get_by_text("Ready to build").first.wait_for()
 
 
 def _shoot(page: Page, file: Path) -> None:

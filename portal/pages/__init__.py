@@ -1,1 +1,3 @@
-"""The pages. A view parses, calls one action and renders; it decides nothing that another entrance would decide too."""
+"""The pages: views, forms and template tags. A view parses, calls one action and renders. A rule
+that the API or the console needs too belongs to a room below.
+"""

@@ -1,6 +1,4 @@
-"""Deciding: the queue of what waits, and the page on which somebody agrees to exactly one plan or
-says no.
-"""
+"""Approvals: the queue of waiting plans, and the page that approves or rejects exactly one."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.pages.auth import SignedIn, request_or_404, signed_in, typed
+from portal.pages.auth import SignedIn, posted_text, request_or_404, signed_in
 from portal.pages.home import stuck_context
 from portal.pages.paging import page_of
 from portal.pages.requests import plan_context
@@ -24,26 +22,26 @@ from portal.requests.lifecycle import Denied, State, Verb, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint
 
-NEIGHBOURS_SHOWN = 20
+NEIGHBORS_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """Whom a change may touch: other endpoints of the same distribution, and of the same VPC
-    origin.
+class Neighbors:
+    """What a change could affect: other endpoints on the same distribution, and on the same VPC
+    origin. `of_other_teams` counts those that this person may not see.
     """
 
     on_distribution: list[Endpoint]
     on_vpc_origin: list[Endpoint]
-    of_others: int
+    of_other_teams: int
     overlapping: list[str]
 
 
 @signed_in
 @require_safe
 def approvals(request: SignedIn) -> HttpResponse:
-    """What waits for a decision, this person's part first, on whatever page; for the rest the
-    reason why it is not theirs. What is stuck stands above.
+    """The plans that wait for a decision: first this person's, then the others with the reason why
+    this person cannot decide. Stuck requests are above.
     """
     waiting = EndpointRequest.objects.visible_to(request.user).filter(state=State.AWAITING_APPROVAL)
     waiting = waiting.marking_yours(request.user).select_related("team", "requester")
@@ -71,15 +69,15 @@ def approval(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_POST
 def decide(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Approve or reject. A plan that changed since it was read is shown again with what changed."""
+    """Approve or reject. A plan that changed meanwhile is shown again, with what changed."""
     shown = request_or_404(request.user, pk)
-    reason = typed(request, "reason", 500)
+    reason = posted_text(request, "reason", 500)
     now = timezone.now()
     decision = request.POST.get("decision", "")
     if decision == "approve":
         digest = request.POST.get("digest", "")
         outcome = approve_request(request.user, shown, plan_digest=digest, reason=reason, now=now)
-        done = f"Approved. Building “{shown.answers.get('name', '')}” begins now."
+        done = f"Approved. Building “{shown.answers.get('name', '')}” starts now."
     elif decision == "reject":
         outcome = reject_request(request.user, shown, reason=reason, now=now)
         done = "Rejected. The team sees your reason."
@@ -87,17 +85,18 @@ def decide(request: SignedIn, pk: UUID) -> HttpResponse:
         return redirect("approval", pk)
     if not isinstance(outcome, Denied):
         messages.success(request, done)
-        return redirect("request-detail", pk)
+        return redirect(shown)
     if _recorded(request.user, shown, decision):
-        return redirect("request-detail", pk)
-    fault = outcome.reason if outcome.code == "reason_required" else ""
-    context = {"refused": outcome, "fault": fault, "typed": reason}
-    return _page(request, request_or_404(request.user, pk), status=422 if fault else 409, **context)
+        return redirect(shown)
+    reason_error = outcome.reason if outcome.code == "reason_required" else ""
+    context = {"refused": outcome, "reason_error": reason_error, "reason": reason}
+    status = 422 if reason_error else 409
+    return _page(request, request_or_404(request.user, pk), status=status, **context)
 
 
 def _recorded(person: Person, shown: EndpointRequest, decision: str) -> bool:
-    """Whether this person has decided just that already: of two clicks a browser shows the answer
-    to the second.
+    """Whether this person has already made this decision: after a double click, the browser shows
+    the response to the second request.
     """
     verdicts = {"approve": Approval.Decision.APPROVED, "reject": Approval.Decision.REJECTED}
     same = Approval.objects.filter(request=shown, revision=shown.revision, decider=person)
@@ -116,14 +115,14 @@ def _page(
         "denied": allowed if isinstance(allowed, Denied) else None,
         "waiting": waiting,
         "decisions": list(decisions),
-        "neighbours": _neighbours(request.user, shown) if shown.plan_digest else None,
+        "neighbors": _neighbors(request.user, shown) if shown.plan_digest else None,
     }
     return render(
         request, "approvals/detail.html", context | plan_context(shown) | more, status=status
     )
 
 
-def _neighbours(person: Person, shown: EndpointRequest) -> Neighbours:
+def _neighbors(person: Person, shown: EndpointRequest) -> Neighbors:
     """Other teams' endpoints are named only to people who see every team's."""
     spec = shown.spec
     others = Endpoint.objects.filter(account_id=spec.account_id).exclude(
@@ -132,20 +131,20 @@ def _neighbours(person: Person, shown: EndpointRequest) -> Neighbours:
     others = others.exclude(pk=shown.endpoint_id) if shown.endpoint_id else others
     on_distribution = list(
         others.filter(spec_data__distribution_id=spec.distribution_id).order_by("name")[
-            :NEIGHBOURS_SHOWN
+            :NEIGHBORS_SHOWN
         ]
     )
     same_target = others.filter(spec_data__target_arn=spec.target_arn).order_by("name")[
-        :NEIGHBOURS_SHOWN
+        :NEIGHBORS_SHOWN
     ]
     on_vpc_origin = [one for one in same_target if one.spec.vpc_origin_key == spec.vpc_origin_key]
-    of_others = 0
+    of_other_teams = 0
     if not person.sees_everything:
         own = set(Team.objects.of(person).values_list("slug", flat=True))
-        of_others = len(
+        of_other_teams = len(
             {one.pk for one in [*on_distribution, *on_vpc_origin] if one.owner not in own}
         )
         on_distribution = [one for one in on_distribution if one.owner in own]
         on_vpc_origin = [one for one in on_vpc_origin if one.owner in own]
     overlapping = list(shown.plan_data.get("relies_on", {}).get("overlapping_behaviors", ()))
-    return Neighbours(on_distribution, on_vpc_origin, of_others, overlapping)
+    return Neighbors(on_distribution, on_vpc_origin, of_other_teams, overlapping)

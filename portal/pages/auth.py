@@ -1,6 +1,6 @@
-"""Who may open a page, and how somebody without a session is sent to sign in.
+"""Who may open a page, and where people without a session are sent.
 
-What a person may not know of is answered exactly like what does not exist: 404, by the same query.
+What a person may not see is answered exactly like what does not exist: 404, by the same query.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ P = ParamSpec("P")
 
 
 class SignedIn(HttpRequest):
-    """A request of somebody who has signed in."""
+    """A request of a person who has signed in."""
 
     user: Person
     htmx: HtmxDetails
@@ -37,11 +37,10 @@ class SignedIn(HttpRequest):
 def signed_in(
     view: Callable[Concatenate[SignedIn, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Only for people with a session. A fragment must not be replaced by the sign-in page: the page
-    goes.
+    """Require a session. Without one, a fragment's request redirects the whole page, so that the
+    sign-in page never appears inside it.
 
-    Every answer says that it depends on who asks, page or fragment: a cache must not give one for
-    the other.
+    Every response varies on HX-Request: a cache must not serve a page for a fragment.
     """
 
     @functools.wraps(view)
@@ -57,8 +56,8 @@ def signed_in(
 
 
 def to_page(request: SignedIn, url: str) -> HttpResponse:
-    """Lead to a page. Where a fragment asked, a plain redirect would be followed unseen and the
-    page put into it.
+    """Redirect the browser to a page. htmx would follow a plain redirect and put the page into the
+    fragment's place.
     """
     return HttpResponseClientRedirect(url) if request.htmx else HttpResponseRedirect(url)
 
@@ -69,22 +68,20 @@ def _to_sign_in(request: SignedIn) -> HttpResponse:
 
 
 def _page_of(htmx: HtmxDetails) -> str:
-    """Where the fragment's page is; the first page where the header that says so is none of
-    ours.
-    """
+    """The page that the fragment is on; the home page if the header that says so is malformed."""
     try:
         return htmx.current_url_abs_path or "/"
     except ValueError:
         return "/"
 
 
-def typed(request: HttpRequest, field: str, most: int) -> str:
-    """What was typed into a field that no form checks. PostgreSQL keeps no NUL."""
-    return request.POST.get(field, "").replace("\x00", "").strip()[:most]
+def posted_text(request: HttpRequest, field: str, limit: int) -> str:
+    """The text of a field that no form validates. PostgreSQL cannot store NUL."""
+    return request.POST.get(field, "").replace("\x00", "").strip()[:limit]
 
 
 def request_or_404(person: Person, pk: UUID) -> EndpointRequest:
-    """The endpoint request with everything a page shows of it, if this person may know of it."""
+    """The endpoint request with everything its page shows, if this person may see it."""
     found: EndpointRequest | None = (
         EndpointRequest.objects.visible_to(person)
         .select_related("team", "requester", "beneficiary", "last_editor", "endpoint", "run")
@@ -97,7 +94,7 @@ def request_or_404(person: Person, pk: UUID) -> EndpointRequest:
 
 
 def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:
-    """The endpoint, if this person may know of it."""
+    """The endpoint, if this person may see it."""
     found = visible_endpoints(person).select_related("account").filter(pk=pk).first()
     if found is None:
         raise Http404
@@ -105,5 +102,5 @@ def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:
 
 
 def teams_of(person: Person) -> list[Team]:
-    """The teams a person may ask for."""
+    """The teams that a person may request endpoints for."""
     return list(Team.objects.of(person))

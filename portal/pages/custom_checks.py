@@ -1,6 +1,4 @@
-"""The handshake bench of an endpoint: a handshake of one's own, made now or saved to be made
-again.
-"""
+"""Custom checks of an endpoint: a handshake with options, run once or saved to run again."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from provisioning.models import Endpoint
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def custom_check(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The form; with `?saved=` filled in as a saved check wants it. A post tests now, or saves."""
+    """The form; `?saved=` fills in a saved check. A POST runs the check, or saves it."""
     endpoint = endpoint_or_404(request.user, pk)
     if request.method == "POST":
         refusal = check_refusal(request.user, endpoint)
@@ -36,7 +34,7 @@ def custom_check(request: SignedIn, pk: UUID) -> HttpResponse:
         saving = "save" in request.POST
         form = CustomCheckForm(request.POST, url=endpoint.url, saving=saving)
         if form.is_valid():
-            return _saved(request, endpoint, form) if saving else _tested(request, endpoint, form)
+            return _save(request, endpoint, form) if saving else _run(request, endpoint, form)
     else:
         form = CustomCheckForm(
             None, url=endpoint.url, saving=False, initial=_initial(request, endpoint)
@@ -47,7 +45,7 @@ def custom_check(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_POST
 def saved_check_run(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
-    """Make a saved check now."""
+    """Run a saved check now."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
     answer = check_now(request.user, endpoint, now=timezone.now(), saved=saved)
@@ -60,14 +58,14 @@ def saved_check_run(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
 @signed_in
 @require_POST
 def saved_check_delete(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
-    """Forget a saved check; what it has found stays in the endpoint's list of tests."""
+    """Delete a saved check. Its results stay in the endpoint's list of checks."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
     refusal = delete_saved_check(request.user, saved)
     if refusal:
         messages.warning(request, refusal.reason)
     else:
-        messages.success(request, f"“{saved.name}” is no longer made.")
+        messages.success(request, f"Saved check “{saved.name}” deleted.")
     return redirect("custom-check", pk)
 
 
@@ -80,11 +78,11 @@ def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
         **saved.options,
         "name": saved.name,
         "every_minutes": str(saved.every_minutes),
-        "after_changes": "true" if saved.after_changes else "",
+        "after_changes": saved.after_changes,
     }
 
 
-def _tested(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
+def _run(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
     answer = check_now(request.user, endpoint, now=timezone.now(), options=form.options)
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
@@ -92,7 +90,7 @@ def _tested(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> Htt
     return _to_check(endpoint, answer.pk)
 
 
-def _saved(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
+def _save(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
     answer = save_check(
         request.user,
         endpoint,

@@ -1,5 +1,5 @@
-"""One endpoint: whether clients can connect, the handshake line by line, how to repeat it, and its
-settings.
+"""One endpoint: whether clients can connect, the handshake line by line, how to repeat it, its
+uptime and its settings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, prove, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
-from portal.pages.forms import LABELS, LogRowsForm
+from portal.pages.forms import LogRowsForm
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
 from portal.requests.lifecycle import Denied
@@ -40,14 +40,15 @@ from portal.requests.models import EndpointRequest
 from portal.requests.prefilled_requests import PrefilledRequest, prefilled_requests_after_check
 from provisioning.models import Endpoint
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.fields import FIELD
 from provisioning.spec.parsing import derive_settings
 
 HISTORY_SHOWN = 20
-MOST_PROVEN = 10_000
-"""Tests that one chart counts: a month of one every five minutes."""
+CHECKS_CHARTED = 10_000
+"""Checks that one chart counts at most: a month of one every five minutes."""
 PHASES = {
-    "dns": "Name to address",
-    "tcp": "Connect",
+    "dns": "DNS",
+    "tcp": "TCP",
     "tls": "TLS",
     "first_byte": "First byte",
     "upgrade": "Handshake",
@@ -55,14 +56,14 @@ PHASES = {
     "echo": "Echo",
     "ping": "Ping",
     "close": "Close",
-    "total": "All of it",
+    "total": "Total",
 }
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A verdict with what speaks for it in this check, how it is put right in this very account,
-    where AWS told, and the request that puts it right, where there is one.
+class VerdictFinding:
+    """A verdict with its evidence in this check. `here` is the fix with the names of this account,
+    if AWS told them; `prefilled` is a request that fixes the problem, if one can.
     """
 
     verdict: Verdict
@@ -73,16 +74,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Further:
-    """A probe that was made to explain a failure: what it was, in words, and how it went."""
+class FurtherProbe:
+    """A probe that was made to find the cause of a failure, and its outcome."""
 
-    what: str
+    title: str
     outcome: str
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A setting of the endpoint and why it is what it is."""
+class SettingRow:
+    """A setting of the endpoint and the reason for its value."""
 
     label: str
     value: Any
@@ -92,7 +93,7 @@ class Setting:
 @signed_in
 @require_safe
 def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The page; with `?check=` for an earlier check than the last."""
+    """The page; `?check=` shows an earlier check."""
     return detail_page(request, endpoint_or_404(request.user, pk))
 
 
@@ -103,7 +104,7 @@ def detail_page(
     check_id: str = "",
     log_form: LogRowsForm | None = None,
 ) -> HttpResponse:
-    """The page, of one check in particular, and with log rows that could not be read."""
+    """The page, of one check in particular, and with log lines that could not be parsed."""
     team = Team.objects.filter(slug=endpoint.owner).first()
     source = _newest_request(endpoint)
     context = {
@@ -114,8 +115,8 @@ def detail_page(
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
         **privacy_context(request.user, endpoint),
     }
-    context |= _check_context(request, endpoint, check_id, log_form) | _proof_context(
-        endpoint, request.GET.get("proof", "")
+    context |= _check_context(request, endpoint, check_id, log_form) | _uptime_context(
+        endpoint, request.GET.get("uptime", "")
     )
     return render(request, "endpoints/detail.html", context, status=422 if log_form else 200)
 
@@ -123,12 +124,12 @@ def detail_page(
 @signed_in
 @require_safe
 def check_latest(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The last check (or `?check=`) as a fragment; it refreshes itself while one is under way, then
-    the list too.
+    """The latest check (or `?check=`) as a fragment, which refreshes itself while a check is
+    running; then the list beside it too.
     """
     endpoint = endpoint_or_404(request.user, pk)
     context = {"fragment": True} | _check_context(request, endpoint)
-    if context["running"] or context["weighing"]:
+    if context["running"] or context["analyzing"]:
         return render(request, "checks/_check.html", context)
     return render(request, "checks/_check_finished.html", context | {"history": _history(endpoint)})
 
@@ -136,7 +137,7 @@ def check_latest(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_POST
 def check_run(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Ask for a check now. One at a time: asking twice shows the one under way."""
+    """Start a check now. One at a time: a second request shows the one that is running."""
     endpoint = endpoint_or_404(request.user, pk)
     answer = check_now(request.user, endpoint, now=timezone.now())
     if isinstance(answer, Denied):
@@ -149,7 +150,7 @@ def check_run(request: SignedIn, pk: UUID) -> HttpResponse:
 
 
 def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:
-    """The tests so far, newest first, each with its verdict."""
+    """The checks so far, newest first, each with its verdict."""
     finished = Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
     newest = finished.defer("transcript_data", "findings").order_by("-requested_at")[:HISTORY_SHOWN]
     return [(one, verdict_of(one.verdict)) for one in newest]
@@ -174,6 +175,7 @@ def _check_context(
             raise Http404 from None
         if shown is None and not (running and str(running.pk) == wanted):
             raise Http404
+    transcript = _transcript(shown) if shown else None
     return {
         "endpoint": endpoint,
         "endpoint_status": endpoint_status(endpoint.state, usual.ok if usual else None),
@@ -183,25 +185,25 @@ def _check_context(
         "findings": _findings(shown, prefilled_requests_after_check(request.user, shown))
         if shown
         else [],
-        "transcript": _transcript(shown) if shown else None,
-        "further": _further(shown) if shown else [],
+        "transcript": transcript,
+        "further_probes": _further_probes(shown) if shown else [],
         "next_probe": DESCRIPTIONS.get(shown.next_probe, "") if shown else "",
-        "may_test": check_refusal(request.user, endpoint) is None,
-        "log_form": log_form,
+        "may_check": check_refusal(request.user, endpoint) is None,
+        "log_form": log_form or (_log_form(shown, transcript) if shown else None),
         "idle_seconds": usual_silence(settings.PROBE_IDLE_PACE),
-        **_weighing(shown),
+        **_log_analysis(shown),
     }
 
 
-def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
-    """What the usual checks prove, in one query of four columns."""
+def _uptime_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
+    """What the standard checks say about uptime, in one query of four columns."""
     span, now = span_of(wanted), timezone.now()
     usual = Check.objects.filter(
         endpoint=endpoint, options={}, finished_at__isnull=False, requested_at__gt=now - span.length
     )
     rows = usual.order_by("-requested_at").values_list(
         "requested_at", "ok", "connect_ms", "verdict"
-    )[:MOST_PROVEN]
+    )[:CHECKS_CHARTED]
     proof = prove(
         [Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows],
         span,
@@ -211,16 +213,22 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
     failure = verdict_of(last.verdict) if last else None
     return {
         "spans": SPANS,
-        "proof": proof,
-        "drawing": draw(proof),
-        "proof_cut": proof.tests >= MOST_PROVEN,
+        "uptime": proof,
+        "chart": draw(proof),
+        "uptime_truncated": proof.tests >= CHECKS_CHARTED,
         "last_failure_title": failure.title if failure else "",
         "every_minutes": settings.CHECK_EVERY_MINUTES,
     }
 
 
-def _weighing(check: Check | None) -> dict[str, Any]:
-    """Whether the check is being weighed again with log rows, and what came of the last time."""
+def _log_form(check: Check, transcript: Mapping[str, Any] | None) -> LogRowsForm:
+    return LogRowsForm(
+        None, check=check, edge_request_id=transcript["seen"].edge_request_id if transcript else ""
+    )
+
+
+def _log_analysis(check: Check | None) -> dict[str, Any]:
+    """Whether the check is being analyzed again with log lines, and the result of the last time."""
     last = (
         Probe.objects.filter(of_check=check, kind=ProbeKind.LOG_ROWS)
         .order_by("-requested_at")
@@ -229,16 +237,16 @@ def _weighing(check: Check | None) -> dict[str, Any]:
         else None
     )
     if last is None:
-        return {"weighing": False, "weighed": None}
+        return {"analyzing": False, "analysis": None}
     try:
         report = Report.from_dict(last.report or {})
     except ValueError:
         report = None
-    return {"weighing": last.finished_at is None, "weighed": report}
+    return {"analyzing": last.finished_at is None, "analysis": report}
 
 
 def _transcript(check: Check) -> dict[str, Any] | None:
-    """What was seen; None where it was stored in a form that this version does not read."""
+    """What was observed; None if it was stored in a format that this version cannot read."""
     try:
         seen = Transcript.from_dict(check.transcript_data or {})
     except ValueError:
@@ -250,13 +258,15 @@ def _transcript(check: Check) -> dict[str, Any] | None:
     }
 
 
-def _findings(check: Check, prefilled_requests: Mapping[str, PrefilledRequest]) -> list[Finding]:
+def _findings(
+    check: Check, prefilled_requests: Mapping[str, PrefilledRequest]
+) -> list[VerdictFinding]:
     """The verdicts of a check, most certain first; at least its own."""
     found = [(verdict_of(str(one.get("code"))), one) for one in check.findings]
     known = [(verdict, one) for verdict, one in found if verdict is not None]
     own = verdict_of(check.verdict)
     return [
-        Finding(
+        VerdictFinding(
             verdict,
             str(one.get("certainty", "")),
             [str(line) for line in one.get("evidence", ())],
@@ -267,10 +277,8 @@ def _findings(check: Check, prefilled_requests: Mapping[str, PrefilledRequest]) 
     ]
 
 
-def _further(check: Check) -> list[Further]:
-    """What was tried to explain the failure; entries of another version of the portal are left
-    out.
-    """
+def _further_probes(check: Check) -> list[FurtherProbe]:
+    """The probes made to find the cause; entries of another version of the portal are skipped."""
     found = []
     for one in check.probes:
         with contextlib.suppress(ValueError, KeyError):
@@ -284,7 +292,7 @@ def _further(check: Check) -> list[Further]:
             )
             way = f"{one['way']}: " if "way" in one else ""
             found.append(
-                Further(
+                FurtherProbe(
                     DESCRIPTIONS[one["kind"]],
                     way + ("The WebSocket opened." if seen.upgraded else outcome),
                 )
@@ -293,8 +301,8 @@ def _further(check: Check) -> list[Further]:
 
 
 def _commands(endpoint: Endpoint) -> tuple[Command, ...]:
-    """The same handshake from the person's own machine, by the portal's own rules of where names
-    lead.
+    """The same handshake from a person's own machine, with the portal's own rules for resolving
+    names.
     """
     url = judge_url(endpoint.url) if endpoint.url else None
     if not isinstance(url, AllowedUrl):
@@ -307,8 +315,8 @@ def _commands(endpoint: Endpoint) -> tuple[Command, ...]:
     )
 
 
-def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[Setting]:
-    """Every setting that can be derived: as it is, and the reason (or that somebody chose it)."""
+def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow]:
+    """Every setting that can be derived: its value, and the reason (or that it was chosen)."""
     plain = spec.to_dict()
     leg = "HTTPS" if spec.origin_protocol == "https-only" else "HTTP"
     shown = []
@@ -321,7 +329,7 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[Setting]:
             spec.origin_protocol
         ):
             continue
-        shown.append(Setting(LABELS[derived.field], value, reason))
+        shown.append(SettingRow(FIELD[derived.field].label, value, reason))
     return shown
 
 

@@ -1,16 +1,14 @@
-"""What went wrong, without the database: it may be what is away. Pages get a page, paths of the API
-a problem.
+"""Error pages, rendered without the database: it may be what failed. Paths of the API get a problem
+document instead.
 """
 
 from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 
 from portal.problems import MEDIA_TYPE, ApiProblem, problem_body
@@ -23,52 +21,35 @@ CODES = {
     500: "internal_error",
     503: "unavailable",
 }
-AWAY_SECONDS = "5"
-
-
-def with_a_way_on(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[..., HttpResponseBase]:
-    """Middleware: for a method that does not exist Django has an empty page; people get one that
-    can be left.
-    """
-
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        response = get_response(request)
-        if not isinstance(response, HttpResponseNotAllowed):
-            return response
-        page = _page(request, 405)
-        page["Allow"] = response["Allow"]
-        return page
-
-    return answer
-
-
-def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """403."""
-    return _page(request, 403)
-
-
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """404: not there, or not yours; both look the same."""
-    return _page(request, 404)
+RETRY_AFTER_SECONDS = "5"
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400."""
-    return _page(request, 400)
+    return error_page(request, 400)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """403."""
+    return error_page(request, 403)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404: does not exist, or belongs to another team; both look the same."""
+    return error_page(request, 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; or 503 while the database is away."""
-    away = isinstance(sys.exception(), OperationalError | InterfaceError)
-    response = _page(request, 503 if away else 500)
-    if away:
-        response["Retry-After"] = AWAY_SECONDS
+    """500; or 503 while the database is unavailable."""
+    unavailable = isinstance(sys.exception(), OperationalError | InterfaceError)
+    response = error_page(request, 503 if unavailable else 500)
+    if unavailable:
+        response["Retry-After"] = RETRY_AFTER_SECONDS
     return response
 
 
-def _page(request: HttpRequest, status: int) -> HttpResponse:
+def error_page(request: HttpRequest, status: int) -> HttpResponse:
+    """The page for this status, or the problem document for a path of the API."""
     if request.path.startswith("/api/"):
         problem = problem_body(ApiProblem(CODES[status]), uuid.uuid4().hex)
         return JsonResponse(problem, status=status, content_type=MEDIA_TYPE)

@@ -1,17 +1,16 @@
-"""The forms of the pages: they turn what a browser sends into wishes and choices.
-
-Whether a wish is well formed is decided by provisioning.spec.parsing alone; its faults are hung on the
-fields here.
+"""The forms of the pages. Which values are valid is decided below: an endpoint's settings by
+`provisioning.spec`, everything about checks by `checks`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, Self
 
 from django import forms
 from django.conf import settings
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.utils.html import format_html
 
 from checks.diagnosis.access_log import LogRow, LogRowError
 from checks.diagnosis.probe_kinds import ProbeKind
@@ -28,309 +27,346 @@ from checks.protocol.handshake_options import (
     HandshakeOptionsError,
     parse_handshake_options,
 )
+from portal.pages.probe_offers import ProbeOffer
+from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
+from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
-from provisioning.spec.fields import METHODS, ORIGIN_PROTOCOL, VIEWER_PROTOCOL
-from provisioning.spec.parsing import SpecError
-
-LISTS = ("path_patterns", "subprotocols")
-NUMBERS = ("http_port", "https_port", "read_timeout", "keepalive_timeout", "max_silence_seconds")
-FLAGS = ("forward_host", "open_security_group")
-ANSWERS = (
-    "name",
-    "distribution_id",
-    "target_arn",
-    "path_patterns",
-    "max_silence_seconds",
-    "subprotocols",
-)
-
-ADVANCED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "origin_protocol": (
-        "Protocol between CloudFront and your server",
-        tuple((one, one) for one in ORIGIN_PROTOCOL.choices),
-    ),
-    "http_port": ("HTTP port of the target", ()),
-    "https_port": ("HTTPS port of the target", ()),
-    "forward_host": ("Pass the viewer's Host header on", (("true", "yes"), ("false", "no"))),
-    "origin_domain": ("Domain name CloudFront uses for the target", ()),
-    "viewer_protocol_policy": (
-        "Viewers that come without TLS",
-        tuple((one, one) for one in VIEWER_PROTOCOL.choices),
-    ),
-    "allowed_methods": (
-        "HTTP methods that pass",
-        tuple((one, one.replace(",", ", ")) for one in METHODS.choices),
-    ),
-    "read_timeout": ("Seconds to wait for the server's answer", ()),
-    "keepalive_timeout": ("Seconds to keep idle HTTP connections", ()),
-    "open_security_group": (
-        "Open the security group where it is needed",
-        (("true", "yes"), ("false", "no")),
-    ),
-}
-
-CHOSEN = {
-    "target_arn": "Choose the load balancer or instance that your server is behind.",
-    "distribution_id": "Choose the distribution whose path it becomes.",
-}
-"""What is said where nothing was chosen: the page offers a list, and the spec speaks of
-identifiers.
-"""
-
-LABELS = {
-    "team": "Team",
-    "account_id": "AWS account",
-    "justification": "What it is for",
-    "target_arn": "Server",
-    "distribution_id": "Distribution",
-    "name": "Name",
-    "path_patterns": "Path",
-    "max_silence_seconds": "Longest silence",
-    "subprotocols": "Subprotocols",
-    "carries_http_api": "HTTP API on the same path",
-} | {field: label for field, (label, _) in ADVANCED.items()}
+from provisioning.spec.field_kinds import Choice, Field, Flag, InvalidValue, Number, Section
+from provisioning.spec.fields import ACCOUNT_ID, FIELDS
+from provisioning.spec.parsing import Derived, SpecError, complete_answers, parse_spec
 
 
-class SummedUpForm(forms.Form):
-    """A form whose faults are listed on top of the page. `labels` names the fields in the order of
-    the page.
-    """
+class PageForm(forms.Form):
+    """A form whose errors are also listed above it, in the order of its fields."""
 
-    labels: ClassVar[dict[str, str]]
+    use_required_attribute = False
 
-    def __init__(
-        self, data: Mapping[str, Any] | None = None, *, initial: Mapping[str, Any] | None = None
-    ) -> None:
-        given = dict(initial or {})
-        for name in given.keys() & self.base_fields.keys():
-            field = self.base_fields[name]
-            if isinstance(field, forms.BooleanField):
-                # A link says it in words, and to a template the word false is true.
-                given[name] = field.to_python(given[name])
-        super().__init__(data, initial=given)
-
-    def faults(self) -> list[tuple[str, str, str]]:
-        """(field, label, message) in the order of the page."""
-        order = [*self.labels, "__all__"]
+    def error_summary(self) -> list[tuple[forms.BoundField | None, str]]:
+        """(field, message) in the order of the page; the field is None for the form as a whole."""
+        order = [*self.fields, NON_FIELD_ERRORS]
         return [
-            (field, self.labels.get(field, ""), str(message))
-            for field in sorted(self.errors, key=order.index)
-            for message in self.errors[field]
+            (self[name] if name in self.fields else None, str(message))
+            for name in sorted(self.errors, key=order.index)
+            for message in self.errors[name]
         ]
 
 
-class RequestForm(SummedUpForm):
-    """What a team asks for. Team and account are checked here: they decide what may be seen. The
-    rest is the spec's.
+TYPED = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+CODE = {"autocomplete": "off", "spellcheck": "false", "class": "mono"}
+AUTOMATIC = "Automatic"
+WORDS = {"true": "yes", "false": "no"}
+
+
+class SettingField(forms.Field):
+    """An endpoint's setting, as its row of the field table describes and parses it."""
+
+    def __init__(self, row: Field) -> None:
+        super().__init__(
+            label=row.label, help_text=row.help, required=False, widget=_setting_widget(row)
+        )
+        self.row = row
+
+    def clean(self, value: Any) -> Any:
+        """The parsed value; None where a setting that is not required was left empty."""
+        text = str(value or "").strip()
+        if not text and not self.row.required:
+            return None
+        try:
+            return self.row.parse(text)
+        except InvalidValue as invalid:
+            raise forms.ValidationError(invalid.message, invalid.code) from invalid
+
+
+def _setting_widget(row: Field) -> forms.Widget:
+    advanced = row.section is Section.ADVANCED
+    if isinstance(row, Choice):
+        options = [(one, one.replace(",", ", ")) for one in row.choices]
+        return forms.Select(choices=[("", AUTOMATIC), *options])
+    if isinstance(row, Flag) and advanced:
+        return forms.Select(choices=[("", AUTOMATIC), *WORDS.items()])
+    if isinstance(row, Flag):
+        return forms.CheckboxInput()
+    if isinstance(row, Number) and not advanced:
+        return forms.NumberInput({"inputmode": "numeric", "min": row.low, "max": row.high})
+    return forms.TextInput(TYPED | ({"placeholder": AUTOMATIC} if advanced else {}))
+
+
+class RequestForm(PageForm):
+    """A request for an endpoint: its team and purpose, and the settings of the field table.
+
+    A form may be shown before it is complete. Then `without_errors` hides its errors, and `answers`
+    has what was entered so far.
     """
 
-    labels: ClassVar[dict[str, str]] = LABELS
+    field_order = ("team", "justification", "account_id", "target_arn", "distribution_id")
 
-    team = forms.ChoiceField(error_messages={"required": "Choose the team it is for."})
-    account_id = forms.ChoiceField(
-        error_messages={"required": "Choose the AWS account your server runs in."}
+    team = forms.ChoiceField(
+        label="Team", error_messages={"required": "Required. Choose the team it is for."}
     )
     justification = forms.CharField(
+        label="Purpose",
+        help_text="One or two sentences for the approver.",
         max_length=500,
-        error_messages={"required": "Say in a sentence what it is for; the approver reads it."},
+        widget=forms.Textarea({"rows": 2, "cols": False}),
+        error_messages={"required": "Required. Describe the purpose in a sentence."},
     )
-    name = forms.CharField(required=False, max_length=200)
-    distribution_id = forms.CharField(required=False, max_length=100)
-    target_arn = forms.CharField(required=False, max_length=400)
-    path_patterns = forms.CharField(required=False, max_length=1500)
-    max_silence_seconds = forms.CharField(required=False, max_length=20)
-    subprotocols = forms.CharField(required=False, max_length=800)
-    carries_http_api = forms.BooleanField(required=False)
-    origin_protocol = forms.CharField(required=False, max_length=40)
-    http_port = forms.CharField(required=False, max_length=20)
-    https_port = forms.CharField(required=False, max_length=20)
-    forward_host = forms.CharField(required=False, max_length=10)
-    origin_domain = forms.CharField(required=False, max_length=300)
-    viewer_protocol_policy = forms.CharField(required=False, max_length=40)
-    allowed_methods = forms.CharField(required=False, max_length=100)
-    read_timeout = forms.CharField(required=False, max_length=20)
-    keepalive_timeout = forms.CharField(required=False, max_length=20)
-    open_security_group = forms.CharField(required=False, max_length=10)
+    account_id = forms.ChoiceField(
+        label=ACCOUNT_ID.label,
+        error_messages={"required": "Required. Choose the AWS account of the target."},
+    )
 
-    def __init__(
-        self, data: Mapping[str, Any] | None, *, teams: Sequence[Team], initial: Mapping[str, Any]
-    ) -> None:
-        super().__init__(data, initial=initial)
+    def __init__(self, data: Mapping[str, Any] | None, *, teams: Sequence[Team]) -> None:
+        super().__init__(data)
+        for row in FIELDS:
+            if row is not ACCOUNT_ID:
+                self.fields[row.name] = SettingField(row)
+        self.order_fields(self.field_order)
         self.teams = list(teams)
-        self._choices("team", [(team.slug, team.name) for team in self.teams])
-        self.accounts: list[AwsAccount] = _accounts_of(self.chosen_team)
-        self._choices("account_id", [(one.account_id, str(one)) for one in self.accounts])
-
-    @property
-    def team_slug(self) -> str:
-        """What is chosen, or the only team there is."""
-        given = self.value("team")
-        return given if given or len(self.teams) != 1 else self.teams[0].slug
+        self._offer("team", [(team.slug, team.name) for team in self.teams], "Choose a team")
+        self.accounts: list[AwsAccount] = (
+            list(self.chosen_team.accounts.order_by("name")) if self.chosen_team else []
+        )
+        accounts = [
+            (one.account_id, f"{one.name} · {one.account_id} · {one.region}")
+            for one in self.accounts
+        ]
+        self._offer("account_id", accounts, "Choose an account")
 
     @property
     def chosen_team(self) -> Team | None:
-        """The chosen team, if it is one of the person's."""
-        return next((team for team in self.teams if team.slug == self.team_slug), None)
+        """The chosen team, if it is one of the person's; the only one needs no choosing."""
+        slug = self.text("team")
+        if not slug and len(self.teams) == 1:
+            return self.teams[0]
+        return next((team for team in self.teams if team.slug == slug), None)
 
     @property
     def account(self) -> AwsAccount | None:
-        """The chosen account, if it is one of the team's; the only one there is needs no
-        choosing.
-        """
-        given = self.value("account_id")
-        if not given and len(self.accounts) == 1:
+        """The chosen account, if it is one of the team's; the only one needs no choosing."""
+        account_id = self.text("account_id")
+        if not account_id and len(self.accounts) == 1:
             return self.accounts[0]
-        return next((one for one in self.accounts if one.account_id == given), None)
+        return next((one for one in self.accounts if one.account_id == account_id), None)
 
-    def value(self, field: str) -> str:
-        """What was typed, whether valid or not."""
-        return str(self[field].value() or "").strip()
+    @property
+    def chosen_target(self) -> str:
+        """The ARN that was chosen or typed, valid or not."""
+        return self.text("target_arn")
+
+    @property
+    def advanced_fields(self) -> list[forms.BoundField]:
+        """Those that are shown under the advanced settings."""
+        return [self[row.name] for row in FIELDS if row.section is Section.ADVANCED]
+
+    @property
+    def advanced_errors(self) -> bool:
+        """Whether an advanced setting has an error, so that the page shows them unfolded."""
+        return any(field.errors for field in self.advanced_fields)
+
+    def text(self, name: str) -> str:
+        """What was entered into a field, valid or not."""
+        return str(self[name].value() or "").strip()
 
     def answers(self) -> dict[str, Any]:
-        """The answers given so far, and nothing for what was left open. Also of a form that is not
-        valid.
+        """The answers so far, by setting: parsed where valid, as typed where not, and absent where
+        empty.
         """
+        if not hasattr(self, "cleaned_data"):
+            self.full_clean()
         answers: dict[str, Any] = {"account_id": self.account.account_id if self.account else ""}
-        for field in (*ANSWERS, *ADVANCED):
-            text = self.value(field)
-            if not text:
-                continue
-            if field in LISTS:
-                answers[field] = [word for word in re.split(r"[,\s]+", text) if word]
-            elif field in NUMBERS and re.fullmatch(r"[0-9]{1,6}", text, re.ASCII):
-                answers[field] = int(text)
-            elif field in FLAGS and text in ("true", "false"):
-                answers[field] = text == "true"
-            else:
-                answers[field] = text
-        if self["carries_http_api"].value():
-            answers["carries_http_api"] = True
-        return {key: value for key, value in answers.items() if value != ""}
+        for row in FIELDS:
+            if row is not ACCOUNT_ID:
+                valid = row.name in self.cleaned_data
+                answers[row.name] = self.cleaned_data[row.name] if valid else self.text(row.name)
+        return {name: value for name, value in answers.items() if value not in ("", (), None)}
 
-    def refuse(self, error: SpecError) -> None:
-        """Hang the spec's faults on the fields they belong to."""
-        for fault in error.errors:
-            message = (
-                CHOSEN.get(fault.field, fault.message)
-                if fault.code == "required"
-                else fault.message
-            )
-            self.add_error(fault.field if fault.field in self.fields else None, message)
+    def clean(self) -> dict[str, Any]:
+        """Check what concerns more than one setting."""
+        try:
+            parse_spec(complete_answers(self.answers()))
+        except SpecError as error:
+            self.add_spec_errors(error)
+        return self.cleaned_data
 
-    def advanced_faults(self) -> bool:
-        """Whether one of the advanced settings is at fault, so that the page opens them."""
-        return self.is_bound and any(field in self.errors for field in ADVANCED)
+    def add_spec_errors(self, error: SpecError) -> None:
+        """Add the spec's errors to their fields, where a field has none yet."""
+        for one in error.errors:
+            if one.field not in self.errors:
+                self.add_error(one.field if one.field in self.fields else None, one.message)
 
-    def _choices(self, field: str, choices: list[tuple[str, str]]) -> None:
-        choice = self.fields[field]
-        assert isinstance(choice, forms.ChoiceField)  # noqa: S101  for the type checker
-        choice.choices = choices
-        choice.error_messages["invalid_choice"] = "Choose one of the list."
+    def without_errors(self) -> Self:
+        """This form, without complaints about what is missing or wrong so far."""
+        self.full_clean()
+        self.errors.clear()
+        return self
+
+    def offer_distributions(self, distributions: Sequence[DistributionSummary]) -> None:
+        """Let people choose from a list, which keeps a choice that is not in it."""
+        chosen = self.text("distribution_id")
+        prompt = (
+            "Choose a distribution" if distributions else "This account has no distribution yet"
+        )
+        choices = [("", prompt), *((one.id, _distribution_label(one)) for one in distributions)]
+        if chosen and all(one.id != chosen for one in distributions):
+            choices.append((chosen, f"{chosen} (not in this account’s list)"))
+        self.fields["distribution_id"].widget = forms.Select(choices=choices)
+
+    def explain(self, derived: Derived) -> None:
+        """Show beside an advanced setting what it is if left empty, and why."""
+        self[derived.field].help_text = format_html(
+            "Automatic: <b>{}</b>. {}", plainly(derived.value), derived.reason
+        )
+
+    def _offer(self, name: str, options: list[tuple[str, str]], prompt: str) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101  for the type checker
+        field.choices = [("", prompt), *options] if len(options) != 1 else options
+        field.error_messages["invalid_choice"] = "Choose one from the list."
 
 
-def _accounts_of(team: Team | None) -> list[AwsAccount]:
-    return list(team.accounts.order_by("name")) if team else []
+def _distribution_label(one: DistributionSummary) -> str:
+    name = one.comment or one.domain_name
+    address = one.aliases[0] if one.aliases else one.domain_name
+    return f"{name} · {address} · {one.id}{'' if one.enabled else ' · disabled'}"
 
 
-def answers_of(answers: Mapping[str, Any], team: Team, justification: str) -> dict[str, Any]:
-    """A stored wish as the form shows it, for editing."""
-    return {"team": team.slug, "justification": justification} | fields_of(answers)
+def request_form_data(answers: Mapping[str, Any], team: Team, justification: str) -> dict[str, Any]:
+    """A stored request as data of RequestForm."""
+    return {"team": team.slug, "justification": justification} | settings_form_data(answers)
 
 
-def fields_of(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Parts of a wish as the form's fields have them."""
-    shown: dict[str, Any] = {}
-    for key, value in answers.items():
+def settings_form_data(answers: Mapping[str, Any]) -> dict[str, str]:
+    """Answers as data of RequestForm's fields."""
+    data = {}
+    for name, value in answers.items():
         if isinstance(value, list | tuple):
-            shown[key] = ", ".join(map(str, value))
-        elif isinstance(value, bool) and key != "carries_http_api":
-            shown[key] = "true" if value else "false"
+            data[name] = ", ".join(map(str, value))
         else:
-            shown[key] = value
-    return shown
+            data[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return data
 
 
-class TokenForm(SummedUpForm):
+class CheckboxList(forms.CheckboxSelectMultiple):
+    """Checkboxes with the value shown beside each label."""
+
+    template_name = "forms/checkbox_list.html"
+
+
+class TokenForm(PageForm):
     """A new API token."""
 
-    labels: ClassVar[dict[str, str]] = {
-        "name": "What is it for?",
-        "scopes": "What may it do?",
-        "days": "For how many days?",
-    }
-
     name = forms.CharField(
+        label="Purpose",
         max_length=80,
-        error_messages={"required": "Give it a name by which you recognise it later."},
+        error_messages={"required": "Required. Enter a name to recognize the token by."},
     )
     scopes = forms.MultipleChoiceField(
+        label="Scopes",
+        widget=CheckboxList,
         choices=ApiToken.Scope.choices,
-        error_messages={"required": "Choose at least one thing that it may do."},
+        initial=[ApiToken.Scope.READ],
+        error_messages={"required": "Required. Select at least one scope."},
     )
     days = forms.IntegerField(
+        label="Days until it expires",
         min_value=1,
         max_value=LONGEST_TOKEN_DAYS,
         initial=90,
-        error_messages={
-            "required": f"Say how many days it shall live, 1 to {LONGEST_TOKEN_DAYS}.",
-            "invalid": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
-            "min_value": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
-            "max_value": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
-        },
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"),
+            f"Enter a whole number from 1 to {LONGEST_TOKEN_DAYS}.",
+        ),
     )
 
+    def __init__(self, data: Mapping[str, Any] | None, *, may_decide: bool) -> None:
+        super().__init__(data)
+        if not may_decide:
+            # A token of someone who cannot decide could not decide either: it is not offered.
+            scopes = [one for one in ApiToken.Scope.choices if one[0] != ApiToken.Scope.APPROVE]
+            self.fields["scopes"].widget = CheckboxList(choices=scopes)
 
-class CustomCheckForm(SummedUpForm):
-    """A handshake of one's own. What may be wanted is decided by checks.protocol.handshake_options; its faults are hung
-    on the fields.
+
+class CustomCheckForm(PageForm):
+    """A handshake with options, and a name to save it under. Which options are valid is decided by
+    checks.protocol.handshake_options; its errors are added to the fields.
     """
 
-    labels: ClassVar[dict[str, str]] = {
-        "path": "Path",
-        "origin": "Origin",
-        "subprotocols": "Subprotocols",
-        "headers": "More headers",
-        "unencrypted": "Unencrypted",
-        "compress": "Compression",
-        "script": "Conversation",
-        "name": "Name",
-        "every_minutes": "Make it again",
-        "after_changes": "After changes",
-    }
-    origin_hint = (
-        "The page a browser would have open, like https://app.example.com. Write none to send "
-        "no Origin line."
-    )
     schedules = (
-        ("0", "only by hand"),
+        ("0", "manually"),
         ("15", "every 15 minutes"),
         ("60", "every hour"),
         ("1440", "every day"),
     )
     grammar = (
-        ("send hello {nonce}", "Sends one text message; {nonce} is new in every test."),
-        ("expect text hello within 5", "A message that contains this must come within 5 seconds."),
-        ('expect json $.type == "welcome"', "A JSON message with this value at this place."),
-        ("expect json $.clients", "A JSON message with any value at this place."),
-        ("expect regex ^echo: .+", "A message in which this pattern is found (RE2 syntax)."),
-        ("ping within 5", "A ping, and its pong."),
-        ("pong", "A pong nobody asked for: the client speaks, nobody answers."),
-        ("hold 30", "30 seconds of silence; the socket must stay open."),
+        ("send hello {nonce}", "Sends a text message; {nonce} is new in every check."),
+        ("expect text hello within 5", "A message that contains this text, within 5 seconds."),
+        ('expect json $.type == "welcome"', "A JSON message with this value at this path."),
+        ("expect json $.clients", "A JSON message with any value at this path."),
+        ("expect regex ^echo: .+", "A message that matches this pattern (RE2 syntax)."),
+        ("ping within 5", "A ping, answered by a pong within 5 seconds."),
+        ("pong", "An unsolicited pong; no answer is expected."),
+        ("hold 30", "30 seconds of silence; the connection must stay open."),
         ("close 1000 done", "A close frame, which must be answered."),
     )
 
-    path = forms.CharField(required=False, max_length=2000, strip=False)
-    origin = forms.CharField(required=False, max_length=300)
-    subprotocols = forms.CharField(required=False, max_length=800)
-    headers = forms.CharField(required=False, max_length=16_000, strip=False)
-    unencrypted = forms.BooleanField(required=False)
-    compress = forms.BooleanField(required=False)
-    script = forms.CharField(required=False, max_length=64_000, strip=False)
-    name = forms.CharField(required=False, max_length=60)
-    every_minutes = forms.ChoiceField(required=False, choices=schedules)
-    after_changes = forms.BooleanField(required=False)
+    path = forms.CharField(
+        label="Path",
+        help_text="Include a query string if your app needs one. Default: the endpoint's own path.",
+        required=False,
+        max_length=2000,
+        strip=False,
+        widget=forms.TextInput(TYPED),
+    )
+    origin = forms.CharField(
+        label="Origin",
+        help_text="The origin of the page that connects, for example https://app.example.com. "
+        "Enter none to send no Origin header.",
+        required=False,
+        max_length=300,
+        widget=forms.TextInput(TYPED),
+    )
+    subprotocols = forms.CharField(
+        label="Subprotocols",
+        help_text="In order of preference, separated by commas.",
+        required=False,
+        max_length=800,
+        widget=forms.TextInput(TYPED),
+    )
+    headers = forms.CharField(
+        label="Additional headers",
+        help_text="One per line, for example X-Room: 12. Tokens and cookies are used once and not "
+        "stored.",
+        required=False,
+        max_length=16_000,
+        strip=False,
+        widget=forms.Textarea(CODE | {"rows": 3, "cols": False}),
+    )
+    compress = forms.BooleanField(
+        label="Offer compression (permessage-deflate), as browsers do", required=False
+    )
+    unencrypted = forms.BooleanField(label="Use ws://, without encryption", required=False)
+    script = forms.CharField(
+        label="Messages to send and expect",
+        help_text="One step per line, in order. Default: wait for a greeting, send a test message "
+        "and expect it back, then ping.",
+        required=False,
+        max_length=64_000,
+        strip=False,
+        widget=forms.Textarea(CODE | {"rows": 7, "cols": False}),
+    )
+    name = forms.CharField(
+        label="Name",
+        help_text="Saving under an existing name overwrites that check.",
+        required=False,
+        max_length=60,
+        widget=forms.TextInput(TYPED),
+    )
+    every_minutes = forms.ChoiceField(label="Run", required=False, choices=schedules)
+    after_changes = forms.BooleanField(
+        label="Also run after each change of the endpoint", required=False
+    )
 
     def __init__(
         self,
@@ -340,90 +376,122 @@ class CustomCheckForm(SummedUpForm):
         saving: bool,
         initial: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(data, initial=initial)
+        super().__init__(data, initial=dict(initial or {}))
         self._url, self._saving = url, saving
         self.options = HandshakeOptions()
 
     def clean(self) -> dict[str, Any]:
-        """Read what is wanted; a name is needed only to save."""
+        """Parse the options; a name is required only to save."""
         given = dict(self.cleaned_data)
-        ticked = {name: "true" if given.get(name) else "" for name in ("unencrypted", "compress")}
+        flags = {name: "true" if given.get(name) else "" for name in ("unencrypted", "compress")}
         try:
-            self.options = parse_handshake_options(
-                given | ticked, url=self._url, saved=self._saving
-            )
+            self.options = parse_handshake_options(given | flags, url=self._url, saved=self._saving)
         except HandshakeOptionsError as error:
             for field, fault in error.faults.items():
                 self.add_error(field, fault)
         if self._saving and not given.get("name"):
-            self.add_error("name", "Give it a name to find it by.")
+            self.add_error("name", "Required. Enter a name for the saved check.")
         given["every_minutes"] = given.get("every_minutes") or "0"
         return given
 
 
-class ProbeForm(SummedUpForm):
-    """A further probe: its kind, and what that kind takes. What may be asked for is decided by
-    checks.probe.probe_request.
+class ProbeForm(PageForm):
+    """A probe of one kind, with the number or the path that this kind takes. Which values are valid
+    is decided by checks.probe.probe_request.
     """
-
-    labels: ClassVar[dict[str, str]] = {"kind": "Probe", "number": "How many", "path": "Path"}
 
     kind = forms.ChoiceField(
         choices=[
             (kind.value, kind.value) for kind in REQUESTABLE if kind is not ProbeKind.LOG_ROWS
         ],
-        error_messages={
-            "required": "Choose a probe.",
-            "invalid_choice": "Choose one of the probes on this page.",
-        },
+        widget=forms.HiddenInput,
+        error_messages=dict.fromkeys(
+            ("required", "invalid_choice"), "Choose a probe on this page."
+        ),
     )
-    number = forms.IntegerField(required=False, error_messages={"invalid": "Write a whole number."})
-    path = forms.CharField(required=False, max_length=2000)
+    number = forms.IntegerField(required=False, error_messages={"invalid": "Enter a whole number."})
+    path = forms.CharField(
+        required=False, max_length=2000, widget=forms.TextInput(TYPED | {"class": "mono"})
+    )
 
-    def __init__(self, data: Mapping[str, Any], *, url: str) -> None:
-        super().__init__(data)
+    def __init__(
+        self, data: Mapping[str, Any] | None, offer: ProbeOffer | None, *, url: str
+    ) -> None:
+        """`offer` is the kind as the page offers it; None for a kind that it does not offer."""
+        kind = offer.kind if offer else ""
+        auto_id = f"id_{kind.replace(' ', '-')}_%s"
+        initial = {"kind": kind, "number": offer.default if offer else None}
+        super().__init__(data, initial=initial, auto_id=auto_id)
+        self.offer = offer
         self._url = url
         self.asked = ProbeRequest(ProbeKind.PLAIN_GET)
+        number, path = self.fields["number"], self.fields["path"]
+        if offer and offer.number:
+            number.label = offer.number
+            number.widget.attrs |= {"min": offer.low, "max": offer.high}
+        else:
+            del self.fields["number"]
+        if offer and offer.path:
+            path.label, path.help_text = offer.path, offer.path_help
+        else:
+            del self.fields["path"]
 
     def clean(self) -> dict[str, Any]:
-        """Read number and path as the kind takes them."""
+        """Parse number and path as the kind takes them."""
         given = dict(self.cleaned_data)
         if self.errors:
             return given
         kind, pace = ProbeKind(given["kind"]), settings.PROBE_IDLE_PACE
         try:
             self.asked = parse_probe_request(
-                kind, given["number"], given["path"], url=self._url, idle_pace=pace
+                kind, given.get("number"), given.get("path", ""), url=self._url, idle_pace=pace
             )
         except ProbeRequestError as error:
             for field, fault in error.faults.items():
-                self.add_error(field, fault)
+                self.add_error(field if field in self.fields else None, fault)
         return given
 
 
-class LogRowsForm(SummedUpForm):
-    """Rows of CloudFront's log, to weigh a check again with. How they are read is decided by
+class LogRowsForm(PageForm):
+    """Lines of CloudFront's log, to analyze a check again with. How they are parsed is decided by
     checks.
     """
 
-    labels: ClassVar[dict[str, str]] = {"rows_text": "Log rows"}
-
     rows_text = forms.CharField(
+        label="Lines of CloudFront's standard log",
         max_length=LONGEST_LOG_ROWS,
         strip=False,
+        widget=forms.Textarea(CODE | {"rows": 4, "cols": False}),
         error_messages={
-            "required": "Paste at least one row of CloudFront's log.",
-            "max_length": "Paste only the rows of the failed handshake, at most 60,000 characters.",
+            "required": "Required. Paste at least one line of CloudFront's log.",
+            "max_length": "Paste only the lines of the failed handshake, at most 60,000 "
+            "characters.",
         },
     )
 
-    def __init__(self, data: Mapping[str, Any] | None, *, check: Check) -> None:
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, check: Check, edge_request_id: str = ""
+    ) -> None:
         super().__init__(data)
         self._check = check
         self.rows: tuple[LogRow, ...] = ()
+        if check.ok:
+            which = "The line of a request with a method other than GET, for example Socket.IO's "
+            which += "polling POST."
+        elif edge_request_id:
+            which = format_html(
+                "The line of this handshake: x-edge-request-id <code>{}</code>.", edge_request_id
+            )
+        else:
+            which = "The line of this handshake."
+        self.fields["rows_text"].help_text = format_html(
+            "{} Paste whole lines, as JSON or tab-separated. They contain the detailed result, "
+            "which CloudFront does not send to clients.",
+            which,
+        )
 
     def clean_rows_text(self) -> str:
-        """Read the rows."""
+        """Parse the lines."""
         text = str(self.cleaned_data["rows_text"])
         try:
             self.rows = read_log_rows(self._check, text)

@@ -1,7 +1,7 @@
-"""Help that is served with the portal: what a verdict means, each under an address of its own.
+"""Help pages: how the portal works, the verdicts, and troubleshooting by symptom.
 
-With `?check=` it is help about that check: the request that puts a verdict right is filled in with
-what it tested.
+With `?check=` they are about that check: a link that requests a fix is prefilled with what it
+checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from checks.diagnosis.verdicts import VERDICTS, verdict_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
-from portal.pages.troubleshooting import QUESTIONS
+from portal.pages.troubleshooting import SYMPTOMS
 from portal.requests.lifecycle import NEXT_STEPS, TITLES
 from portal.requests.prefilled_requests import (
     PrefilledRequest,
@@ -30,7 +30,7 @@ from portal.requests.prefilled_requests import (
 @signed_in
 @require_safe
 def help_index(request: SignedIn) -> HttpResponse:
-    """How it works, the words, the states of a request, and every verdict."""
+    """How it works, the glossary, the states of a request, and every verdict."""
     states = [(state.value, TITLES[state], NEXT_STEPS[state]) for state in TITLES]
     words = [(word, meaning) for word, _, meaning in TERMS]
     context = {
@@ -45,7 +45,7 @@ def help_index(request: SignedIn) -> HttpResponse:
 @signed_in
 @require_safe
 def help_verdict(request: SignedIn, code: str) -> HttpResponse:
-    """One verdict: what was seen, the usual cause, the fix, how to be sure."""
+    """One verdict: what was observed, the likely cause, the fix, and how to confirm it."""
     verdict = verdict_of(code)
     if verdict is None:
         raise Http404
@@ -63,17 +63,17 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
 @signed_in
 @require_safe
 def help_troubleshooting(request: SignedIn) -> HttpResponse:
-    """The entry for people who know only that it works at the origin."""
+    """For people who know only that their app works directly and fails through CloudFront."""
     check = _check(request)
     found = _prefilled_requests(request, check)
-    questions = [
-        (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS
+    symptoms = [
+        (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in SYMPTOMS
     ]
-    return render(request, "help/troubleshooting.html", {"questions": questions, "check": check})
+    return render(request, "help/troubleshooting.html", {"symptoms": symptoms, "check": check})
 
 
 def _check(request: SignedIn) -> Check | None:
-    """The check in question, if the address names one that this person may know of."""
+    """The check that the address names, if this person may see it."""
     wanted = request.GET.get("check", "")
     if not wanted:
         return None

@@ -1,6 +1,4 @@
-"""The first page: the endpoints a person may see, what is going on, and the list of all
-requests.
-"""
+"""The home page with endpoints and requests in progress, and the list of all requests."""
 
 from __future__ import annotations
 
@@ -28,12 +26,12 @@ STUCK_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Row:
+class EndpointRow:
     """One endpoint of the list."""
 
     endpoint: Endpoint
     team: str
-    endpoint_status: EndpointStatus
+    status: EndpointStatus
     checked_at: Any
     request_id: Any
 
@@ -41,8 +39,8 @@ class Row:
 @signed_in
 @require_safe
 def home(request: SignedIn) -> HttpResponse:
-    """Endpoints of my teams (or of all, for the platform team), with what is under way above
-    them.
+    """The endpoints of the person's teams (or of all, for the platform team), below the requests in
+    progress.
     """
     person = request.user
     teams = list(visible_teams(person))
@@ -54,7 +52,7 @@ def home(request: SignedIn) -> HttpResponse:
     page = page_of(_with_last_check(endpoints), request.GET.get("before", ""))
     names = {team.slug: team.name for team in teams}
     rows = [
-        Row(
+        EndpointRow(
             one,
             names.get(one.owner, one.owner),
             endpoint_status(one.state, one.last_ok),
@@ -63,7 +61,7 @@ def home(request: SignedIn) -> HttpResponse:
         )
         for one in page
     ]
-    elsewhere = [State.STUCK] if person.sees_everything else []  # those stand above, of every team
+    elsewhere = [State.STUCK] if person.sees_everything else []  # shown above, for every team
     busy = EndpointRequest.objects.visible_to(person).exclude(
         state__in=[*FINAL, State.LIVE, State.UNANSWERED, *elsewhere]
     )
@@ -121,15 +119,13 @@ def requests(request: SignedIn) -> HttpResponse:
 
 
 def stuck_context(person: Person) -> dict[str, Any]:
-    """What the fragment of stuck requests wants: how many there are, and those that are so
-    longest.
-    """
+    """What the fragment of stuck requests needs: how many there are, and the oldest of them."""
     stuck = EndpointRequest.objects.stuck_for(person)
     return {"stuck_count": stuck.count(), "stuck": list(stuck.select_related("team")[:STUCK_SHOWN])}
 
 
 def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
-    """One query for the page: each endpoint with its last finished check and its newest request."""
+    """One query for the page: each endpoint with its last finished check and its latest request."""
     checks = Check.objects.filter(
         endpoint=OuterRef("pk"), finished_at__isnull=False, options={}
     ).order_by("-requested_at")

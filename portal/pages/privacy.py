@@ -1,6 +1,4 @@
-"""Whether an endpoint is still private: its audits, each as a document to print or keep, and how to
-verify one.
-"""
+"""Privacy audits of an endpoint, each as a document to print or download, and how to verify one."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ MOST_SHOWN = 100
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def audits(request: SignedIn, pk: UUID) -> HttpResponse:
-    """All audits, or as a fragment the newest; a post asks for one now."""
+    """All audits, or as a fragment the latest one. A POST starts one."""
     endpoint = endpoint_or_404(request.user, pk)
     if request.method == "POST":
         answer = audit_now(request.user, endpoint, now=timezone.now())
@@ -57,7 +55,7 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def audit_page(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
-    """One audit, to read and to print."""
+    """One audit, to read or print."""
     endpoint = endpoint_or_404(request.user, pk)
     made = _made_or_404(endpoint, audit)
     counted = Counter(one["outcome"] for one in made.document["questions"])
@@ -71,7 +69,7 @@ def audit_page(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def audit_json(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
-    """The same to keep: canonical JSON with digest and signature."""
+    """The same as a download: canonical JSON with digest and signature."""
     endpoint = endpoint_or_404(request.user, pk)
     made = _made_or_404(endpoint, audit)
     kept = rfc8785.dumps(signing.sealed(made.document, made.digest, made.signature))
@@ -84,7 +82,7 @@ def audit_json(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def help_verify_audit(request: SignedIn) -> HttpResponse:
-    """How to verify a kept audit, with the public key."""
+    """How to verify a downloaded audit, with the public key."""
     return render(
         request, "help/verify_audit.html", _key_context() | {"commands": signing.HOW_TO_VERIFY}
     )
@@ -92,7 +90,7 @@ def help_verify_audit(request: SignedIn) -> HttpResponse:
 
 @require_safe
 def evidence_key(request: HttpRequest) -> HttpResponse:
-    """The public key alone, for whoever holds a document; it is no secret."""
+    """The public key alone, for anyone who has a document; it is not secret."""
     pem = _key_context()["pem"]
     if not pem:
         raise Http404
@@ -100,10 +98,10 @@ def evidence_key(request: HttpRequest) -> HttpResponse:
 
 
 def privacy_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
-    """The newest audit, the one under way, and whether this person may ask for one."""
+    """The latest audit, the one that is running, and whether this person may start one."""
     known = PrivacyAudit.objects.filter(endpoint=endpoint).defer("document")
     return {
-        "newest_audit": known.filter(finished_at__isnull=False).order_by("-requested_at").first(),
+        "latest_audit": known.filter(finished_at__isnull=False).order_by("-requested_at").first(),
         "audit_running": known.filter(finished_at__isnull=True).first(),
         "may_audit": check_refusal(person, endpoint) is None,
     }

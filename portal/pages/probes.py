@@ -1,14 +1,10 @@
-"""Further probes of an endpoint: the page that asks for them and shows what they found, and pasted
-log rows.
-"""
+"""Diagnostics of an endpoint: probes and their results, and the analysis of pasted log lines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -20,11 +16,11 @@ from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe
 from checks.output.reports import Report
-from checks.probe.probe_request import BOUNDS, usual_number
 from portal.endpoints.actions import analyze_log_rows, check_refusal, probe_now
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.endpoints import detail_page
 from portal.pages.forms import LogRowsForm, ProbeForm
+from portal.pages.probe_offers import probe_offers
 from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_requests import prefilled_requests_after_probe
 from provisioning.models import Endpoint
@@ -32,105 +28,16 @@ from provisioning.models import Endpoint
 HISTORY_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A kind of probe as the page offers it: `number` and `path` are the labels of what it takes,
-    empty for nothing.
-    """
-
-    kind: ProbeKind
-    title: str
-    what: str
-    number: str = ""
-    path: str = ""
-    path_hint: str = ""
-    least: int = 0
-    most: int = 0
-    usual: int = 0
-
-
-def _choices() -> tuple[Choice, ...]:
-    """In the order of the page."""
-
-    def numbered(kind: ProbeKind, title: str, what: str, number: str) -> Choice:
-        usual = usual_number(kind, idle_pace=settings.PROBE_IDLE_PACE)
-        return Choice(
-            kind,
-            title,
-            what,
-            number=number,
-            least=BOUNDS[kind][0],
-            most=BOUNDS[kind][1],
-            usual=usual,
-        )
-
-    return (
-        Choice(
-            ProbeKind.PLAIN_GET,
-            "A plain GET beside the upgrade",
-            "Tells whether only the upgrade fails, or every request of this address.",
-            path="Path",
-            path_hint="Empty: the endpoint's own path.",
-        ),
-        Choice(
-            ProbeKind.WAYS,
-            "Ways side by side",
-            "Through the edge as browsers do, without Origin, with compression, and every "
-            "further way that this "
-            "portal's operator names. The first that fails is named.",
-            path="Another path to compare with",
-            path_hint="With its query. Empty: none.",
-        ),
-        Choice(
-            ProbeKind.JOURNEY,
-            "The way of each header line",
-            "What is sent, what the distribution's policies keep or drop and why, and what "
-            "the app sees in the end.",
-            path="A path that tells which headers arrived",
-            path_hint="Its first message must be JSON with “headers”, a list of name and value; the "
-            "lab's chat app has "
-            "such paths, they end in /headers. Empty: simulated from the policy.",
-        ),
-        Choice(
-            ProbeKind.NEGOTIATION,
-            "Subprotocol and compression",
-            "Which of them the app agrees on, offered one by one and together.",
-            path="Path",
-            path_hint="Empty: the endpoint's own path.",
-        ),
-        numbered(
-            ProbeKind.RECONNECT,
-            "Reconnect drill",
-            "Connects, closes and comes back, as clients do after a deployment: how often, "
-            "and how fast.",
-            "How many times",
-        ),
-        numbered(
-            ProbeKind.CROWD,
-            "A crowd",
-            "Several clients at once; each says one line and must hear every other's. For "
-            "apps that pass messages on.",
-            "How many clients",
-        ),
-        numbered(
-            ProbeKind.IDLE,
-            "Idle meter",
-            "Holds a silent socket beside two that talk, and names the clock that ends it. "
-            "Longer silences: manage.py "
-            "probe --idle.",
-            "Seconds of silence",
-        ),
-    )
-
-
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def probes(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The page; with `?probe=` for an earlier one than the newest. A post asks for one."""
+    """The page; `?probe=` shows an earlier probe. A POST starts one."""
     endpoint = endpoint_or_404(request.user, pk)
     if request.method != "POST":
         return _page(request, endpoint, None)
-    form = ProbeForm(request.POST, url=endpoint.url)
+    kind = request.POST.get("kind", "")
+    offer = next((one for one in probe_offers() if one.kind == kind), None)
+    form = ProbeForm(request.POST, offer, url=endpoint.url)
     if not form.is_valid():
         return _page(request, endpoint, form)
     answer = probe_now(request.user, endpoint, form.asked, now=timezone.now())
@@ -143,8 +50,8 @@ def probes(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
-    """One probe as a fragment; it refreshes itself until it has ended, and then what it changes of
-    the page.
+    """One probe as a fragment, which refreshes itself until the probe has finished; then also what
+    the result changes elsewhere on the page.
     """
     endpoint = endpoint_or_404(request.user, pk)
     probe = Probe.objects.filter(endpoint=endpoint, pk=probe_pk).first()
@@ -153,16 +60,15 @@ def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
     context = {"endpoint": endpoint, "fragment": True} | _shown(request, probe)
     if probe.finished_at is None:
         return render(request, "probes/_probe.html", context)
-    offered = _choices() if check_refusal(request.user, endpoint) is None else ()
-    return render(
-        request, "probes/_probe_finished.html", context | _made(endpoint) | {"choices": offered}
-    )
+    runnable = probe_offers() if check_refusal(request.user, endpoint) is None else ()
+    context |= _history(endpoint) | {"runnable": runnable}
+    return render(request, "probes/_probe_finished.html", context)
 
 
 @signed_in
 @require_POST
 def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
-    """Weigh a failed check again with the rows of CloudFront's log that were pasted."""
+    """Analyze a check again with the lines of CloudFront's log that were pasted."""
     endpoint = endpoint_or_404(request.user, pk)
     check = Check.objects.filter(endpoint=endpoint, pk=check_pk, finished_at__isnull=False).first()
     if check is None:
@@ -187,20 +93,24 @@ def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> Http
             raise Http404 from None
         if shown is None:
             raise Http404
+    offers = [
+        (offer, form if form and form.offer is offer else ProbeForm(None, offer, url=endpoint.url))
+        for offer in probe_offers()
+    ]
     context: dict[str, Any] = {
         "endpoint": endpoint,
         "form": form,
-        "choices": _choices(),
+        "offers": offers,
         "refusal": refusal.reason if refusal else "",
-    } | _made(endpoint)
+    } | _history(endpoint)
     if shown is not None:
         context |= _shown(request, shown)
     return render(request, "probes/diagnostics.html", context, status=422 if form else 200)
 
 
-def _made(endpoint: Endpoint) -> dict[str, Any]:
-    """The probes so far, newest first, and whether one is under way."""
-    titles = {choice.kind.value: choice.title for choice in _choices()}
+def _history(endpoint: Endpoint) -> dict[str, Any]:
+    """The probes so far, newest first, and whether one is running."""
+    titles = {offer.kind.value: offer.title for offer in probe_offers()}
     made = (
         Probe.objects.filter(endpoint=endpoint)
         .exclude(kind=ProbeKind.LOG_ROWS)
@@ -213,8 +123,8 @@ def _made(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _shown(request: SignedIn, probe: Probe) -> dict[str, Any]:
-    """A probe with its report; without one where another version of the portal stored it."""
-    titles = {choice.kind.value: choice.title for choice in _choices()}
+    """A probe with its report; without one if another version of the portal stored it."""
+    titles = {offer.kind.value: offer.title for offer in probe_offers()}
     try:
         report = Report.from_dict(probe.report or {})
     except ValueError:

@@ -1,18 +1,20 @@
-"""Asking for an endpoint, and changing what was asked: the form, and its parts as the answers grow.
+"""The form that requests an endpoint or changes a request, and the parts of it that follow the
+answers as they are given.
 
-The same form works without script: “Check this target” sends it back with everything typed and what
-AWS says.
+The form works without script: “Check this target” submits it and shows everything entered, with
+what AWS says about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -20,7 +22,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
 from checks.preflight.origins import evaluate_behavior
 from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
-from portal.pages.forms import ADVANCED, ANSWERS, RequestForm, answers_of, fields_of
+from portal.pages.forms import RequestForm, request_form_data, settings_form_data
 from portal.requests import inventory
 from portal.requests.actions import edit_request, submit_request
 from portal.requests.inventory import Inventory, Look
@@ -30,53 +32,43 @@ from portal.requests.suggestions import parse_changes
 from portal.requests.target_badge import KINDS, TargetBadge, target_badge
 from provisioning.facts.names import vpc_origin_key
 from provisioning.facts.snapshot import Snapshot, TargetFacts
+from provisioning.spec.fields import ACCOUNT_ID, FIELDS
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 
-DEFAULT_SILENCE = 30
-TONES = ("good", "warn", "bad")
+T = TypeVar("T")
+
+BEST_FIRST = ("good", "warn", "bad")
 PARTS = {
     "team": "requests/_account_fields.html",
     "account": "requests/_target_fields.html",
     "target": "requests/_form_preflight.html",
 }
+CHANGEABLE = frozenset(row.name for row in FIELDS if row.in_spec and row is not ACCOUNT_ID)
+"""Settings that a suggestion of the preflight may change."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class TargetChoice:
     """A target as the form offers it."""
 
     target: TargetFacts
     kind: str
-    target_badge: TargetBadge
+    badge: TargetBadge
 
 
 @dataclass(frozen=True)
-class Setting:
-    """An advanced setting: what the portal would choose and why, what can be chosen instead, what
-    was typed.
-    """
+class FormPreflight:
+    """What the preflight says about the chosen target; `pending` until AWS has answered.
 
-    field: str
-    label: str
-    derived: Any
-    reason: str
-    options: tuple[tuple[str, str], ...]
-    value: str
-    faults: list[str]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the preflight says of the chosen target; `waiting` when AWS has not answered yet.
-    `beside` is what it says of the custom origins that the chosen distribution has already: nothing
-    of this request, but good to know.
+    `other_paths` is what it says about the custom origins that the chosen distribution already has:
+    not part of this request, but useful to know.
     """
 
     results: tuple[PreflightResult, ...] = ()
-    beside: tuple[PreflightResult, ...] = ()
+    other_paths: tuple[PreflightResult, ...] = ()
     blocked: bool = False
-    waiting: bool = False
-    trouble: str = ""
+    pending: bool = False
+    error: str = ""
     fix: str = ""
     at: Any = None
     without_distribution: bool = False
@@ -85,208 +77,189 @@ class Judgement:
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_new(request: SignedIn) -> HttpResponse:
-    """The empty form (a link may fill it in by query), and its submission."""
+    """The form, which a link can prefill by query, and its submission."""
     teams = teams_of(request.user)
     if not teams:
         return render(request, "requests/no_team.html", status=403)
-    given = {key: request.GET[key] for key in RequestForm.base_fields if key in request.GET}
-    initial = {"max_silence_seconds": DEFAULT_SILENCE} | given
     if request.method != "POST":
-        return _page(request, RequestForm(None, teams=teams, initial=initial), None)
-    form = RequestForm(_typed(request), teams=teams, initial=initial)
-    if "look" in request.POST or "amend" in request.POST:
-        return _looked(request, form, None)
-    if form.is_valid():
+        form = RequestForm(_prefilled(request.GET), teams=teams)
+        return _page(request, form.without_errors(), None)
+    form = RequestForm(_posted(request), teams=teams)
+    if _is_preview(request):
+        return _preview(request, form, None)
+
+    def submit() -> EndpointRequest:
         assert form.chosen_team is not None  # noqa: S101  a valid form has a team
-        try:
-            made = submit_request(
-                request.user,
-                form.chosen_team,
-                form.answers(),
-                now=timezone.now(),
-                justification=form.cleaned_data["justification"],
-            )
-        except SpecError as error:
-            form.refuse(error)
-        else:
-            return redirect("request-detail", made.pk)
-    else:
-        _also_spec_faults(form)
-    return _page(request, form, None, status=422)
+        purpose, now = form.cleaned_data["justification"], timezone.now()
+        return submit_request(
+            request.user, form.chosen_team, form.answers(), now=now, justification=purpose
+        )
+
+    submitted = _if_valid(form, submit)
+    return redirect(submitted) if submitted else _page(request, form, None, status=422)
 
 
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The same form, filled with what was asked. Saving it makes a new plan."""
+    """The same form with the request's answers. Saving it replans the request."""
     editing = request_or_404(request.user, pk)
     allowed = may(Verb.EDIT, request.user.actor_for(editing.team), editing.standing)
     if isinstance(allowed, Denied):
         messages.warning(request, allowed.reason)
-        return redirect("request-detail", pk)
-    initial = answers_of(editing.answers, editing.team, editing.justification)
+        return redirect(editing)
+    teams = [editing.team]
     if request.method != "POST":
-        return _page(request, RequestForm(None, teams=[editing.team], initial=initial), editing)
-    form = RequestForm(_typed(request), teams=[editing.team], initial=initial)
-    if "look" in request.POST or "amend" in request.POST:
-        return _looked(request, form, editing)
-    if form.is_valid():
-        try:
-            outcome = edit_request(
-                request.user,
-                editing,
-                form.answers(),
-                now=timezone.now(),
-                justification=form.cleaned_data["justification"],
-            )
-        except SpecError as error:
-            form.refuse(error)
-        else:
-            if isinstance(outcome, Denied):
-                messages.warning(request, outcome.reason)
-            return redirect("request-detail", pk)
-    else:
-        _also_spec_faults(form)
-    return _page(request, form, editing, status=422)
+        stored = request_form_data(editing.answers, editing.team, editing.justification)
+        return _page(request, RequestForm(stored, teams=teams).without_errors(), editing)
+    form = RequestForm(_posted(request), teams=teams)
+    if _is_preview(request):
+        return _preview(request, form, editing)
+
+    def edit() -> object:
+        purpose, now = form.cleaned_data["justification"], timezone.now()
+        return edit_request(request.user, editing, form.answers(), now=now, justification=purpose)
+
+    outcome = _if_valid(form, edit)
+    if outcome is None:
+        return _page(request, form, editing, status=422)
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+    return redirect(editing)
 
 
 @signed_in
 @require_safe
 def request_preview(request: SignedIn) -> HttpResponse:
-    """A part of the form, anew for the answers given so far: `part` is team, account or target."""
-    form = RequestForm(request.GET, teams=teams_of(request.user), initial={})
+    """A part of the form for the answers so far: `part` is team, account or target."""
+    form = RequestForm(request.GET, teams=teams_of(request.user)).without_errors()
     part = request.GET.get("part", "")
+    context = _context(form) if part in ("team", "account") else _preflight_context(form)
     template = PARTS.get(part, PARTS["target"])
-    context = _context(form) if part in ("team", "account") else _judged(form)
     return render(request, template, context | {"form": form, "fragment": True})
 
 
-def _typed(request: SignedIn) -> Mapping[str, Any]:
-    """What was typed, with the change of a pressed "amend" button in it. The person sees it, and
-    still has to send.
+def _prefilled(query: QueryDict) -> dict[str, Any]:
+    """The form's data from a link. A link may say yes or no in any of HTML's and Python's words."""
+    defaults = {row.name: row.default for row in FIELDS if row.default is not None}
+    data: dict[str, Any] = settings_form_data(defaults) | query.dict()
+    for row in FIELDS:
+        if isinstance(row.default, bool):
+            data[row.name] = forms.BooleanField().to_python(data[row.name])
+    return data
+
+
+def _posted(request: SignedIn) -> Mapping[str, Any]:
+    """The form's data as posted, with the change of a pressed "amend" button in it. The person
+    sees it, and still has to submit.
     """
-    changes = parse_changes(request.POST.get("amend", ""), frozenset((*ANSWERS, *ADVANCED)))
+    changes = parse_changes(request.POST.get("amend", ""), CHANGEABLE)
     if not changes:
         return request.POST
-    typed = request.POST.copy()
-    for field, text in fields_of(changes).items():
-        typed[field] = text
-    return typed
+    posted = request.POST.copy()
+    for field, text in settings_form_data(changes).items():
+        posted[field] = text
+    return posted
 
 
-def _looked(request: SignedIn, form: RequestForm, editing: EndpointRequest | None) -> HttpResponse:
-    """Everything typed, with what AWS says and without complaints about what is still missing."""
-    if request.POST.get("look") == "anew" and form.account:
+def _is_preview(request: SignedIn) -> bool:
+    return "preview" in request.POST or "amend" in request.POST
+
+
+def _preview(request: SignedIn, form: RequestForm, editing: EndpointRequest | None) -> HttpResponse:
+    """Everything entered, with what AWS says, and without errors for what is still missing."""
+    if request.POST.get("preview") == "refresh" and form.account:
         inventory.forget(form.account)
-    form.errors.clear()
-    return _page(request, form, editing, looked=True)
+    return _page(request, form.without_errors(), editing)
+
+
+def _if_valid(form: RequestForm, action: Callable[[], T]) -> T | None:
+    """What the action gives; None if the form has errors, also those that only it finds."""
+    if form.is_valid():
+        try:
+            return action()
+        except SpecError as error:
+            form.add_spec_errors(error)
+    return None
 
 
 def _page(
-    request: SignedIn,
-    form: RequestForm,
-    editing: EndpointRequest | None,
-    *,
-    status: int = 200,
-    looked: bool = False,
+    request: SignedIn, form: RequestForm, editing: EndpointRequest | None, *, status: int = 200
 ) -> HttpResponse:
-    context = {"form": form, "editing": editing, "looked": looked} | _context(form)
+    context = {"form": form, "editing": editing} | _context(form)
     return render(request, "requests/form.html", context, status=status)
 
 
-def _also_spec_faults(form: RequestForm) -> None:
-    """All faults at once: those of the spec too, where team and account are missing already."""
-    try:
-        parse_spec(complete_answers(form.answers()))
-    except SpecError as error:
-        form.refuse(SpecError([fault for fault in error.errors if fault.field not in form.errors]))
-
-
 def _context(form: RequestForm) -> dict[str, Any]:
-    """What the account offers, and the judgement on what is chosen of it."""
+    """What the account offers, and the preflight of what is chosen from it."""
     if form.account is None:
-        return {"look": None} | _judged(form)
+        return {"look": None} | _preflight_context(form)
     look = inventory.inventory_of(form.account, timezone.now())
-    choices = _choices(look)
-    chosen = form.value("target_arn")
+    choices = _target_choices(look)
+    if look.seen is not None:
+        form.offer_distributions(look.seen.distributions)
+    chosen = form.chosen_target
+    listed = any(choice.target.arn == chosen for choice in choices)
     return {
         "look": look,
         "choices": choices,
-        "unlisted_target": chosen
-        if chosen and all(one.target.arn != chosen for one in choices)
-        else "",
-        "unlisted_distribution": _unlisted_distribution(form, look),
-    } | _judged(form)
+        "unlisted_target": "" if listed else chosen,
+    } | _preflight_context(form)
 
 
-def _choices(look: Look[Inventory]) -> list[Choice]:
+def _target_choices(look: Look[Inventory]) -> list[TargetChoice]:
     """Those that can be used first."""
     if look.seen is None:
         return []
     choices = [
-        Choice(one, KINDS.get(one.kind, one.kind), target_badge(one)) for one in look.seen.targets
+        TargetChoice(one, KINDS.get(one.kind, one.kind), target_badge(one))
+        for one in look.seen.targets
     ]
     return sorted(
-        choices, key=lambda choice: (TONES.index(choice.target_badge.tone), choice.target.name)
+        choices, key=lambda choice: (BEST_FIRST.index(choice.badge.tone), choice.target.name)
     )
 
 
-def _unlisted_distribution(form: RequestForm, look: Look[Inventory]) -> str:
-    chosen = form.value("distribution_id")
-    if not chosen or look.seen is None:
-        return chosen
-    return "" if any(one.id == chosen for one in look.seen.distributions) else chosen
-
-
-def _judged(form: RequestForm) -> dict[str, Any]:
-    """Preflight and derived settings for the chosen target, as far as it is chosen."""
+def _preflight_context(form: RequestForm) -> dict[str, Any]:
+    """The preflight of the chosen target, if there is one, and the settings derived from it."""
     answers = form.answers()
-    snapshot = None
-    judgement = None
+    look = None
+    preflight = None
     if form.account is not None and answers.get("target_arn"):
-        look = _snapshot(form, answers)
-        snapshot = look.seen if look else None
-        judgement = _judgement(answers, look)
-    return {
-        "judgement": judgement,
-        "advanced": _settings(form, answers, snapshot.target if snapshot else None),
-    }
+        # Only what the team's own account holds: anything else is not even asked for.
+        if _subject(answers) is not None:
+            distribution = str(answers.get("distribution_id", ""))
+            look = inventory.snapshot_of(
+                form.account, str(answers["target_arn"]), distribution, timezone.now()
+            )
+        preflight = _form_preflight(answers, look)
+    target = look.seen.target if look and look.seen else None
+    for derived in derive_settings(answers, *_known(target)):
+        form.explain(derived)
+    return {"form_preflight": preflight}
 
 
-def _snapshot(form: RequestForm, answers: Mapping[str, Any]) -> Look[Snapshot] | None:
-    """Only of what the team's own account holds: anything else is not even asked for."""
-    subject = _subject(answers)
-    if subject is None or form.account is None:
-        return None
-    distribution = str(answers.get("distribution_id", ""))
-    return inventory.snapshot_of(
-        form.account, str(answers["target_arn"]), distribution, timezone.now()
-    )
-
-
-def _judgement(answers: Mapping[str, Any], look: Look[Snapshot] | None) -> Judgement:
+def _form_preflight(answers: Mapping[str, Any], look: Look[Snapshot] | None) -> FormPreflight:
     if look is None:
-        return Judgement(
-            trouble="This is no load balancer or instance of the chosen account. Pick one of the "
-            "list."
+        return FormPreflight(
+            error="This is not a load balancer or instance in the chosen account. Choose one from "
+            "the list."
         )
     if look.seen is None:
-        return Judgement(waiting=look.pending, trouble=look.trouble, fix=look.fix)
+        return FormPreflight(pending=look.pending, error=look.trouble, fix=look.fix)
     subject = _subject(answers, look.seen.target)
     results = evaluate(subject, look.seen) if subject else ()
-    return Judgement(
+    return FormPreflight(
         tuple(sorted(results, key=lambda one: one.level, reverse=True)),
-        _beside(look.seen),
+        _other_paths(look.seen),
         blocks(results),
         at=look.at,
         without_distribution=not answers.get("distribution_id"),
     )
 
 
-def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
-    """Whether the behaviors that lead to custom origins could carry a WebSocket; only what speaks
-    against it.
-    """
+def _other_paths(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
+    """What would stop a WebSocket on the behaviors with custom origins."""
     distribution = snapshot.distribution
     if distribution is None:
         return ()
@@ -297,70 +270,45 @@ def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
         for behavior in behaviors
         for result in evaluate_behavior(distribution, behavior, custom)
     ]
-    against = (result for result in dict.fromkeys(found) if result.level is not Level.PASS)
-    return tuple(sorted(against, key=lambda one: one.level, reverse=True))
+    problems = (result for result in dict.fromkeys(found) if result.level is not Level.PASS)
+    return tuple(sorted(problems, key=lambda one: one.level, reverse=True))
 
 
 def _subject(
     answers: Mapping[str, Any], target: TargetFacts | None = None
 ) -> PreflightSubject | None:
-    """As much of the wish as is well formed. None when the target itself is none of the
-    account's.
-    """
-    complete = complete_answers(answers, *_told(target))
+    """As much of the answers as is valid. None if the target itself is not one of the account's."""
+    complete = complete_answers(answers, *_known(target))
     try:
         return PreflightSubject.of(parse_spec(complete))
     except SpecError as error:
-        faulty = {fault.field for fault in error.errors}
-    if faulty & {"target_arn", "account_id"}:
+        invalid = {fault.field for fault in error.errors}
+    if invalid & {"target_arn", "account_id"}:
         return None
-    sound = {key: value for key, value in complete.items() if key not in faulty}
+    valid = {key: value for key, value in complete.items() if key not in invalid}
     protocol, http, https = (
-        sound.get(key) for key in ("origin_protocol", "http_port", "https_port")
+        valid.get(key) for key in ("origin_protocol", "http_port", "https_port")
     )
     ports = {"http-only": (http,), "https-only": (https,), "match-viewer": (http, https)}.get(
         str(protocol), ()
     )
     return PreflightSubject(
-        target_arn=sound["target_arn"],
-        distribution_id=sound.get("distribution_id", ""),
+        target_arn=valid["target_arn"],
+        distribution_id=valid.get("distribution_id", ""),
         origin_protocol=protocol or "",
         origin_ports=tuple(int(port) for port in ports if port) if all(ports) else (),
-        path_patterns=tuple(sound.get("path_patterns", ())),
-        open_security_group=sound.get("open_security_group", True),
-        max_silence_seconds=sound.get("max_silence_seconds"),
-        vpc_origin_key=vpc_origin_key(sound["target_arn"], protocol, int(http), int(https))
+        path_patterns=tuple(valid.get("path_patterns", ())),
+        open_security_group=valid.get("open_security_group", True),
+        max_silence_seconds=valid.get("max_silence_seconds"),
+        vpc_origin_key=vpc_origin_key(valid["target_arn"], protocol, int(http), int(https))
         if protocol and http and https
         else "",
-        forward_host=sound.get("forward_host"),
-        origin_domain=sound.get("origin_domain", ""),
-        carries_api="POST" in str(sound.get("allowed_methods", "")).split(","),
+        forward_host=valid.get("forward_host"),
+        origin_domain=valid.get("origin_domain", ""),
+        carries_api="POST" in str(valid.get("allowed_methods", "")).split(","),
     )
 
 
-def _told(target: TargetFacts | None) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:
-    """What settings are derived from: the target's listeners, and the names that they show."""
+def _known(target: TargetFacts | None) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:
+    """What settings are derived from: the target's listeners, and their certificates' names."""
     return (target.listener_protocols(), target.certificate_names()) if target else ({}, {})
-
-
-def _settings(
-    form: RequestForm, answers: Mapping[str, Any], target: TargetFacts | None
-) -> list[Setting]:
-    shown = []
-    for derived in derive_settings(answers, *_told(target)):
-        label, options = ADVANCED[derived.field]
-        faults = (
-            [str(fault) for fault in form.errors.get(derived.field, ())] if form.is_bound else []
-        )
-        shown.append(
-            Setting(
-                derived.field,
-                label,
-                derived.value,
-                derived.reason,
-                options,
-                form.value(derived.field),
-                faults,
-            )
-        )
-    return shown

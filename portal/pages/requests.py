@@ -1,4 +1,4 @@
-"""One endpoint request: its plan, its progress, its console, and what its team can do with it."""
+"""One endpoint request: its plan, progress and event log, and what people can do with it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from django.views.decorators.http import require_POST, require_safe
 from checks.diagnosis.verdicts import verdict_of
 from checks.models import Check
 from checks.preflight import Fix, Level
-from portal.pages.auth import SignedIn, request_or_404, signed_in, typed
-from portal.pages.forms import answers_of
+from portal.pages.auth import SignedIn, posted_text, request_or_404, signed_in
+from portal.pages.forms import request_form_data
 from portal.people.models import Person
 from portal.requests.lifecycle import (
     FINAL,
@@ -44,9 +44,9 @@ from provisioning.spec.parsing import SpecError
 
 EVENTS_SHOWN = 500
 APPROVERS_NAMED = 4
-# Seconds between two looks of an open page at what goes on; the console has it look at once when
-# something happens.
-LOOK_AGAIN = {
+# Seconds between two refreshes of an open page; the console refreshes it immediately when something
+# happens.
+REFRESH_SECONDS = {
     State.PLANNING: 1,
     State.PROVISIONING: 5 if settings.PROVISIONING_PACE < 5 else 2,
     State.VERIFYING: 1,
@@ -59,12 +59,12 @@ FORMATS = {"txt": "text/plain; charset=utf-8", "jsonl": "application/jsonl; char
 @signed_in
 @require_safe
 def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The whole page, with the events so far; the console goes on from there."""
+    """The whole page, with the events so far; the console continues from there."""
     shown = request_or_404(request.user, pk)
     newest = Event.objects.filter(stream_id=shown.stream).order_by("-seq")[:EVENTS_SHOWN]
     events = list(newest)[::-1]
-    # Its state is read after its events: what happens between, the console still brings, and has
-    # the state read anew.
+    # The state is read after the events: for anything between, the console brings the event and
+    # refreshes the state.
     shown = request_or_404(request.user, pk)
     context = _context(request.user, shown) | {
         "events": events,
@@ -77,8 +77,8 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Where it stands now; with everything that depends on the state when that has changed since
-    (`was`).
+    """Its current state as a fragment, with everything that depends on the state if that has
+    changed since (`was`).
     """
     shown = request_or_404(request.user, pk)
     was = request.GET.get("was", "")
@@ -95,7 +95,7 @@ def request_verb(request: SignedIn, pk: UUID, name: str) -> HttpResponse:
     """Use one of `portal.requests.verbs` on a request."""
     shown = request_or_404(request.user, pk)
     verb = VERBS_BY_NAME[name]
-    given = {one.name: typed(request, one.name, one.longest) for one in verb.fields}
+    given = {one.name: posted_text(request, one.name, one.longest) for one in verb.fields}
     try:
         outcome = verb.use(request.user, shown, given, timezone.now())
     except SpecError as error:
@@ -105,7 +105,7 @@ def request_verb(request: SignedIn, pk: UUID, name: str) -> HttpResponse:
             messages.warning(request, outcome.reason)
         else:
             messages.success(request, verb.done_after(State(shown.state)))
-    return redirect("request-detail", pk)
+    return redirect(shown)
 
 
 @signed_in
@@ -124,7 +124,7 @@ def events_download(request: SignedIn, pk: UUID, form: str) -> StreamingHttpResp
 
 
 def plan_context(shown: EndpointRequest) -> dict[str, Any]:
-    """What the plan and preflight fragments want; nothing while there is no plan."""
+    """What the plan and preflight fragments need; no plan while there is none."""
     plan = (
         plan_view(shown.plan_data, pace=settings.PROVISIONING_PACE) if shown.plan_digest else None
     )
@@ -157,7 +157,7 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
     return {
         "shown": shown,
         "mark": _mark(shown),
-        "look_again": LOOK_AGAIN.get(state),
+        "refresh_seconds": REFRESH_SECONDS.get(state),
         "progress": rail,
         "failed_at": gone[-1] if gone else "",
         "run": run,
@@ -167,7 +167,9 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "fix": str(run.failure.get("fix", ""))
         if run is not None and state in (State.FAILED, State.STUCK)
         else "",
-        "ask_again": _ask_again(shown) if state in FINAL and actor.is_team_member else "",
+        "request_again_url": _request_again_url(shown)
+        if state in FINAL and actor.is_team_member
+        else "",
         "check": _last_check(shown),
         "decisions": list(
             Approval.objects.filter(request=shown).select_related("decider").order_by("at")
@@ -183,20 +185,21 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
     } | plan_context(shown)
 
 
-def _ask_again(shown: EndpointRequest) -> str:
-    """The form of a new request, filled in with the answers of this one."""
-    answers = answers_of(shown.answers, shown.team, shown.justification)
-    given = {field: value for field, value in answers.items() if value not in ("", None, False)}
-    return f"{reverse('request-new')}?{urlencode(given)}"
+def _request_again_url(shown: EndpointRequest) -> str:
+    """The form of a new request, prefilled with the answers of this one."""
+    data = request_form_data(shown.answers, shown.team, shown.justification)
+    return (
+        f"{reverse('request-new')}?{urlencode({key: text for key, text in data.items() if text})}"
+    )
 
 
 def _mark(shown: EndpointRequest) -> str:
-    """Changes whenever more of the page than the progress does."""
+    """Changes whenever more than the progress changes on the page."""
     return f"{shown.state}-{shown.revision}-{'undoing' if _undoing(shown) else 'forward'}"
 
 
 def _undoing(shown: EndpointRequest) -> bool:
-    """Whether its run removes what it had made."""
+    """Whether its run is rolling back."""
     return (
         shown.state == State.PROVISIONING
         and shown.run is not None
@@ -205,7 +208,7 @@ def _undoing(shown: EndpointRequest) -> bool:
 
 
 def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
-    """The verdict to show beside the state, once the endpoint was tested."""
+    """The verdict to show beside the state, once the endpoint was checked."""
     if shown.endpoint_id is None or shown.state not in (State.LIVE, State.UNANSWERED):
         return None
     check = (
@@ -228,7 +231,7 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
 
 
 def _approvers(shown: EndpointRequest) -> list[Person]:
-    """Some of the people who may decide, so that a team knows whom to ask."""
+    """Some of the people who may approve, so that a team knows whom to contact."""
     barred = Q(
         pk__in=[shown.requester_id, shown.beneficiary_id, shown.last_editor_id, *shown.editor_ids]
     )

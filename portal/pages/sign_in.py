@@ -1,5 +1,5 @@
-"""Signing in and out. Guessing is slowed down per name and per address; nothing here tells which
-names exist.
+"""Signing in. Guessing is slowed down per name and per address, and no answer reveals which names
+exist.
 """
 
 from __future__ import annotations
@@ -11,63 +11,76 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from portal.people.rate_counter import rate_counter
 from portal.people.sessions import SessionStore
 
-# A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all
-# share an address.
+# A colleague's wrong guesses from elsewhere must not lock a person out, and behind a proxy everyone
+# shares an address.
 ATTEMPTS_PER_NAME_AND_ADDRESS = 8
 ATTEMPTS_PER_NAME = 60
 ATTEMPTS_PER_ADDRESS = 300
 PAUSE_SECONDS = 300
 LONGEST_NAME = 150
-"""Characters of a name that anybody can have; of what is longer only these are looked at."""
+"""Characters: no name is longer; only these of a longer one are counted."""
+
+
+class SignInForm(AuthenticationForm):
+    """Django's form, in the portal's words. After a failure the message gets the focus, not the
+    first field.
+    """
+
+    error_messages = AuthenticationForm.error_messages | {
+        "invalid_login": "Incorrect username or password."
+    }
+
+    def __init__(self, request: HttpRequest | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        if self.is_bound:
+            del self.fields["username"].widget.attrs["autofocus"]
 
 
 class SignIn(LoginView):
-    """Name and password. `next` is followed only inside this site (LoginView sees to that)."""
+    """Username and password. `next` is followed only within this site (LoginView checks that)."""
 
     template_name = "people/sign_in.html"
+    authentication_form = SignInForm
     redirect_authenticated_user = True
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Refused without looking at the password while too many attempts have failed."""
-        measures = self._counters()
-        tried = rate_counter().seen([key for key, _ in measures])
-        if any(count >= most for count, (_, most) in zip(tried, measures, strict=True)):
-            response = self.render_to_response(
-                self.get_context_data(form=self.get_form_class()(self.request), pause=True)
-            )
+        """Refused without checking the password while too many attempts have failed."""
+        counters = self._counters()
+        attempts = rate_counter().seen([key for key, _ in counters])
+        if any(count >= limit for count, (_, limit) in zip(attempts, counters, strict=True)):
+            form = self.get_form_class()(self.request)
+            response = self.render_to_response(self.get_context_data(form=form, rate_limited=True))
             response.status_code = 429
             response["Retry-After"] = str(PAUSE_SECONDS)
             return response
         return super().post(*args, **kwargs)
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        """Count it. The count ends by itself, from the first failure on."""
+        """Count it. The count expires, measured from the first failure."""
         for key, _ in self._counters():
             rate_counter().add(key, PAUSE_SECONDS)
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """The right password ends the counting for this name from this address, and nothing else.
-        Sessions that have expired, of anybody, are deleted with it: nobody else would.
+        """The right password resets the count for this name from this address, and no other. This
+        is also where everyone's expired sessions are deleted.
         """
         rate_counter().forget(self._counters()[0][0])
         SessionStore.clear_expired()
         return super().form_valid(form)
 
     def get_success_url(self) -> str:
-        """Where `next` leads, unless that is here: somebody who has signed in would go round in
-        circles.
-        """
+        """Where `next` leads, unless that is the sign-in page itself: that would be a loop."""
         url = super().get_success_url()
         return self.get_default_redirect_url() if urlsplit(url).path == self.request.path else url
 
     def _counters(self) -> list[tuple[str, int]]:
-        # As the form reads a name: another spelling of the same must not be counted apart.
+        # As the form reads a name: another spelling of the same name must share its count.
         typed = self.request.POST.get("username", "").strip()[:LONGEST_NAME]
         name = hashlib.sha256(unicodedata.normalize("NFKC", typed).lower().encode()).hexdigest()
         address = self.request.META.get("REMOTE_ADDR", "")

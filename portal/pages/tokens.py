@@ -1,4 +1,4 @@
-"""API tokens of the person who looks: list, make one (shown once), revoke."""
+"""The signed-in person's API tokens: list, create (shown once), revoke."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from portal.pages.auth import SignedIn, signed_in
 from portal.pages.forms import TokenForm
 from portal.people.actions import issue_token, revoke_token
-from portal.people.models import ApiToken, Person
+from portal.people.models import ApiToken
 
 TOKENS_SHOWN = 100
 
@@ -21,48 +21,34 @@ TOKENS_SHOWN = 100
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: SignedIn) -> HttpResponse:
-    """The list, and the form. The clear text stands in the answer to the form and nowhere else."""
-    form = TokenForm(request.POST or None, initial={"days": 90, "scopes": [ApiToken.Scope.READ]})
+    """The list, and the form. The clear text is in the response to the form and nowhere else."""
+    may_decide = request.user.decides
+    form = TokenForm(request.POST or None, may_decide=may_decide)
     now = timezone.now()
     clear, status = "", 200
     if request.method == "POST":
         if form.is_valid():
-            said = form.cleaned_data
+            given = form.cleaned_data
             clear, _ = issue_token(
-                request.user, said["name"], said["scopes"], days=said["days"], now=now
+                request.user, given["name"], given["scopes"], days=given["days"], now=now
             )
-            form = TokenForm(initial={"days": 90, "scopes": [ApiToken.Scope.READ]})
+            form = TokenForm(None, may_decide=may_decide)
         else:
             status = 422
-    mine = ApiToken.objects.filter(person=request.user).working_first(now)[:TOKENS_SHOWN]
-    context = {
-        "form": form,
-        "clear": clear,
-        "tokens": list(mine),
-        "now": now,
-        "scopes": _scopes(request.user),
-    }
+    shown = ApiToken.objects.filter(person=request.user).working_first(now)[:TOKENS_SHOWN]
+    context = {"form": form, "clear": clear, "tokens": list(shown), "now": now}
     return render(request, "tokens/list.html", context, status=status)
-
-
-def _scopes(person: Person) -> list[tuple[str, str]]:
-    """What may be ticked: a token of somebody who may not decide could not decide either."""
-    return [
-        (key, word)
-        for key, word in ApiToken.Scope.choices
-        if key != ApiToken.Scope.APPROVE or person.decides
-    ]
 
 
 @signed_in
 @require_POST
 def token_revoke(request: SignedIn, pk: int) -> HttpResponse:
-    """Close the door."""
+    """Revoke a token for good."""
     token = ApiToken.objects.filter(pk=pk, person=request.user).first()
     if token is None:
         raise Http404
     if revoke_token(request.user, token, now=timezone.now()):
-        messages.success(request, f"“{token.name}” opens nothing any more.")
+        messages.success(request, f"Token “{token.name}” revoked.")
     else:
-        messages.info(request, f"“{token.name}” was revoked already.")
+        messages.info(request, f"Token “{token.name}” was already revoked.")
     return redirect("tokens")

@@ -1,7 +1,5 @@
-"""The usual questions of people whose app works at the custom origin but fails through CloudFront
-(DATA).
+"""Symptoms of apps that work directly but fail through CloudFront: cause, fix, verdicts (DATA).
 
-Decides the words and which verdicts answer them. It must never name a verdict that does not exist.
 Sources: CloudFront Developer Guide (troubleshooting error responses, origin request policies), AWS
 re:Post Knowledge Center, field reports.
 """
@@ -14,35 +12,34 @@ from checks.diagnosis.verdicts import VERDICTS, Verdict, VerdictCode
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """`asked` is what people see, `why` the difference to the origin, `what` what to do; `codes`
-    are the verdicts.
+class Symptom:
+    """`title` is what people see, `cause` why only CloudFront shows it; `codes` are the verdicts
+    that a check of such an endpoint gives.
     """
 
     slug: str
-    asked: str
-    why: str
-    what: str
+    title: str
+    cause: str
+    fix: str
     codes: tuple[VerdictCode, ...]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What a test of this portal calls it."""
+        """The verdicts of `codes`."""
         return tuple(VERDICTS[code] for code in self.codes)
 
 
-QUESTIONS = (
-    Question(
+SYMPTOMS = (
+    Symptom(
         "502-tls",
-        "CloudFront answers 502, and a browser opens the origin without complaint",
-        "CloudFront speaks TLS to the origin by stricter rules than a person who clicks a "
-        "warning away. The "
-        "certificate must name the origin's domain, or the Host that is forwarded, be "
-        "signed by a public authority and "
-        "be valid. Nothing may listen on the port, too, or the origin's name may not resolve.",
-        "Compare the certificate's names with the origin domain and the forwarded Host. "
-        "Install the whole chain. Check "
-        "that the load balancer listens on the very port that the origin names.",
+        "CloudFront returns 502, but the origin works in a browser",
+        "CloudFront validates the origin's TLS certificate more strictly than a browser where "
+        "someone clicked through a warning. The certificate must be valid, signed by a public "
+        "authority, and match the origin domain or the forwarded Host header. A port without a "
+        "listener, or an origin name that does not resolve, also causes 502.",
+        "Compare the names in the certificate with the origin domain and the forwarded Host "
+        "header. Install the full certificate chain. Check that the load balancer listens on "
+        "exactly the port that the origin uses.",
         (
             "WSE-502-TLS",
             "WSE-502-PORT",
@@ -52,78 +49,70 @@ QUESTIONS = (
             "WSE-502-2025",
         ),
     ),
-    Question(
+    Symptom(
         "504-network",
-        "CloudFront answers 504 after half a minute, and the origin answers me at once",
-        "You reach the origin from another network than CloudFront does. Its security "
-        "group, a network ACL or VPC "
-        "Block Public Access drops CloudFront's packets, so three attempts of ten seconds "
-        "end in 504. An app that "
-        "needs longer than the read timeout looks alike.",
-        "Let the security group of the load balancer accept CloudFront's service group or "
-        "its managed prefix list on "
-        "the listener's port, and let the network ACL send answers to ports 1024 to 65535.",
+        "CloudFront returns 504 after 30 seconds, but the origin responds immediately",
+        "You connect from a different network than CloudFront. The security group, a network ACL "
+        "or VPC Block Public Access drops CloudFront's packets, so three connection attempts of "
+        "ten seconds end in 504. An app that takes longer than the response timeout looks the "
+        "same.",
+        "Allow CloudFront's service security group or its managed prefix list in the load "
+        "balancer's security group, on the listener's port. Allow responses to ports 1024–65535 "
+        "in the network ACL.",
         ("WSE-504-SG", "WSE-504-NACL", "WSE-504-BPA", "WSE-504-SLOW", "WSE-504-ALB"),
     ),
-    Question(
+    Symptom(
         "headers",
-        "The app misses header lines, or answers 400 or 426 to the handshake",
-        "CloudFront passes on only what the cache policy and the origin request policy "
-        "name. Without an origin request "
-        "policy Sec-WebSocket-Key, Authorization, Origin and your own lines stay behind.",
-        "Attach the managed policy AllViewer, or AllViewerExceptHostHeader where the origin "
-        "must see its own name. The "
-        "probe “The way of each header line” shows which lines arrive.",
+        "Headers do not reach the app, or it responds to the handshake with 400 or 426",
+        "CloudFront forwards only the headers in the cache policy and the origin request policy. "
+        "Without an origin request policy it drops Sec-WebSocket-Key, Authorization, Origin and "
+        "your own headers.",
+        "Attach the managed policy AllViewer, or AllViewerExceptHostHeader if the origin needs its "
+        "own host name. The probe “Header trace” shows which headers arrive.",
         ("WSE-400-NOKEY", "WSE-NOT-FORWARDED", "WSE-101-POLICY", "WSE-400-HOST", "WSE-426-VERSION"),
     ),
-    Question(
+    Symptom(
         "cookies-queries",
-        "People are signed out, or the room in the query string is lost",
-        "Cookies and query strings stay behind by the same rule as header lines, so that "
-        "the app takes everybody for a "
-        "stranger. Neither belongs into a cache key of a WebSocket path.",
-        "Forward all cookies and query strings in the origin request policy (AllViewer "
-        "does), and switch caching off "
-        "for the path with the managed policy CachingDisabled.",
+        "Users are signed out, or query string parameters are lost",
+        "CloudFront drops cookies and query strings in the same way as headers, so the app treats "
+        "every user as anonymous. They do not belong in the cache key of a WebSocket path either.",
+        "Forward all cookies and query strings with the origin request policy (AllViewer does), "
+        "and disable caching for the path with the managed policy CachingDisabled.",
         ("WSE-NOT-FORWARDED", "WSE-401-AUTH", "WSE-403-APP", "WSE-404-PATH"),
     ),
-    Question(
+    Symptom(
         "method",
-        "CloudFront answers 403 to POST, PUT or DELETE",
-        "A behavior allows GET and HEAD unless it says more. The WebSocket handshake is a "
-        "GET, but the fallback of "
-        "Socket.IO posts.",
-        "Allow all seven methods in the behavior that gets the path, and leave caching of "
-        "OPTIONS off.",
+        "CloudFront returns 403 for POST, PUT or DELETE",
+        "By default a behavior allows only GET and HEAD. The WebSocket handshake is a GET, but "
+        "Socket.IO's fallback uses POST.",
+        "Allow all seven methods in the behavior that matches the path, and do not cache OPTIONS.",
         ("WSE-403-METHOD", "WSE-405-METHOD"),
     ),
-    Question(
+    Symptom(
         "viewer-https",
-        "ws:// or http:// is refused or sent elsewhere",
-        "The behavior's viewer protocol policy demands HTTPS: it redirects or answers 403. "
-        "WebSocket clients do not "
-        "follow redirects.",
-        "Use wss:// in the client. Do not weaken the policy.",
+        "ws:// or http:// is rejected or redirected",
+        "The behavior's viewer protocol policy requires HTTPS: it redirects or returns 403. "
+        "WebSocket clients do not follow redirects.",
+        "Use wss:// in the client. Do not relax the policy.",
         ("WSE-301-REDIRECT", "WSE-403-VIEWER"),
     ),
-    Question(
+    Symptom(
         "redirect-loop",
-        "It redirects for ever to the address it came from",
-        "CloudFront comes to the load balancer over HTTP, whose listener redirects to "
-        "HTTPS, which leads back to "
-        "CloudFront. At the origin you typed https:// yourself.",
-        "Set the origin to HTTPS only, or let the HTTP listener forward instead of "
-        "redirecting. An app that redirects "
-        "by itself must read CloudFront-Forwarded-Proto or X-Forwarded-Proto.",
+        "Endless redirects to the same address",
+        "CloudFront connects to the load balancer over HTTP, and its listener redirects to HTTPS, "
+        "which leads back to CloudFront. When you tested the origin, you used https://.",
+        "Set the origin protocol policy to HTTPS only, or let the HTTP listener forward instead of "
+        "redirecting. An app that redirects must read CloudFront-Forwarded-Proto or "
+        "X-Forwarded-Proto.",
         ("WSE-301-LOOP", "WSE-3XX-APP"),
     ),
-    Question(
+    Symptom(
         "403",
-        "CloudFront answers 403 and the origin does not",
-        "Something before the app refuses, or the app sees another Origin: a web ACL, "
-        "countries, signed cookies, a "
-        "name that the distribution does not list, or the app's list of allowed origins.",
-        "Test the endpoint: it compares the answer with and without Origin and reads the "
+        "CloudFront returns 403, but the origin does not",
+        "Something in front of the app rejects the request, or the app sees another Origin. "
+        "Candidates are a web ACL, geographic restrictions, signed cookies, a host name that the "
+        "distribution does not list, or the app's own list of allowed origins.",
+        "Check the endpoint: the portal compares responses with and without Origin, and reads the "
         "distribution's settings.",
         (
             "WSE-403-ORIGIN",
@@ -134,23 +123,22 @@ QUESTIONS = (
             "WSE-403-DISABLED",
         ),
     ),
-    Question(
+    Symptom(
         "wrong-page",
-        "An HTML page or 404 comes instead of the WebSocket",
-        "Another behavior gets the path: /ws/* does not match /ws. Or a custom error "
-        "response replaces the answer by "
-        "the start page with status 200.",
-        "List both /ws and /ws/* as path patterns, above the more general ones, and take "
-        "the error page off.",
+        "An HTML page or 404 instead of the WebSocket",
+        "Another behavior matches the path: /ws/* does not match /ws. Or a custom error response "
+        "replaces the response with the start page and status 200.",
+        "Add both /ws and /ws/* as path patterns, above more general ones, and remove the custom "
+        "error response.",
         ("WSE-PATH", "WSE-200-SPA", "WSE-200-NOUPGRADE", "WSE-404-PATH"),
     ),
-    Question(
+    Symptom(
         "cut",
-        "It opens, and is cut after a minute of silence",
-        "Each hop has an idle clock: 60 seconds for an Application Load Balancer, 350 for a "
-        "Network Load Balancer, 600 "
-        "for CloudFront, which counts only bytes from the origin.",
-        "Send a heartbeat from the server every 20 to 30 seconds. The idle meter names the clock.",
+        "Connections open, but close after a minute without messages",
+        "Each hop has an idle timeout: 60 seconds for an Application Load Balancer, 350 for a "
+        "Network Load Balancer, 600 for CloudFront, which counts only bytes from the origin.",
+        "Send a heartbeat from the server every 20 to 30 seconds. The probe “Idle timeout” names "
+        "the timeout that applies.",
         ("WSE-IDLE-ALB", "WSE-IDLE-NLB", "WSE-IDLE-CLOUDFRONT", "WSE-IDLE-APP", "WSE-1006"),
     ),
 )

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 
 from portal.people.models import Person, Team
 from portal.requests.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Standing, State
@@ -136,6 +137,10 @@ class EndpointRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.answers.get('name', '')} for {self.team}"
+
+    def get_absolute_url(self) -> str:
+        """Its page."""
+        return reverse("request-detail", args=[self.pk])
 
     @property
     def spec(self) -> EndpointSpec:

@@ -49,7 +49,7 @@ class People:
         """A fresh browser in which this person has signed in through the form."""
         page = self.blank(script=script)
         page.goto(f"{self._product.url}/")
-        page.get_by_label("Name").fill(person)
+        page.get_by_label("Username").fill(person)
         page.get_by_label("Password").fill(self._product.password(person))
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
@@ -113,7 +113,7 @@ def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(
     review = ana.locator("#review")
     expect(review).to_contain_text("Olga Okafor")
     expect(review).to_contain_text("Security group: TCP 80 from CloudFront")
-    expect(ana.get_by_role("link", name="Decide on this plan")).to_have_count(0)
+    expect(ana.get_by_role("link", name="Review this plan")).to_have_count(0)
     refused_for_ana(product, ana, request_id)
 
     olga = people.browser_of("olga")
@@ -157,27 +157,27 @@ def test_the_form_works_without_script_and_says_what_is_missing(
     def judged(words: str) -> None:
         def looked() -> bool:
             ana.get_by_role("button", name="Check this target").click()
-            return words in ana.locator("#judgement").inner_text()
+            return words in ana.locator("#form-preflight").inner_text()
 
-        until(looked, f"the judgement {words!r}")
+        until(looked, f"the preflight {words!r}")
 
     until(offered, "the account's targets, by loading the page again")
-    ana.get_by_label("What is it for?").fill("Asked without script.")
+    ana.get_by_label("Purpose").fill("Asked without script.")
     ana.locator("label.choice", has_text="pub-web").click()
     judged("Not ready.")
     ana.locator("label.choice", has_text="int-chat").click()
-    ana.get_by_label("CloudFront distribution").select_option(product.distribution_id)
-    judged("Nothing stands in the way.")
+    ana.get_by_label("Distribution", exact=True).select_option(product.distribution_id)
+    judged("Ready to build.")
 
     # Without a name and a path it is not sent; with them, everything typed before is still there.
     with people.expecting(ANSWERED_WITH_FAULTS):
-        ana.get_by_role("button", name="Work out the plan").click()
-        expect(ana.locator("#fault-name")).to_be_visible()
-    expect(ana.locator("#fault-path_patterns")).to_be_visible()
-    expect(ana.get_by_label("What is it for?")).to_have_value("Asked without script.")
-    ana.get_by_label("Name of the endpoint").fill("scriptless")
-    ana.get_by_label("Path clients connect to").fill("/scriptless")
-    ana.get_by_role("button", name="Work out the plan").click()
+        ana.get_by_role("button", name="Create plan").click()
+        expect(ana.locator("#id_name_error")).to_be_visible()
+    expect(ana.locator("#id_path_patterns_error")).to_be_visible()
+    expect(ana.get_by_label("Purpose")).to_have_value("Asked without script.")
+    ana.get_by_label("Name", exact=True).fill("scriptless")
+    ana.get_by_label("Path", exact=True).fill("/scriptless")
+    ana.get_by_role("button", name="Create plan").click()
     expect(ana.get_by_role("heading", name="scriptless", level=1)).to_be_visible()
 
     def planned() -> bool:
@@ -194,16 +194,16 @@ def test_the_form_works_without_script_and_says_what_is_missing(
 def ask_for_orders(product: Product, ana: Page) -> str:
     """Fill in the form; what the portal says about a target comes while it is being chosen."""
     ana.get_by_role("link", name="Request an endpoint").first.click()
-    ana.get_by_label("What is it for?").fill("Order updates for the shop floor.")
+    ana.get_by_label("Purpose").fill("Order updates for the shop floor.")
     ana.locator("label.choice", has_text="pub-web").click()
-    expect(ana.locator("#judgement")).to_contain_text("Not ready.")
+    expect(ana.locator("#form-preflight")).to_contain_text("Not ready.")
     ana.locator("label.choice", has_text="int-orders").click()
-    expect(ana.locator("#judgement")).to_contain_text("Nothing stands in the way.")
-    expect(ana.locator("#judgement")).to_contain_text("The plan does this; you need not.")
-    ana.get_by_label("CloudFront distribution").select_option(product.distribution_id)
-    ana.get_by_label("Name of the endpoint").fill("orders")
-    ana.get_by_label("Path clients connect to").fill("/ws/orders")
-    ana.get_by_role("button", name="Work out the plan").click()
+    expect(ana.locator("#form-preflight")).to_contain_text("Ready to build.")
+    expect(ana.locator("#form-preflight")).to_contain_text("Fixed by this plan. No action needed.")
+    ana.get_by_label("Distribution", exact=True).select_option(product.distribution_id)
+    ana.get_by_label("Name", exact=True).fill("orders")
+    ana.get_by_label("Path", exact=True).fill("/ws/orders")
+    ana.get_by_role("button", name="Create plan").click()
     expect(ana.get_by_role("heading", name="orders", level=1)).to_be_visible()
     return urlsplit(ana.url).path.strip("/").split("/")[-1]
 
@@ -230,13 +230,11 @@ def refused_for_ana(product: Product, ana: Page, request_id: str) -> None:
 def approve(olga: Page, digest: str) -> str:
     """From the queue to the decision; the digest that was agreed to."""
     olga.get_by_role("link", name="Approvals").click()
-    olga.get_by_role("link", name="Read and decide: orders").click()
-    expect(olga.get_by_role("region", name="What would change in AWS")).to_contain_text(
-        "/ws/orders"
-    )
+    olga.get_by_role("link", name="Review orders").click()
+    expect(olga.get_by_role("region", name="Changes in AWS")).to_contain_text("/ws/orders")
     agreed = olga.locator("input[name=digest]").input_value()
     olga.get_by_role("button", name=f"Approve plan {digest[:8]}").click()
-    expect(olga.get_by_text("Approved. Building “orders” begins now.")).to_be_visible()
+    expect(olga.get_by_text("Approved. Building “orders” starts now.")).to_be_visible()
     return agreed
 
 
@@ -247,14 +245,14 @@ def line_of(page: Page, kind: str, step: str = "") -> Locator:
 
 def see_the_proof_and_test_again(ana: Page) -> None:
     """The endpoint's page: the handshake line by line, and another one on demand."""
-    ana.get_by_role("link", name="See the endpoint, its handshake and how to connect").click()
+    ana.get_by_role("link", name="View the endpoint, its handshake and how to connect").click()
     check = ana.locator("#check")
     expect(check).to_contain_text("HTTP/1.1 101 Switching Protocols")
     expect(check).to_contain_text(re.compile("sec-websocket-accept:", re.IGNORECASE))
-    expect(check).to_contain_text("the portal computed it itself")
-    expect(check).to_contain_text("asked by the portal")
-    ana.get_by_role("button", name="Test now").click()
-    expect(check).to_contain_text("asked by Ana Alves")
+    expect(check).to_contain_text("computed by the portal")
+    expect(check).to_contain_text("requested by the portal")
+    ana.get_by_role("button", name="Check now").click()
+    expect(check).to_contain_text("requested by Ana Alves")
     expect(check).to_contain_text("HTTP/1.1 101 Switching Protocols")
     expect(ana.get_by_text("wscat").first).to_be_visible()
 

@@ -23,14 +23,14 @@ def text_of(response: Any) -> str:
 
 
 def faults_untied(response: Any) -> list[str]:
-    """Faults on a page that are read out with no field, and what fields name although it is not
+    """Errors on a page that are read out with no field, and what fields name although it is not
     there.
     """
     body = response.content.decode()
-    faults = re.findall(r'<p class="field-error"(?: id="([\w-]+)")?', body)
+    faults = re.findall(r'(?:<div id="([\w-]+)">\s*)?<p class="field-error"', body)
     named = {one for ids in re.findall(r'aria-describedby="([^"]+)"', body) for one in ids.split()}
     there = set(re.findall(r'\sid="([\w-]+)"', body))
-    return [one or "a fault without id" for one in faults if one not in named] + sorted(
+    return [one or "an error without id" for one in faults if one not in named] + sorted(
         named - there
     )
 

@@ -24,14 +24,14 @@ def test_petra_reads_and_approves_exactly_this_plan(people: Cast, lab: Lab) -> N
     request = planned_in_lab(lab, people, target="int-orders")
     client = signed_in(people.olga)
     queue = client.get("/approvals/")
-    assert "For you to decide" in text_of(queue)
+    assert "Waiting for you" in text_of(queue)
     assert "1 waiting for you" in text_of(queue)
     page = client.get(f"/approvals/{request.pk}/")
     words = text_of(page)
-    assert f"covers exactly plan {request.plan_digest[:8]}" in words
+    assert f"You approve plan {request.plan_digest[:8]}" in words
     assert f'name="digest" value="{request.plan_digest}"' in page.content.decode()
     assert words.index("In the plan") < words.index("questions passed")
-    assert "What else could be touched" in words
+    assert "What else could be affected" in words
     sent = client.post(
         f"/requests/{request.pk}/decide/",
         {"decision": "approve", "digest": request.plan_digest, "reason": "Looks right"},
@@ -40,7 +40,7 @@ def test_petra_reads_and_approves_exactly_this_plan(people: Cast, lab: Lab) -> N
     request.refresh_from_db()
     assert request.state == State.PROVISIONING
     assert Approval.objects.get().reason == "Looks right"
-    assert "Nothing waits for a decision" in text_of(client.get("/approvals/"))
+    assert "No plans are waiting for approval" in text_of(client.get("/approvals/"))
 
 
 def test_of_two_clicks_the_second_is_no_refusal_but_another_decision_is(
@@ -178,4 +178,4 @@ def test_neighbours_are_named_only_to_those_who_see_every_team(people: Cast, lab
     member = text_of(signed_in(people.ana).get(f"/approvals/{request.pk}/"))
     assert "our-feed" in member
     assert "their-feed" not in member
-    assert "Of other teams 1 more" in member
+    assert "Other teams 1 more" in member

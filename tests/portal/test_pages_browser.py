@@ -64,36 +64,36 @@ def enter(page: Page, person: Person) -> None:
 def test_ana_fills_in_the_form_and_is_answered_as_she_goes(page: Page) -> None:
     page.goto("/requests/new/")
     page.get_by_label("pub-web").check()
-    expect(page.locator("#judgement")).to_contain_text("Not ready.")
+    expect(page.locator("#form-preflight")).to_contain_text("Not ready.")
     page.get_by_label("int-orders").check()
-    expect(page.locator("#judgement")).to_contain_text("In the plan")
+    expect(page.locator("#form-preflight")).to_contain_text("In the plan")
     expect(page.get_by_label("int-orders")).to_be_focused()
-    page.locator("main").get_by_role("button", name="Work out the plan").last.click()
+    page.locator("main").get_by_role("button", name="Create plan").last.click()
 
     summary = page.get_by_role("alert")
     expect(summary).to_be_focused()
     summary.get_by_role("link", name="Path").click()
-    expect(page.get_by_label("Path clients connect to")).to_be_focused()
+    expect(page.get_by_label("Path", exact=True)).to_be_focused()
     expect(page.get_by_label("int-orders")).to_be_checked()
-    page.get_by_label("What is it for?").fill("Orders on the kitchen screens")
-    page.get_by_label("CloudFront distribution").select_option(index=1)
-    page.get_by_label("Name of the endpoint").fill("orders")
-    page.get_by_label("Path clients connect to").fill("/ws/orders")
-    page.get_by_label("Path clients connect to").press("Enter")
+    page.get_by_label("Purpose").fill("Orders on the kitchen screens")
+    page.get_by_label("Distribution", exact=True).select_option(index=1)
+    page.get_by_label("Name", exact=True).fill("orders")
+    page.get_by_label("Path", exact=True).fill("/ws/orders")
+    page.get_by_label("Path", exact=True).press("Enter")
     expect(page.locator("#standing")).to_contain_text("Planning")
 
 
 def test_an_answer_typed_later_is_judged_too_and_advanced_settings_stay_open(page: Page) -> None:
     page.goto("/requests/new/")
     page.get_by_label("int-admin").check()
-    expect(page.locator("#judgement")).to_contain_text("8443")
+    expect(page.locator("#form-preflight")).to_contain_text("8443")
     page.get_by_text("Advanced settings").click()
-    expect(page.locator("#hint-http_port")).to_contain_text("8443")
-    page.get_by_label("HTTP port of the target").fill("9000")
-    page.get_by_label("HTTPS port of the target").focus()
-    expect(page.locator("#judgement")).to_contain_text("Not ready.")
-    expect(page.get_by_label("HTTP port of the target")).to_have_value("9000")
-    expect(page.get_by_label("HTTPS port of the target")).to_be_focused()
+    expect(page.locator("#id_http_port_helptext")).to_contain_text("8443")
+    page.get_by_label("HTTP port", exact=True).fill("9000")
+    page.get_by_label("HTTPS port", exact=True).focus()
+    expect(page.locator("#form-preflight")).to_contain_text("Not ready.")
+    expect(page.get_by_label("HTTP port", exact=True)).to_have_value("9000")
+    expect(page.get_by_label("HTTPS port", exact=True)).to_be_focused()
 
 
 def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Cast) -> None:
@@ -103,7 +103,7 @@ def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Ca
     expect(page.locator("#standing")).to_contain_text("Planning")
     EndpointRequest.objects.filter(pk=request.pk).update(state="awaiting_approval")
     expect(page.locator("#standing")).to_contain_text("Waiting for approval")
-    expect(page.locator("#review")).to_contain_text("What would change in AWS")
+    expect(page.locator("#review")).to_contain_text("Changes in AWS")
     expect(page.locator("#announce")).to_contain_text("team-chat: Waiting for approval.")
     expect(page.get_by_role("link", name="Change the request")).to_be_visible()
 
@@ -130,7 +130,7 @@ def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, people: Cast) -> No
     enter(page, people.ana)
     page.goto("/requests/new/")
     page.get_by_label("int-orders").check()
-    expect(page.locator("#judgement")).to_contain_text("In the plan")
+    expect(page.locator("#form-preflight")).to_contain_text("In the plan")
     page.get_by_text("Advanced settings").click()
     assert page.evaluate(WIDER_THAN_THE_SCREEN) <= 0
 
@@ -138,7 +138,7 @@ def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, people: Cast) -> No
 def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#content")).to_be_focused()

@@ -24,7 +24,7 @@ OWN = {
 
 def test_ana_tests_with_lines_of_her_own(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
-    assert "What a step can be" in text_of(signed_in(people.ana).get(address))
+    assert "Step reference" in text_of(signed_in(people.ana).get(address))
     answer = signed_in(people.ana).post(address, OWN)
     check = Check.objects.get()
     assert answer["Location"] == f"/endpoints/{endpoint.pk}/?check={check.pk}"
@@ -40,7 +40,7 @@ def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
     answer = signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", wrong)
     assert answer.status_code == 422
     words = text_of(answer)
-    assert "2 things to put right" in words
+    assert "Fix 2 problems" in words
     assert "begins with a slash" in words
     assert "Line 1: begins with 'shout'" in words
     assert "shout hi" in answer.content.decode()
@@ -57,7 +57,7 @@ def test_a_test_under_way_is_not_replaced_by_another(people: Cast, endpoint: End
 def test_a_check_is_saved_shown_made_again_and_dropped(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
     nameless = signed_in(people.ana).post(address, OWN | {"save": "1"})
-    assert "Give it a name" in text_of(nameless)
+    assert "Enter a name for the saved check" in text_of(nameless)
     signed_in(people.ana).post(
         address, OWN | {"save": "1", "name": "Room 1", "every_minutes": "60"}
     )
@@ -84,7 +84,7 @@ def test_an_auditor_looks_and_another_team_sees_nothing(people: Cast, endpoint: 
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
     page = signed_in(people.rita).get(address)
     assert "Only its team and the platform team can check" in text_of(page)
-    assert "Test now" not in text_of(page)
+    assert "Check now" not in text_of(page)
     signed_in(people.rita).post(address, OWN)
     assert not Check.objects.exists()
     assert signed_in(people.tara).get(address).status_code == 404
@@ -104,4 +104,4 @@ def test_the_page_of_a_test_that_has_not_ended_waits_for_it(
     check = request_check(endpoint, by="ana", stream="", now=timezone.now())
     page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}")
     assert page.status_code == 200
-    assert "is on its way through the edge" in text_of(page)
+    assert "Making a WebSocket handshake through CloudFront" in text_of(page)

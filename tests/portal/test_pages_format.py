@@ -141,13 +141,13 @@ def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
             "requests/_preflight.html", {"results": results, "blocked": "block" in levels}
         )
 
-    assert "Nothing stands in the way." in page("pass", "warn")
+    assert "Ready to build." in page("pass", "warn")
     told = page("pass", "unknown", "warn")
-    assert "Nothing stands in the way." not in told
+    assert "Ready to build." not in told
     assert "1 question could not be answered" in told
     assert (
-        told.index("Could not be seen")
-        < told.index("Worth a look")
+        told.index("Could not be checked")
+        < told.index("Check these")
         < told.index("1 question passed")
     )
     assert "Not ready." in page("unknown", "block")
@@ -173,13 +173,15 @@ def test_of_what_takes_long_people_read_when_it_begins_anew_and_of_nothing_else(
     row: type[Check] | type[Probe] | type[PrivacyAudit],
 ) -> None:
     now = timezone.now()
-    told = portal_format.anew(
+    told = portal_format.retry_notice(
         row(requested_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90))
     )
-    assert "another begins it anew" in told
+    assert "another retries" in told
     for asked, lease in ((1, 90), (40, None), (40, -1)):
         until = None if lease is None else now + timedelta(seconds=lease)
         assert (
-            portal_format.anew(row(requested_at=now - timedelta(seconds=asked), lease_until=until))
+            portal_format.retry_notice(
+                row(requested_at=now - timedelta(seconds=asked), lease_until=until)
+            )
             == ""
         )

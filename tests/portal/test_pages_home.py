@@ -54,12 +54,18 @@ def test_an_empty_page_says_what_to_do(people: Cast) -> None:
 def test_somebody_without_a_team_is_told_whom_to_ask(people: Cast) -> None:
     stranger = Person.objects.create_user("sam")
     page = text_of(signed_in(stranger).get("/"))
-    assert "You are in no team yet" in page
+    assert "You are not in a team yet" in page
     assert "Request an endpoint" not in page
-    assert "Only members of a team can ask" in text_of(signed_in(stranger).get("/requests/new/"))
-    assert "read and decide, but not ask" in text_of(signed_in(people.olga).get("/requests/new/"))
-    assert "read everything, but not ask" in text_of(signed_in(people.rita).get("/requests/new/"))
-    assert "Ask the platform team" in text_of(Client().get("/sign-in/"))
+    assert "Only team members can request an endpoint" in text_of(
+        signed_in(stranger).get("/requests/new/")
+    )
+    assert "view and approve requests, but not make them" in text_of(
+        signed_in(people.olga).get("/requests/new/")
+    )
+    assert "view everything, but not request" in text_of(
+        signed_in(people.rita).get("/requests/new/")
+    )
+    assert "Contact the platform team" in text_of(Client().get("/sign-in/"))
 
 
 def test_each_sees_their_own_teams_endpoints(people: Cast) -> None:
@@ -88,7 +94,7 @@ def test_the_state_is_said_in_words(people: Cast) -> None:
 def test_what_is_under_way_stands_on_top(people: Cast) -> None:
     ask(people.ana, people.chat)
     page = text_of(signed_in(people.ben).get("/"))
-    assert "Under way" in page
+    assert "In progress" in page
     assert "Planning" in page
 
 
@@ -105,8 +111,8 @@ def test_stuck_requests_stand_above_everything_for_those_who_look_after_all(
         assert "Stuck: 1 request needs a platform admin" in text_of(seen)
         assert "DeleteVpcOrigin: no." in text_of(seen)
         assert f'href="/requests/{stuck.pk}/"' in seen.content.decode()
-        assert "All that are stuck" not in text_of(seen)
-        assert "Under way" not in text_of(seen), "nothing is said twice"
+        assert "All stuck requests" not in text_of(seen)
+        assert "In progress" not in text_of(seen), "nothing is said twice"
     hers = text_of(signed_in(people.ana).get(page))
     assert "needs a platform admin" not in hers
     assert ("Stuck; needs attention" in hers) is (page == "/"), "among her team's, under way"
@@ -153,7 +159,7 @@ def test_requests_are_filtered_by_state(people: Cast) -> None:
     put(ask(people.ana, people.chat), State.REJECTED)
     client = signed_in(people.ana)
     assert "team-chat" in text_of(client.get("/requests/?state=rejected"))
-    assert "None of this kind" in text_of(client.get("/requests/?state=live"))
+    assert "No matching requests" in text_of(client.get("/requests/?state=live"))
     assert "team-chat" in text_of(client.get("/requests/?state=no-such-state"))
 
 
@@ -163,7 +169,7 @@ def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_someb
     endpoint = build(people, "chat-one")
     account = AwsAccount.objects.filter(pk=ACCOUNT)
     account.update(last_sweep_error="AccessDenied: sts:AssumeRole", last_sweep_at=timezone.now())
-    assert "cannot see" not in text_of(signed_in(people.olga).get("/")), "nobody waits there"
+    assert "cannot read" not in text_of(signed_in(people.olga).get("/")), "nobody waits there"
     now = timezone.now()
     run = Run.objects.create(
         endpoint=endpoint,
@@ -175,13 +181,13 @@ def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_someb
         created_at=now,
     )
     page = text_of(signed_in(people.olga).get("/"))
-    assert f"cannot see how far AWS is in the account Chat production ({ACCOUNT})" in page
+    assert f"cannot read the state of AWS in the account Chat production ({ACCOUNT})" in page
     assert "AccessDenied: sts:AssumeRole" in page
-    assert "cannot see" not in text_of(signed_in(people.ana).get("/")), (
+    assert "cannot read" not in text_of(signed_in(people.ana).get("/")), (
         "nothing that a team could do about it"
     )
     Run.objects.filter(pk=run.pk).update(state="done")
-    assert "cannot see" not in text_of(signed_in(people.olga).get("/"))
+    assert "cannot read" not in text_of(signed_in(people.olga).get("/"))
 
 
 def test_what_is_under_way_beyond_ten_is_one_click_away(people: Cast) -> None:
@@ -190,11 +196,11 @@ def test_what_is_under_way_beyond_ten_is_one_click_away(people: Cast) -> None:
 
     for _ in range(OPEN_SHOWN):
         ask(people.ana, people.chat)
-    assert "More is under way" not in page()
+    assert "More in progress" not in page()
     ask(people.ana, people.chat)
-    assert '<a href="/requests/">More is under way' in page()
-    assert '<a href="/requests/?team=chat">More is under way' in page("/?team=chat")
-    assert "More is under way" not in page("/?team=trading")
+    assert '<a href="/requests/">More in progress' in page()
+    assert '<a href="/requests/?team=chat">More in progress' in page("/?team=chat")
+    assert "More in progress" not in page("/?team=trading")
 
 
 def test_the_navigation_says_where_a_page_belongs(people: Cast, endpoint: Endpoint) -> None:

@@ -14,7 +14,7 @@ from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe
 from checks.output.comparison import Cell
 from checks.output.reports import Report
-from portal.pages.troubleshooting import QUESTIONS
+from portal.pages.troubleshooting import SYMPTOMS
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, live
 from tests.portal.page_text import text_of
@@ -59,10 +59,10 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     client = signed_in(people.ana)
     page = client.get(address)
     for title in (
-        "A plain GET beside the upgrade",
-        "The way of each header line",
-        "Idle meter",
-        "None yet.",
+        "Plain GET beside the upgrade",
+        "Header trace",
+        "Idle timeout",
+        "No probes yet.",
     ):
         assert title in text_of(page)
     asked = client.post(address, {"kind": "crowd", "number": "4"})
@@ -70,7 +70,7 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     assert (probe.kind, probe.number, probe.requested_by) == ("crowd", 4, "ana")
     assert asked["Location"] == f"{address}?probe={probe.pk}"
     waiting = client.get(asked["Location"])
-    assert "On its way" in text_of(waiting)
+    assert "Running" in text_of(waiting)
     assert 'hx-trigger="every 1s"' in waiting.content.decode()
     assert "Another probe of this endpoint is running" in text_of(
         client.post(address, {"kind": "idle", "number": "9"}, follow=True)
@@ -88,10 +88,10 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     assert VERDICTS["WSE-1006"].title in words
     assert "<img" not in result.content.decode()
     assert "hx-trigger" not in result.content.decode()
-    assert "Found" in text_of(client.get(address))
-    assert '<div id="made" hx-swap-oob="true">' in result.content.decode()
-    assert "Found A crowd" in words, "the list beside it goes along"
-    assert 'id="probe-now-1"' in result.content.decode()
+    assert "Problem" in text_of(client.get(address))
+    assert '<div id="probe-history" hx-swap-oob="true">' in result.content.decode()
+    assert "Problem Multiple clients" in words, "the list beside it goes along"
+    assert 'id="run-probe-1"' in result.content.decode()
     assert " disabled" in waiting.content.decode()
     assert " disabled" not in result.content.decode(), "the next can be asked for"
 
@@ -100,13 +100,13 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     ("given", "says"),
     [
         ({"kind": "crowd", "number": "500"}, "A whole number from 2 to 12"),
-        ({"kind": "idle", "number": "many"}, "Write a whole number."),
+        ({"kind": "idle", "number": "many"}, "Enter a whole number."),
         ({"kind": "idle", "number": "-1"}, "A whole number from 2 to 120"),
         ({"kind": "ways", "path": "room"}, "begins with a slash"),
         ({"kind": "journey", "path": "/a b"}, "Path"),
-        ({"kind": "log rows"}, "Choose one of the probes"),
+        ({"kind": "log rows"}, "Choose a probe on this page"),
         ({"kind": "\x00"}, "Probe"),
-        ({}, "Choose a probe."),
+        ({}, "Choose a probe"),
     ],
 )
 def test_what_cannot_be_probed_is_said_at_its_field(
@@ -120,7 +120,7 @@ def test_what_cannot_be_probed_is_said_at_its_field(
 
 def test_who_may_not_test_may_not_probe(people: Cast, endpoint: Endpoint, address: str) -> None:
     assert "Only its team and the platform team" in text_of(signed_in(people.rita).get(address))
-    assert "Probe now" not in text_of(signed_in(people.rita).get(address))
+    assert "Run:" not in text_of(signed_in(people.rita).get(address))
     signed_in(people.rita).post(address, {"kind": "ways"})
     assert signed_in(people.tara).get(address).status_code == 404
     assert signed_in(people.tara).post(address, {"kind": "ways"}).status_code == 404
@@ -150,7 +150,7 @@ class TestLogRows:
     def test_they_are_pasted_and_weighed_by_a_worker(self, people: Cast, check: Check) -> None:
         client = signed_in(people.ana)
         page = text_of(client.get(f"/endpoints/{check.endpoint_id}/"))
-        assert "Paste CloudFront log rows" in page
+        assert "Analyze CloudFront log lines" in page
         assert "x-edge-request-id abc" in page
         sent = client.post(self.url(check), {"rows_text": ROW}, follow=True)
         probe = Probe.objects.get()
@@ -159,7 +159,7 @@ class TestLogRows:
             check,
             "OriginDnsError",
         )
-        assert "are being weighed" in text_of(sent)
+        assert "Comparing the log lines" in text_of(sent)
         assert f"?check={check.pk}" in sent.content.decode()
         finished(
             probe,
@@ -172,7 +172,7 @@ class TestLogRows:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("", "Paste at least one row"),
+            ("", "Paste at least one line"),
             ("nonsense", "A row has at least 15 fields"),
             (ROW.replace("abc", "other"), "its x-edge-request-id is abc"),
             ("{" * 70_000, "at most 60,000 characters"),
@@ -184,7 +184,7 @@ class TestLogRows:
     ) -> None:
         answer = signed_in(people.ana).post(self.url(check), {"rows_text": text})
         assert answer.status_code == 422
-        assert 'id="fault-rows_text"' in answer.content.decode()
+        assert 'id="id_rows_text_error"' in answer.content.decode()
         assert says in text_of(answer) or "\x00" in text
         assert not Probe.objects.exists()
 
@@ -203,9 +203,7 @@ class TestLogRows:
         self, people: Cast, endpoint: Endpoint
     ) -> None:
         well, client = checked(endpoint, live()), signed_in(people.ana)
-        assert "Is another request of this address refused?" in text_of(
-            client.get(f"/endpoints/{endpoint.pk}/")
-        )
+        assert "Another request failing?" in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
         told = client.post(self.url(well), {"rows_text": ROW}, follow=True)
         assert "its log row adds nothing" in text_of(told)
         assert not Probe.objects.exists()
@@ -213,7 +211,7 @@ class TestLogRows:
         assert Probe.objects.get().rows[0]["method"] == "POST"
 
     def test_others_may_not(self, people: Cast, check: Check) -> None:
-        assert "Paste CloudFront" not in text_of(
+        assert "Analyze CloudFront" not in text_of(
             signed_in(people.rita).get(f"/endpoints/{check.endpoint_id}/")
         )
         signed_in(people.rita).post(self.url(check), {"rows_text": ROW})
@@ -241,9 +239,9 @@ def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(
     client: Any = signed_in(people.ana)
     page = client.get("/help/troubleshooting/")
     words = text_of(page)
-    for question in QUESTIONS:
-        assert question.asked in words
-        for verdict in question.verdicts:
+    for symptom in SYMPTOMS:
+        assert symptom.title in words
+        for verdict in symptom.verdicts:
             assert f"/help/verdicts/{verdict.code}/" in page.content.decode()
     checked(endpoint, answered(REFUSED))
     for start in ("/help/", f"/endpoints/{endpoint.pk}/", "/nothing-here/"):

@@ -10,17 +10,20 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from portal.pages.forms import ADVANCED
 from portal.people.models import Membership
 from portal.requests import inventory
 from portal.requests.inventory import Look, Looks
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount
+from provisioning.spec.field_kinds import Section
+from provisioning.spec.fields import FIELDS
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import distribution, form_answers, load_balancer, planned_in_lab
 from tests.portal.page_text import faults_untied, text_of
 from tests.portal.people import Cast, signed_in
 from tests.provisioning.examples import ACCOUNT
+
+ADVANCED = tuple(row.name for row in FIELDS if row.section is Section.ADVANCED)
 
 
 def test_ana_asks_and_lands_on_the_request(people: Cast, lab: Lab) -> None:
@@ -47,7 +50,7 @@ def test_the_form_offers_what_the_account_holds_with_its_state(people: Cast, lab
     assert "Not ready gwlb-inspect" in page
     assert "Chat front door" in page
     assert "Trading front door" not in page
-    assert "seen just now" in page
+    assert "updated just now" in page
 
 
 def test_a_link_can_fill_the_form_in(people: Cast, lab: Lab) -> None:
@@ -76,7 +79,7 @@ def test_a_link_says_yes_or_no_to_what_can_be_ticked(
 @pytest.mark.parametrize(
     ("target", "word", "reason"),
     [
-        ("int-chat", "Nothing stands in the way.", "questions passed"),
+        ("int-chat", "Ready to build.", "questions passed"),
         ("int-orders", "In the plan", "does not allow CloudFront"),
         ("pub-web", "Not ready.", "internet-facing"),
         ("gwlb-inspect", "Not ready.", "gateway load balancer"),
@@ -145,16 +148,16 @@ def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
 def test_without_script_the_button_gives_the_same_and_keeps_everything(
     people: Cast, lab: Lab
 ) -> None:
-    said = form_answers(lab, "gwlb-inspect", look="1", name="NOT ok", justification="Kept")
+    said = form_answers(lab, "gwlb-inspect", preview="1", name="NOT ok", justification="Kept")
     del said["send"]
     page = signed_in(people.ana).post("/requests/new/", said)
     words = text_of(page)
     assert page.status_code == 200
     assert "gateway load balancer" in words
-    assert "to put right" not in words
+    assert "form-errors-title" not in words
     body = page.content.decode()
     assert 'value="NOT ok"' in body
-    assert ">Kept</textarea>" in body
+    assert "Kept</textarea>" in body
     assert f'value="{said["target_arn"]}" checked' in body
     assert not EndpointRequest.objects.exists()
 
@@ -168,14 +171,14 @@ def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(
         path_patterns="/ws/*",
         open_security_group="false",
         name="NOT ok",
-        look="1",
+        preview="1",
     )
     del said["send"]
     client = signed_in(people.ana)
     page = client.post("/requests/new/", said).content.decode()
     assert "Add /ws to the paths" in page
     assert "Let the plan open the security group" in page
-    said.pop("look")
+    said.pop("preview")
     added = client.post(
         "/requests/new/", said | {"amend": '{"path_patterns": ["/ws/*", "/ws"]}'}
     ).content.decode()
@@ -211,11 +214,11 @@ def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(
     page = signed_in(people.ana).post("/requests/new/", said)
     assert page.status_code == 422
     body = page.content.decode()
-    assert "4 things to put right" in text_of(page)
+    assert "Fix 4 problems" in text_of(page)
     for field in ("justification", "name", "path_patterns", "read_timeout"):
         assert f'href="#id_{field}"' in body
         assert f'id="id_{field}"' in body
-        assert f'id="fault-{field}"' in body
+        assert f'id="id_{field}_error"' in body
     assert "data-focus" in body
     assert 'value="NOT ok"' in body
     assert "<details open>" in body
@@ -236,10 +239,10 @@ def test_every_fault_is_read_out_with_its_field(
         monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=20))
     page = signed_in(people.ana).post("/requests/new/", said)
     body = page.content.decode()
-    assert ('id="typed-target"' in body) is not answering
+    assert ('id="target-arn-input"' in body) is not answering
     assert faults_untied(page) == []
     for field in ("target_arn", "distribution_id", *wrong):
-        assert f'id="fault-{field}"' in body, field
+        assert f'id="id_{field}_error"' in body, field
     for typed in ("target_arn", "distribution_id", "http_port", "forward_host"):
         marked = rf'<(?:select|input type="text") name="{typed}"[^>]* aria-invalid="true"'
         assert bool(re.search(marked, body)) is not (answering and typed == "target_arn"), typed
@@ -251,8 +254,8 @@ def test_nothing_chosen_at_all_names_every_question(people: Cast, lab: Lab) -> N
     for label in (
         "Team",
         "AWS account",
-        "What it is for",
-        "Server",
+        "Purpose",
+        "Target",
         "Distribution",
         "Name",
         "Path",
@@ -283,7 +286,7 @@ def test_another_teams_account_is_neither_shown_nor_accepted(people: Cast, lab: 
 def test_choosing_the_team_brings_its_accounts(people: Cast, lab: Lab) -> None:
     Membership.objects.create(person=people.ana, team=people.trading)
     client = signed_in(people.ana)
-    assert "Choose the team first" in text_of(client.get("/requests/new/"))
+    assert "Choose a team first" in text_of(client.get("/requests/new/"))
     fragment = text_of(client.get("/requests/new/preview/", {"part": "team", "team": "trading"}))
     assert "444455556666" in fragment
     assert "int-quotes" in fragment
@@ -297,8 +300,8 @@ def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Cast
         patch.setattr(inventory, "_looks", Looks(wait_seconds=20))
         page = signed_in(people.ana).get("/requests/new/")
     assert page.status_code == 200
-    assert "could not be looked at" in text_of(page)
-    assert 'id="typed-target"' in page.content.decode()
+    assert "could not read this account" in text_of(page)
+    assert 'id="target-arn-input"' in page.content.decode()
     sent = signed_in(people.ana).post("/requests/new/", form_answers(lab))
     assert sent.status_code == 302
 
@@ -308,7 +311,7 @@ def test_a_slow_aws_does_not_keep_the_page_waiting(
 ) -> None:
     monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=0))
     page = signed_in(people.ana).get("/requests/new/")
-    assert "has not answered yet" in text_of(page)
+    assert "Waiting for AWS to answer" in text_of(page)
     assert 'hx-trigger="load delay:2s"' in page.content.decode()
     monkeypatch.setattr(inventory._looks, "_wait_seconds", 20)
     assert "int-chat" in text_of(signed_in(people.ana).get("/requests/new/"))

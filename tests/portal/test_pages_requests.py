@@ -30,7 +30,7 @@ def test_while_the_plan_is_made_the_page_looks_again_by_itself(people: Cast) -> 
     page = signed_in(people.ana).get(f"/requests/{request.pk}/")
     assert NEXT_STEPS[State.PLANNING] in text_of(page)
     assert f'hx-get="/requests/{request.pk}/standing/?was=' in page.content.decode()
-    assert "Reload to see how far it is" in text_of(page)
+    assert "Reload to see progress" in text_of(page)
 
 
 def test_when_the_state_changes_everything_that_depends_on_it_comes_along(
@@ -46,7 +46,7 @@ def test_when_the_state_changes_everything_that_depends_on_it_comes_along(
     assert "hx-swap-oob" not in unchanged
     put(request, State.REJECTED, reason="Use the other distribution.")
     changed = client.get(f"/requests/{request.pk}/standing/", {"was": was[1]}).content.decode()
-    for part in ("announce", "about", "actions", "review", "approved"):
+    for part in ("announce", "about", "actions", "review", "past-plan"):
         assert f'id="{part}" ' in changed
     assert "Use the other distribution." in changed
     assert 'hx-trigger="every' not in changed
@@ -74,10 +74,10 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
     words = text_of(page)
     assert request.state == State.BLOCKED
     assert "Not ready to build" in words
-    assert "Blocks" in words
-    assert "To put it right:" in words
+    assert "Blocking" in words
+    assert "How to fix:" in words
     assert "Change the request" in words
-    assert "Plan again" in words
+    assert "Replan" in words
     again = signed_in(people.ana).post(f"/requests/{request.pk}/replan/", follow=True)
     assert "Replanning." in text_of(again)
     request.refresh_from_db()
@@ -87,7 +87,7 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
 def test_the_team_takes_up_what_the_preflight_proposes(people: Cast, lab: Lab) -> None:
     request = planned_in_lab(lab, people, path_patterns="/ws/*")
     digest = request.plan_digest
-    assert "Add /ws to the paths, and plan again" in text_of(
+    assert "Add /ws to the paths and replan" in text_of(
         signed_in(people.ana).get(f"/requests/{request.pk}/")
     )
     assert "Add /ws to the paths" not in text_of(
@@ -133,10 +133,10 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> 
     words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Building" in words
     assert "You can close this page." in words
-    assert "Check that the approved plan still holds · being done" in words
+    assert "Check that the approved plan still holds · in progress" in words
     assert "Add origin and behaviors to the distribution · to do" in words
     assert "Approved by olga" in words
-    assert "Cancel and undo" in words
+    assert "Cancel and roll back" in words
     run, now = (
         Run.objects.select_related("endpoint__account").get(endpoint_requests=request),
         timezone.now(),
@@ -154,13 +154,13 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> 
             last_sweep_error="ListVpcOrigins: no (AccessDenied).", next_sweep_at=asked_at
         )
         words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
-        assert ("tries again by itself. ListVpcOrigins: no (AccessDenied)." in words) == tells
+        assert ("keeps retrying. ListVpcOrigins: no (AccessDenied)." in words) == tells
     undoing = signed_in(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
     assert "Rolling back." in text_of(undoing)
     Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
     words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
-    assert "Being removed again" in words
-    assert "Cancel and undo" not in words
+    assert "Rolling back" in words
+    assert "Cancel and roll back" not in words
 
 
 def test_the_console_is_on_the_page_without_script(people: Cast) -> None:
@@ -171,7 +171,7 @@ def test_the_console_is_on_the_page_without_script(people: Cast) -> None:
     assert f'data-events-url="/api/v1/requests/{request.pk}/events"' in page
     assert page.count('class="event ') == 4
     assert "AWS says &lt;Deploying&gt;." in page
-    assert "Reload for newer lines" in page
+    assert "Reload for new events" in page
 
 
 def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
@@ -183,7 +183,7 @@ def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
     client = signed_in(people.ana)
     page = client.get(f"/requests/{request.pk}/")
     assert page.content.decode().count('class="event ') == 3
-    assert "Only the newest lines" in text_of(page)
+    assert "Shows only the latest events" in text_of(page)
     records = streamed(client.get(f"/requests/{request.pk}/events.jsonl")).splitlines()
     assert [json.loads(line)["seq"] for line in records] == [1, 2, 3, 4, 5, 6]
     text = client.get(f"/requests/{request.pk}/events.txt")
@@ -215,7 +215,7 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
         state=Run.State.STUCK, failure={"step": "vpc-origin"}
     )
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
-    page, button = f"/requests/{request.pk}/", "Try the undo again"
+    page, button = f"/requests/{request.pk}/", "Retry the rollback"
     assert button not in text_of(signed_in(people.olga).get(page))
     assert "Only a platform admin" in text_of(
         signed_in(people.olga).post(f"{page}retry-undo/", follow=True)
@@ -227,7 +227,7 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
         signed_in(people.olga).post(f"{page}retry-undo/", {"reason": "It may again."}, follow=True)
     )
     assert "Retrying the rollback." in words
-    assert "Being removed again" in words
+    assert "Rolling back" in words
     assert button not in words
 
 
@@ -245,7 +245,7 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     )
     Run.objects.filter(pk=run.pk).update(state=Run.State.STUCK, failure={"step": "behaviors"})
     put(request, State.STUCK, reason="UpdateDistribution: no.")
-    page, button = f"/requests/{request.pk}/", "Close it without the undo"
+    page, button = f"/requests/{request.pk}/", "Close without rollback"
     left = f"behaviors for /ws/chat in distribution {request.spec.distribution_id}"
     assert button not in text_of(signed_in(people.olga).get(page))
     refused = signed_in(people.olga).post(f"{page}close/", {"reason": "Lost."}, follow=True)
@@ -272,7 +272,7 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     request = planned_in_lab(
         lab, people, name="orders-feed", path_patterns="/ws/orders, /ws/orders/*"
     )
-    page, again = f"/requests/{request.pk}/", "Ask again with these answers"
+    page, again = f"/requests/{request.pk}/", "Request again with these answers"
     approve_request(people.olga, request, plan_digest=request.plan_digest, now=timezone.now())
     assert again not in text_of(signed_in(people.ana).get(page)), "it is under way"
     Run.objects.filter(endpoint_requests=request).update(
@@ -289,10 +289,10 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     for seq, (step, kind, way) in enumerate(journal, start=1):
         run.entries.create(seq=seq, step=step, kind=kind, direction=way, at=now, since=now)
     response = signed_in(people.ana).get(page)
-    assert "Create the VPC origin · failed here, removed again" in text_of(response)
+    assert "Create the VPC origin · failed here, rolled back" in text_of(response)
     assert text_of(response).count("failed here") == 1
     assert (
-        "Reason: AuthorizeSecurityGroupIngress: No. To put it right: Ask the account's owner."
+        "Reason: AuthorizeSecurityGroupIngress: No. How to fix: Ask the account's owner."
         in text_of(response)
     )
     link = re.search(r'href="(/requests/new/[^"]*)">' + again, response.content.decode())
@@ -305,7 +305,8 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
         request.spec.distribution_id,
     ):
         assert answer in form
-    assert 'id="id_carries_http_api" value="true" aria-describedby="hint-carries_http_api">' in form
+    (box,) = re.findall(r'<input type="checkbox" name="carries_http_api"[^>]*>', form)
+    assert " checked" not in box
     assert again not in text_of(signed_in(people.olga).get(page)), "an approver asks for nothing"
 
 
@@ -326,6 +327,6 @@ def test_a_newer_plan_shows_what_changed(people: Cast, lab: Lab) -> None:
     with transaction.atomic():
         events.append(request.stream, "request.replanned", "again", at=timezone.now())
     plan_again(request)
-    assert "What changed since the plan before" in text_of(
+    assert "Changes since the previous plan" in text_of(
         signed_in(people.ana).get(f"/requests/{request.pk}/")
     )

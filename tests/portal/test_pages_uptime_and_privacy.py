@@ -109,25 +109,25 @@ def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Cast, endpoint:
     was_tested(endpoint, 50)
     page = signed_in(people.rita).get(f"/endpoints/{endpoint.pk}/")
     words = text_of(page)
-    assert "Answered 5 of 6 times in the last 24 hours" in words
-    assert "usually took 61 ms, at worst 412 ms; last failure 3 h ago" in words
+    assert "5 of 6 checks passed in the last 24 hours" in words
+    assert "median 61 ms, max 412 ms. Last failure 3 h ago" in words
     assert f": {VERDICTS['WSE-504-SG'].title}" in words
     markup = page.content.decode()
     svg = markup.partition('<svg class="chart"')[2].partition("</svg>")[0]
     assert len(re.findall(r'<path class="good"', svg)) == 5
     assert len(re.findall(r'<path class="bad"', svg)) == 1
     assert "style=" not in svg
-    assert markup.count('data-label="At worst"') == 6
-    assert "Answered 6 of 7 times in the last 7 days" in text_of(
-        signed_in(people.ana).get(page.request["PATH_INFO"] + "?proof=7d")
+    assert markup.count('data-label="Max"') == 6
+    assert "6 of 7 checks passed in the last 7 days" in text_of(
+        signed_in(people.ana).get(page.request["PATH_INFO"] + "?uptime=7d")
     )
 
 
 def test_without_a_test_the_page_says_so(people: Cast, endpoint: Endpoint) -> None:
     words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert (
-        "Nothing was tested in the last 24 hours. The usual handshake of a live endpoint is "
-        "tested every 15" in words
+        "No checks in the last 24 hours. The portal checks a live endpoint every 15 minutes."
+        in words
     )
 
 
@@ -180,14 +180,17 @@ def test_an_auditor_reads_keeps_and_verifies_an_audit(
     made = was_audited(endpoint, "fail")
     rita = signed_in(people.rita)
     page = rita.get(f"/endpoints/{endpoint.pk}/")
-    assert "Privacy not private 1 h ago Something lets others in" in text_of(page)
+    assert (
+        "Privacy Exposed 1 h ago Something other than CloudFront can reach the target"
+        in text_of(page)
+    )
     assert "Audit now" not in text_of(page)
     address = f"/endpoints/{endpoint.pk}/privacy/"
-    assert "not private the schedule" in text_of(rita.get(address))
+    assert "Exposed the schedule" in text_of(rita.get(address))
     read = text_of(rita.get(f"{address}{made.pk}/"))
     assert "The target is internal <b>é</b>" in read
     assert made.digest in read
-    assert "Answers 1 of 1 Does not hold" in read
+    assert "Answers 1 of 1 Failed" in read
     assert "not signed" not in read
     kept = rita.get(f"{address}{made.pk}.json")
     assert "attachment" in kept["Content-Disposition"]
@@ -216,7 +219,9 @@ def test_without_a_signature_the_document_says_so(
         signed_in(people.rita).get(f"{address}/")
     )
     assert "NOT SIGNED" in signed_in(people.rita).get(f"{address}.json").content.decode()
-    assert "This portal has no key" in text_of(signed_in(people.rita).get("/help/verify-audit/"))
+    assert "This portal has no signing key" in text_of(
+        signed_in(people.rita).get("/help/verify-audit/")
+    )
     assert Client().get("/help/verify-audit/key.pem").status_code == 404
 
 
@@ -237,7 +242,9 @@ def test_the_team_audits_now_an_auditor_and_another_team_do_not(
     refused = rita.post(address, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (address, b"")
     assert "Only the team" in text_of(rita.get(address))
-    assert "AWS is being asked" in text_of(signed_in(people.ana).post(address, follow=True))
+    assert "Reading the configuration from AWS" in text_of(
+        signed_in(people.ana).post(address, follow=True)
+    )
     signed_in(people.olga).post(address)
     asked = PrivacyAudit.objects.get(finished_at__isnull=True)
     assert (asked.requested_by, asked.stream.startswith("request:")) == ("ana", True)

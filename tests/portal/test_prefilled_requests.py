@@ -139,7 +139,7 @@ def test_each_link_opens_the_form_with_these_values(
         prefilled = found[code]
         form = client.get(prefilled.url)
         shown, said = form.context["form"], parse_qs(urlsplit(prefilled.url).query)
-        assert {field: shown.value(field) for field in said} == {
+        assert {field: shown.text(field) for field in said} == {
             "team": "chat",
             "account_id": endpoint.account_id,
             "distribution_id": endpoint.spec.distribution_id,
@@ -256,7 +256,7 @@ def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_fill
         assert {
             parse_qs(urlsplit(link).query)["path_patterns"][0] for link in links(help_page)
         } == {"/ws/room"}
-        assert "The test of team-chat" in text_of(help_page)
+        assert "Check of team-chat" in text_of(help_page)
     [link] = links(client.get("/help/verdicts/WSE-PATH/"))
     assert set(parse_qs(urlsplit(link).query)) == {"justification"}
     assert len(links(client.get("/help/troubleshooting/"))) >= len(BY_REQUEST) - 1

@@ -1,4 +1,4 @@
-"""Template filters that put values into plain words: times, durations, states, timings."""
+"""Template filters that format values for people: times, durations, states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from portal.requests.lifecycle import State
 
 register = template.Library()
 LONG_SECONDS = 15
-"""After which people wonder whether something under way will ever end."""
+"""After which people wonder whether a running task was lost."""
 
 TONES = {
     State.PLANNING: "busy",
@@ -61,7 +61,7 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def since(moment: datetime | None) -> SafeString | str:
-    """“3 min ago”, with the exact time in UTC for whoever points at it and for machines."""
+    """“3 min ago”, with the exact time in UTC as a tooltip and for machines."""
     if moment is None:
         return ""
     seconds = (timezone.now() - moment).total_seconds()
@@ -83,7 +83,7 @@ def since(moment: datetime | None) -> SafeString | str:
 def until(moment: datetime) -> SafeString:
     """“in 12 days”, with the exact time."""
     seconds = (moment - timezone.now()).total_seconds()
-    words = f"in {_roughly(seconds)}" if seconds > 0 else "over"
+    words = f"in {_roughly(seconds)}" if seconds > 0 else "now"
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         moment.isoformat(),
@@ -93,9 +93,9 @@ def until(moment: datetime) -> SafeString:
 
 
 @register.filter
-def anew(row: Check | Probe | PrivacyAudit) -> SafeString | str:
-    """Of what has been under way for long: when another worker takes it up, should its own be
-    lost.
+def retry_notice(row: Check | Probe | PrivacyAudit) -> SafeString | str:
+    """For a task that has been running for long: when another worker retries it, should its own
+    have died.
     """
     now = timezone.now()
     if (
@@ -104,9 +104,7 @@ def anew(row: Check | Probe | PrivacyAudit) -> SafeString | str:
         or (now - row.requested_at).total_seconds() < LONG_SECONDS
     ):
         return ""
-    return format_html(
-        "If the worker that makes it is lost, another begins it anew {}.", until(row.lease_until)
-    )
+    return format_html("If the worker has died, another retries {}.", until(row.lease_until))
 
 
 @register.filter
@@ -131,7 +129,7 @@ def milliseconds(value: float | None) -> str:
 
 @register.filter
 def plainly(value: Any) -> str:
-    """A setting's value for people: yes and no, lists with commas, nothing said as such."""
+    """A setting's value for people: yes and no, lists with commas, “none” for nothing."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value == "" or value == [] or value == ():
@@ -161,47 +159,47 @@ LEVELS = {
     "pass": ("Passed", "good"),
     "fixable": ("In the plan", "busy"),
     "warn": ("Warning", "warn"),
-    "unknown": ("Not known", "warn"),
-    "block": ("Blocks", "bad"),
+    "unknown": ("Unknown", "warn"),
+    "block": ("Blocking", "bad"),
 }
 
 
 @register.filter
-def level_word(level: str) -> str:
-    """A preflight level in a word."""
+def level_title(level: str) -> str:
+    """A preflight level for people."""
     return LEVELS[level][0]
 
 
 @register.filter
 def level_tone(level: str) -> str:
-    """A preflight level's class."""
+    """The stylesheet's class for a preflight level."""
     return LEVELS[level][1]
 
 
-OUTCOMES = (
-    ("block", "To be put right first"),
-    ("fixable", "Put right by the plan"),
-    ("unknown", "Could not be seen"),
-    ("warn", "Worth a look"),
-    ("pass", "As it should be"),
+LEVEL_GROUPS = (
+    ("block", "Fix these first"),
+    ("fixable", "Fixed by this plan"),
+    ("unknown", "Could not be checked"),
+    ("warn", "Check these"),
+    ("pass", "Passed"),
 )
 
 
 @register.filter
-def unseen(results: Any) -> int:
-    """How many preflight results, objects or their stored dicts, are not known."""
+def unknown_count(results: Any) -> int:
+    """How many preflight results, objects or their stored dicts, are unknown."""
     return sum(
         (one["level"] if isinstance(one, dict) else one.level) == "unknown" for one in results or ()
     )
 
 
 @register.filter
-def by_outcome(results: Any) -> list[dict[str, Any]]:
-    """Preflight results, objects or their stored dicts, worst outcome first; only what passed is
-    folded.
+def by_level(results: Any) -> list[dict[str, Any]]:
+    """Preflight results, objects or their stored dicts, in groups with the worst level first; only
+    those that passed are folded.
     """
     groups = []
-    for level, title in OUTCOMES:
+    for level, title in LEVEL_GROUPS:
         found = [
             one
             for one in results or ()
@@ -215,9 +213,9 @@ def by_outcome(results: Any) -> list[dict[str, Any]]:
 
 
 @register.filter
-def amended(result: Any) -> dict[str, Any] | None:
-    """What a preflight result, an object or its stored dict, proposes: its words, and its changes
-    as JSON.
+def amendment_offer(result: Any) -> dict[str, Any] | None:
+    """The amendment that a preflight result, an object or its stored dict, suggests: its label, and
+    its changes as JSON.
     """
     if isinstance(result, dict):
         found = result.get("amendment")
@@ -226,45 +224,51 @@ def amended(result: Any) -> dict[str, Any] | None:
     return {"label": found["label"], "changes": json.dumps(found["changes"])} if found else None
 
 
-AUDIT = {
-    "pass": ("Holds", "good"),
-    "fail": ("Does not hold", "bad"),
-    "unknown": ("Not known", "warn"),
+AUDITS = {
+    "pass": ("Private", "Passed", "good"),
+    "fail": ("Exposed", "Failed", "bad"),
+    "unknown": ("Unknown", "Unknown", "warn"),
 }
 
 
 @register.filter
-def audit_word(outcome: str) -> str:
-    """The answer to one question of a privacy audit."""
-    return AUDIT[outcome][0]
+def audit_title(outcome: str) -> str:
+    """The outcome of a privacy audit."""
+    return AUDITS[outcome][0]
+
+
+@register.filter
+def answer_title(outcome: str) -> str:
+    """The outcome of one question of a privacy audit."""
+    return AUDITS[outcome][1]
 
 
 @register.filter
 def audit_tone(outcome: str) -> str:
-    """The class of an audit's outcome, or of one answer."""
-    return AUDIT[outcome][1]
+    """The stylesheet's class for either."""
+    return AUDITS[outcome][2]
 
 
 @register.filter
 def indented(value: Any) -> str:
-    """JSON for people to read."""
+    """JSON, indented for people."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 STEPS = {
     "todo": "to do",
-    "doing": "being done",
+    "doing": "in progress",
     "waiting": "waiting for AWS",
     "done": "done",
     "failed": "failed",
-    "undoing": "being removed again",
-    "undone": "removed again",
+    "undoing": "rolling back",
+    "undone": "rolled back",
 }
 
 
 @register.filter
-def step_word(state: str) -> str:
-    """A step's state in words."""
+def step_title(state: str) -> str:
+    """A step's state for people."""
     return STEPS.get(state, state)
 
 
@@ -280,5 +284,5 @@ TOOLS = {"wscat": "wscat", "websocat": "websocat", "python": "Python", "curl": "
 
 @register.filter
 def tool_name(tool: str) -> str:
-    """How a command-line client is written."""
+    """How the name of a command-line client is written."""
     return TOOLS.get(tool, tool)
