@@ -1,6 +1,6 @@
-"""The whole product on one machine: embedded PostgreSQL and Redis, the lab, web, workers and ticker,
-and a rehearsal.
+"""The whole product on one machine: embedded PostgreSQL and Redis, the lab, web, workers and
+ticker, and a rehearsal.
 
-Nothing here is imported by the product. It starts the same commands that a server would start, with
-the same environment variables, so what works here works there.
+The product imports nothing from here. It starts the same commands as a server would, with the same
+environment variables, so what works here works there.
 """

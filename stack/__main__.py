@@ -1,4 +1,4 @@
-"""What the Makefile calls: `python -m stack` with a command. It decides which, nothing else."""
+"""The commands that the Makefile calls: `python -m stack COMMAND`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of them; the exit code is for the shell."""
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m stack", description="The whole product on this machine."
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    demo = commands.add_parser("demo", help="start everything and stay until Ctrl-C")
+    demo = commands.add_parser("demo", help="start everything and run until Ctrl-C")
     demo.add_argument(
         "--state", type=Path, default=PROJECT / ".state", help="where data, secrets and logs live"
     )
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--time-scale", type=_scale, help="how many times faster than AWS")
 
     rehearse = commands.add_parser(
-        "rehearse", help="run the main job, from request to echo, against a fresh stack"
+        "rehearse", help="run the main job, from request to echo, on a fresh stack"
     )
     rehearse.add_argument(
         "--port", type=_port, help="first of six ports in a row; free ones unless given"
@@ -41,9 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     services.add_argument("wrapped", nargs=argparse.REMAINDER, help="the command, after --")
 
-    browser = commands.add_parser(
-        "browser", help="print the path of a Chromium for the tests; fetch one if need be"
-    )
+    browser = commands.add_parser("browser", help="print the path of a Chromium for the tests")
     browser.add_argument(
         "--fetch", action="store_true", help="download or install it if there is none"
     )
@@ -58,40 +56,36 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     os.chdir(PROJECT)
     try:
-        return _run(given)
+        # Each command loads only what it needs, and here, where Ctrl-C ends it without a traceback.
+        from stack.environment import DEFAULT_TIME_SCALE
+
+        match given.command:
+            case "demo":
+                from stack.demo import run_demo
+
+                scale = given.time_scale or DEFAULT_TIME_SCALE
+                return run_demo(given.state, given.port, clean=given.clean, time_scale=scale)
+            case "rehearse":
+                from stack.rehearse import run_rehearsal
+
+                scale = given.time_scale or DEFAULT_TIME_SCALE
+                return run_rehearsal(given.port, hold=given.hold, time_scale=scale)
+            case "test-services":
+                from stack.with_services import run_with_services
+
+                return run_with_services([word for word in given.wrapped if word != "--"])
+            case "screenshots":
+                from stack.screenshots import take_screenshots
+
+                return take_screenshots(given.folder)
+            case _:
+                from stack.browser import print_browser
+
+                return print_browser(fetch=given.fetch)
     except KeyboardInterrupt:
-        # While the modules were loaded: nothing was started yet.
+        # While modules were loading: nothing was started yet.
         print("stopped", file=sys.stderr)
         return INTERRUPTED
-
-
-def _run(given: argparse.Namespace) -> int:
-    """Only what a command needs is loaded, and only here, where Ctrl-C is heeded."""
-    from stack.environment import DEFAULT_TIME_SCALE
-
-    match given.command:
-        case "demo":
-            from stack.demo import run_demo
-
-            scale = given.time_scale or DEFAULT_TIME_SCALE
-            return run_demo(given.state, given.port, clean=given.clean, time_scale=scale)
-        case "rehearse":
-            from stack.rehearse import run_rehearsal
-
-            scale = given.time_scale or DEFAULT_TIME_SCALE
-            return run_rehearsal(given.port, hold=given.hold, time_scale=scale)
-        case "test-services":
-            from stack.with_services import run_with_services
-
-            return run_with_services([word for word in given.wrapped if word != "--"])
-        case "screenshots":
-            from stack.screenshots import take_screenshots
-
-            return take_screenshots(given.folder)
-        case _:
-            from stack.browser import print_browser
-
-            return print_browser(fetch=given.fetch)
 
 
 def _port(text: str) -> int:

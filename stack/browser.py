@@ -1,6 +1,6 @@
-"""Which Chromium the browser tests drive: decides where to look, and how to fetch one when told to.
+"""Finds a Chromium for the browser tests, and downloads or installs one on request.
 
-It must never change a machine silently: every command it runs to fetch one is printed first.
+It prints every command that changes the machine before it runs it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VARIABLE = "CHROMIUM"
-"""Environment variable with the path of the one to use; looked at first."""
+"""Environment variable with the path of the Chromium to use; takes precedence."""
 
 BROWSERS_DIR = Path(sys.prefix) / "browsers"
-"""Where playwright puts what it downloads: inside the virtual environment, so that deleting that
-deletes it too.
-"""
+"""Where playwright downloads to: inside the virtual environment, and deleted with it."""
 
 DEFAULT_TIMEOUT = 600
 
@@ -36,13 +34,13 @@ def find_browser() -> str | None:
 
 
 def print_browser(*, fetch: bool) -> int:
-    """Print its path on stdout, everything else on stderr; 1 if there is none."""
+    """Print its path on stdout, everything else on stderr; returns 1 if there is none."""
     path = find_browser()
     if path is None and fetch:
         path = _fetch()
     if path is None:
         print(
-            "there is no Chromium; see the messages above for why none could be fetched",
+            "no Chromium found; the messages above say why none could be fetched",
             file=sys.stderr,
         )
         return 1
@@ -51,13 +49,11 @@ def print_browser(*, fetch: bool) -> int:
 
 
 def _fetch() -> str | None:
-    """The platform's ways, in turn: playwright's download, then the system's packages if we may
-    install them.
-    """
+    """Try playwright's download, then the system's packages if we are root."""
     os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(BROWSERS_DIR)
     attempts = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        # Its libraries too: a bare container has none of them.
+        # With its libraries: a bare container has none of them.
         attempts[0].insert(-1, "--with-deps")
         if shutil.which("apt-get"):
             attempts += [

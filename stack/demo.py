@@ -1,7 +1,6 @@
-"""`make demo`: starts the product, says where it is and who may sign in, and stays until told to
-end.
+"""`make demo`: starts the product, prints its addresses and users, and runs until it is stopped.
 
-It decides what a person sees on the console. It must leave nothing running, however it ends.
+However it ends, it leaves nothing running.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from stack.services import ServiceError
 from stack.state import StateError
 
 REFUSALS = (StateError, PortTaken, NoFreePorts, ServiceError, ProcessError, CommandFailed)
-"""What keeps the product from starting or running; the message is for the person at the console."""
+"""What prevents the product from starting or running; the message is for the terminal."""
 
 
 class Stopped(BaseException):
-    """A signal asked us to end. No Exception, so that nobody swallows it on the way."""
+    """A signal asked us to end. Not an Exception, so that no handler swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -35,7 +34,7 @@ class Stopped(BaseException):
 
 
 def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> int:
-    """Returns the exit code: 0 after Ctrl-C, 1 if the product could not start or gave up."""
+    """Returns the exit code: 0 after Ctrl-C, 1 if the product did not start or gave up."""
     broken, attended = threading.Event(), os.isatty(0)
     begun = time.monotonic()
     stack = Stack(state_dir, port, time_scale=time_scale, say=say, on_failure=broken.set)
@@ -57,7 +56,7 @@ def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> i
     if stack.supervisor.failure is not None:
         print(f"\n{stack.supervisor.failure}", file=sys.stderr, flush=True)
         return 1
-    say("stopped; the data is kept. `make demo CLEAN=1` starts afresh.")
+    say("stopped; the data is kept. `make demo CLEAN=1` starts from scratch.")
     return 0
 
 
@@ -78,8 +77,8 @@ def ends_on_signals() -> Iterator[None]:
 
 
 def stay(until: threading.Event, *, attended: bool) -> None:
-    """Wait; Stopped, too, when the terminal that was there (`attended`) is gone without a signal:
-    `make`, if it is a terminal's first process, gets the hang-up and keeps it to itself.
+    """Wait for `until`. Raises Stopped if we had a terminal (`attended`) that disappears without a
+    signal: when `make` is the terminal's first process, only it gets the hang-up.
     """
     while not until.wait(LOOK_SECONDS):
         if attended and not os.isatty(0):
@@ -92,7 +91,7 @@ def say(line: str) -> None:
 
 
 def show(text: str) -> None:
-    """On the console at once. One that is gone must not end what it looked at."""
+    """Print immediately. A terminal that is gone must not end the product."""
     with contextlib.suppress(OSError):
         print(text, flush=True)
 
@@ -112,7 +111,10 @@ def _ignore_signals() -> None:
 
 
 def _welcome(stack: Stack, seconds: float) -> str:
-    ports, relative = stack.ports, _shortest(stack.state.path)
+    ports, relative = stack.ports, stack.state.path
+    if relative.is_relative_to(Path.cwd()):
+        relative = relative.relative_to(Path.cwd())
+    edge = f"https://{LOOPBACK}:{ports.edge_tls} and http://{LOOPBACK}:{ports.edge}"
     aws = f"http://{LOOPBACK}:{ports.aws}"
     ca = f"{relative}/lab/ca.pem"
     scale = float(stack.env["LAB_TIME_SCALE"])
@@ -121,22 +123,17 @@ The portal:  {stack.url}    (ready after {seconds:.0f} s)
 
 {stack.people.rstrip()}
 
-API:         {stack.url}/api/v1/docs    tokens of these people: {relative}/tokens.json
+API:         {stack.url}/api/v1/docs    their tokens: {relative}/tokens.json
 The lab:     AWS   {aws}
                    AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=lab \\
                    aws --region us-east-1 --endpoint-url {aws} cloudfront list-distributions
-             edge  https://{LOOPBACK}:{ports.edge_tls} and http://{LOOPBACK}:{ports.edge}, certificate authority {ca}
+             edge  {edge}, certificate authority {ca}
              apps  http://{LOOPBACK}:{ports.apps}
-             page  {aws}/_lab/    the accounts as a picture; faults and clock with buttons
-             clock {scale:g} times AWS's: a quarter of an hour takes {900 / scale:.0f} s
-Try it:      sign in as ana and ask for an endpoint on int-chat; approve it as olga. Then, with the endpoint's
-             host and path, as its page shows them:
+             page  {aws}/_lab/    a picture of the accounts; buttons for faults and clock
+             clock {scale:g} times AWS's: 15 minutes take {900 / scale:.0f} s
+Try it:      sign in as ana and request an endpoint on int-chat; approve it as olga.
+             Then, with the host and path that the endpoint's page shows:
              wscat --ca {ca} --host dXXXX.cloudfront.net -c wss://{LOOPBACK}:{ports.edge_tls}/ws
 Logs:        {relative}/logs/
-Ctrl-C ends everything; the data stays.
+Ctrl-C stops everything; the data is kept.
 """
-
-
-def _shortest(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,9 +1,8 @@
-"""The environment of every process of the product on this machine, as one pure function of folder,
+"""The environment variables of the product's processes on this machine: a pure function of folder,
 ports and pace.
 
-It decides values only. It reads no environment itself. `inherited` says what of the person's own
-one may reach a child: nothing that could lead a demo to a real AWS account, a proxy or another
-database.
+`inherited` filters the user's own environment: nothing may lead a demo to a real AWS account, a
+proxy or another database.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from pathlib import Path
 from stack.ports import LOOPBACK, Ports
 
 DEFAULT_TIME_SCALE = 45.0
-"""CloudFront's quarter of an hour becomes about 20 seconds."""
+"""CloudFront's 15 minutes become about 20 seconds."""
 
 NEVER_INHERITED = ("AWS_", "BOTO", "LAB_", "PROBE_", "PROVISIONING_", "DJANGO_")
-"""Prefixes of variables that `product_environment` decides, or that would change where AWS calls
-go.
-"""
+"""Prefixes of variables that `product_environment` sets, or that would redirect AWS calls."""
 
 
 def product_environment(
@@ -31,7 +28,7 @@ def product_environment(
     redis_url: str,
     secret_key: str,
 ) -> dict[str, str]:
-    """Every variable of .env.example, decided for the product on this machine.
+    """Every variable of .env.example, for the product on this machine.
 
     `time_scale` is how many times faster than real AWS the lab's clock runs.
     """
@@ -50,25 +47,25 @@ def product_environment(
         "AWS_ACCESS_KEY_ID": "lab",
         "AWS_SECRET_ACCESS_KEY": "lab",
         "AWS_DEFAULT_REGION": "us-east-1",
-        # A person's own profiles, roles and instance credentials stay out of it.
+        # Keeps the user's own profiles, roles and instance credentials out.
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
         "PROVISIONING_PACE": f"{time_scale:g}",
-        # Real seconds of this machine: short, so that a killed worker is replaced while somebody
-        # watches.
+        # Seconds of this machine: short, so that viewers see a killed worker being replaced.
         "PROVISIONING_TICK_SECONDS": "0.5",
         "PROVISIONING_LEASE_SECONDS": "8",
         "PROVISIONING_SWEEP_SECONDS": "15",  # of AWS's time: divided by the pace
         "CLOUDFRONT_CALLS_PER_SECOND": "5",  # of AWS's seconds: multiplied by the pace
         "PROVISIONING_OWNER": "edge-portal",
         "PROBE_CONNECT_TO": ",".join(
-            _connect_to(host, ports) for host in ("*.cloudfront.net", "*.edge.localhost")
+            f"{host}:443:{LOOPBACK}:{ports.edge_tls},{host}:80:{LOOPBACK}:{ports.edge}"
+            for host in ("*.cloudfront.net", "*.edge.localhost")
         ),
         "PROBE_CA_FILE": str(lab / "ca.pem"),
         "PROBE_ALLOWED_NETWORKS": f"{LOOPBACK}/32",
         "PROBE_ALLOW_PRIVATE": "True",
-        # The lab's idle clocks run with its clock, but at most six times as fast as AWS's.
+        # The lab's idle timeouts run with its clock, but at most six times as fast as AWS's.
         "PROBE_IDLE_PACE": f"{max(1.0, min(time_scale, 6.0)):g}",
         "PROBE_WAYS": "",
         "CHECK_EVERY_MINUTES": "15",
@@ -81,21 +78,17 @@ def product_environment(
         "LAB_APP_PORT": str(ports.apps),
         "LAB_TIME_SCALE": f"{time_scale:g}",
         "LAB_QUOTAS": "{}",
-        # Calls to the lab must not travel through a proxy of the company.
+        # Calls to the lab must not go through a company proxy.
         "NO_PROXY": f"{LOOPBACK},localhost",
         "no_proxy": f"{LOOPBACK},localhost",
         "PYTHONUNBUFFERED": "1",
-        # Whatever the person's locale: files and output are UTF-8.
+        # Files and output are UTF-8, whatever the locale.
         "PYTHONUTF8": "1",
     }
 
 
 def inherited(own: Mapping[str, str]) -> dict[str, str]:
-    """What of a person's environment a child may see: PATH, HOME, locale and the like."""
+    """The variables of the user that a child may see: PATH, HOME, locale and the like."""
     return {
         name: value for name, value in own.items() if not name.upper().startswith(NEVER_INHERITED)
     }
-
-
-def _connect_to(host: str, ports: Ports) -> str:
-    return f"{host}:443:{LOOPBACK}:{ports.edge_tls},{host}:80:{LOOPBACK}:{ports.edge}"

@@ -1,15 +1,13 @@
-"""Becomes another program that cannot outlive whoever started it; runs as a script, with the
-standard library only.
+"""Executes a program that ends with its parent; a script that needs only the standard library.
 
-Decides, just before exec: under which user the program runs (PostgreSQL refuses to be root), and
-which signal it gets from the kernel when its parent dies (Linux). It must never import the product
-or read its settings: it is executed once per child and has to start in a few milliseconds.
+It runs once per child and must start in a few milliseconds, so it imports nothing of the product.
 
-1. When told so, drop root for an ordinary user, keeping only the capability to read and write files
-   past their permission bits. Without it a project in a closed home such as /root would be out of
-   reach, and the alternative is to open that home for everybody.
-2. Ask for the death signal, after the change of user, because that change forgets it.
-3. Look whether the parent died in between; if so, do not start.
+1. On request, drop root for another user (PostgreSQL refuses to run as root), keeping only the
+   capability to bypass file permissions. Without it, a project in a closed home such as /root would
+   be unreachable, and the alternative is to open that home to everyone.
+2. Set the signal that the kernel sends when the parent dies (Linux). The change of user would clear
+   it, so it comes after.
+3. If the parent died in between, do not start.
 4. Exec.
 """
 
@@ -75,18 +73,13 @@ def _become(user: str, libc: ctypes.CDLL | None) -> None:
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
     if libc is not None:
-        _keep_file_access(libc)
-
-
-def _keep_file_access(libc: ctypes.CDLL) -> None:
-    """Hand CAP_DAC_OVERRIDE, and nothing else, through exec. A container without it is no error:
-    files may be open.
-    """
-    bit = 1 << CAP_DAC_OVERRIDE
-    header = _CapabilityHeader(LINUX_CAPABILITY_VERSION_3, 0)
-    data = (_CapabilityData * 2)(_CapabilityData(bit, bit, bit), _CapabilityData(0, 0, 0))
-    if libc.capset(ctypes.byref(header), ctypes.byref(data)) == 0:
-        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
+        # CAP_DAC_OVERRIDE, and nothing else, survives exec. A container without it is no error:
+        # its files may be readable anyway.
+        bit = 1 << CAP_DAC_OVERRIDE
+        header = _CapabilityHeader(LINUX_CAPABILITY_VERSION_3, 0)
+        data = (_CapabilityData * 2)(_CapabilityData(bit, bit, bit), _CapabilityData(0, 0, 0))
+        if libc.capset(ctypes.byref(header), ctypes.byref(data)) == 0:
+            libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
 if __name__ == "__main__":

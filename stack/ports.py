@@ -1,6 +1,4 @@
-"""The six ports of the product: decides their order, and names who is in the way. It never frees a
-port.
-"""
+"""The six ports of the product, and the process that holds one of them. It never frees a port."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class PortTaken(Exception):
-    """Somebody listens there; carries the port, its purpose and, where the system tells, who it
-    is.
-    """
+    """Another process listens there; carries the port, its purpose and, if known, the process."""
 
     def __init__(self, port: int, purpose: str, holder: str, suggestion: int) -> None:
         super().__init__(port, purpose, holder, suggestion)
@@ -29,7 +25,7 @@ class PortTaken(Exception):
 
 
 class NoFreePorts(Exception):
-    """All are taken; the message says which range was looked through."""
+    """All are taken; the message names the range."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +46,15 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Six ports in a row nobody listens on now, below the range from which the kernel takes
-        ports for clients: a child that is restarted must find its port still free.
+        """Six free ports in a row, below the range from which the kernel takes client ports: a
+        restarted child must find its port still free.
         """
         for _ in range(200):
             base = 10_000 + secrets.randbelow(2_000) * 10
             if all(is_free(base + offset) for offset in range(len(fields(cls)))):
                 return cls.from_base(base)
         raise NoFreePorts(
-            "there are no six free ports in a row between 10000 and 30000; end something, "
-            "or say PORT="
+            "no six free ports in a row between 10000 and 30000; stop something, or set PORT="
         )
 
     def check(self) -> None:
@@ -81,7 +76,7 @@ PURPOSES = {
 
 
 def is_free(port: int) -> bool:
-    """Could a server bind there now, as servers do (with SO_REUSEADDR)?"""
+    """Whether a server could bind there now (with SO_REUSEADDR)."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -95,7 +90,7 @@ def is_free(port: int) -> bool:
 
 
 def _suggestion(base: int) -> int:
-    """The next thousand whose ports are all free; never the one just refused."""
+    """The next multiple of 1000 with six free ports."""
     start = base // 1000 * 1000
     for candidate in range(start + 1000, 60_000, 1000):
         if all(is_free(candidate + offset) for offset in range(len(PURPOSES))):

@@ -1,13 +1,11 @@
-"""Keeps named child processes alive and ends them all: decides when to start, restart, give up and
-kill.
+"""Starts named child processes, restarts those that die, and ends them all.
 
-It knows nothing of what the children do. It must never signal a process that it did not start: what
-a killed supervisor left behind is recognised by pid and start time together, since a pid alone may
-be anybody's.
+It never signals a process that it did not start: children of a killed supervisor are recognized by
+pid and start time together, since a pid may have been reused.
 
-One thread owns every start, restart and death, and reads what it has to do from one queue. The
-kernel delivers a parent's death to a child when the *thread* that started it ends, so that thread
-has to live as long as the children do.
+One thread owns every start, restart and death, and takes its orders from one queue. The kernel
+sends a child its death signal when the *thread* that started it ends, so that thread must live as
+long as the children.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ import psutil
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 SAME_START_SECONDS = 1.0
-"""How far two readings of one process's start may differ: it is computed from the time of boot."""
+"""How far two readings of a start time may differ: it is computed from the time of boot."""
 
 QUICK_DEATH_SECONDS = 5.0
 QUICK_DEATHS_ALLOWED = 5
@@ -41,13 +39,11 @@ LOG_BYTES_KEPT = 5_000_000
 """A log that is longer when its child is first started becomes NAME.log.1."""
 
 Say = Callable[[str], None]
-"""Receives one line for the person who looks on."""
+"""Receives one line for the terminal."""
 
 
 class ProcessError(Exception):
-    """A child did not come up or keeps dying; carries its name, what happened and the end of its
-    log.
-    """
+    """A child did not start or keeps dying; carries its name, the problem and its log."""
 
     def __init__(self, name: str, problem: str, log: Path) -> None:
         super().__init__(name, problem, log)
@@ -64,8 +60,8 @@ class ProcessError(Exception):
 
 @dataclass(frozen=True)
 class Child:
-    """One process to keep alive. `ready` is asked until true; `listens` is a port that must accept
-    on loopback.
+    """One process to keep alive. It is ready when its port `listens` accepts connections on
+    loopback and `ready` returns true.
     """
 
     name: str
@@ -80,7 +76,7 @@ class Child:
     user: str = ""
 
     def is_ready(self) -> bool:
-        """Does it answer now?"""
+        """Whether it answers now."""
         if self.listens is not None and not accepts("127.0.0.1", self.listens):
             return False
         return self.ready is None or self.ready()
@@ -108,15 +104,14 @@ class _Ended:
 
 
 class _Stop:
-    """Tells the owner thread to end; what it started is gone by then."""
+    """Tells the owner thread to end; its children are gone by then."""
 
 
 class Supervisor:
     """Starts children, restarts those that die and stops all, in reverse order.
 
-    `run_dir` holds the pid file, `log_dir` one NAME.log per child. `say` gets a line whenever
-    something happens that a person wants to know. `failure` is set, and `on_failure` called, when a
-    child dies too often to go on.
+    `run_dir` holds the pid file, `log_dir` one NAME.log per child. `say` gets a line for each
+    restart and failure. When a child dies too often, `failure` is set and `on_failure` is called.
     """
 
     def __init__(
@@ -134,10 +129,8 @@ class Supervisor:
         run_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
 
-    # What others ask for
-
     def start(self, child: Child) -> None:
-        """Start it and return; it is looked after from now on."""
+        """Start it and return; it is supervised from now on."""
         if self._owner is None:
             self._owner = threading.Thread(target=self._own, name="supervisor", daemon=True)
             self._owner.start()
@@ -149,9 +142,9 @@ class Supervisor:
         done.wait()
 
     def wait_ready(self, child: Child, seconds: float = 60.0) -> None:
-        """Return when it answers.
+        """Return when it is ready.
 
-        :raises ProcessError: it did not within the time, or it keeps dying.
+        :raises ProcessError: it was not ready in time, or keeps dying.
         """
         deadline = time.monotonic() + seconds
         while not self._answers(child):
@@ -169,9 +162,7 @@ class Supervisor:
         return None if running is None or running.ended.is_set() else running.process.pid
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to one child as an accident would; it is restarted. Returns the pid that
-        got it.
-        """
+        """Send a child a signal, as an accident would; it is restarted. Returns its pid."""
         pid = self.pid(name)
         if pid is None:
             raise ProcessLookupError(f"{name} is not running")
@@ -191,7 +182,7 @@ class Supervisor:
             self._orders.put(_Stop())
             self._owner.join()
             self._owner = None
-        # A child that was being restarted while we stopped the others.
+        # A child may have been restarted meanwhile.
         for running in reversed(list(self._running.values())):
             self._end(running)
         self._running.clear()
@@ -199,9 +190,7 @@ class Supervisor:
         self._pid_file.unlink(missing_ok=True)
 
     def end_left_overs(self) -> list[str]:
-        """End what a supervisor that was killed left running under the same `run_dir`; returns the
-        names.
-        """
+        """End what a killed supervisor with the same `run_dir` left running; returns the names."""
         ended = []
         try:
             recorded: dict[str, list[float]] = json.loads(self._pid_file.read_text())
@@ -218,10 +207,18 @@ class Supervisor:
 
     def _own(self) -> None:
         while True:
+            next_restart = min((due for due, _ in self._due.values()), default=None)
             try:
-                order = self._orders.get(timeout=self._seconds_to_next_restart())
+                order = self._orders.get(
+                    timeout=next_restart and max(0.0, next_restart - time.monotonic())
+                )
             except queue.Empty:
-                self._restart_due()
+                now = time.monotonic()
+                for name, (due, child) in list(self._due.items()):
+                    if due <= now:
+                        del self._due[name]
+                        if not self._stopping:
+                            self._try_to_spawn(child)
                 continue
             match order:
                 case _Start(child, done):
@@ -234,54 +231,36 @@ class Supervisor:
                 case _Stop():
                     return
 
-    def _seconds_to_next_restart(self) -> float | None:
-        if not self._due:
-            return None
-        return max(0.0, min(due for due, _ in self._due.values()) - time.monotonic())
-
-    def _restart_due(self) -> None:
-        now = time.monotonic()
-        for name, (due, child) in list(self._due.items()):
-            if due <= now:
-                del self._due[name]
-                if not self._stopping:
-                    self._try_to_spawn(child)
-
     def _try_to_spawn(self, child: Child) -> None:
-        """No process, no memory or no room on the disk: that is said, and must not end this
-        thread.
-        """
+        """A lack of processes, memory or disk is reported and must not end this thread."""
         try:
-            self._spawn(child)
+            command = launched(child.command, death_signal=child.death_signal, user=child.user)
+            with self.log_path(child.name).open("ab") as log:
+                process = subprocess.Popen(  # noqa: S603 - commands are built by this package
+                    command,
+                    cwd=child.directory,
+                    env=child.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            running = _Running(child, process, time.monotonic(), started_at(process.pid))
+            self._running[child.name] = running
+            threading.Thread(
+                target=self._await_end, args=(running,), name=f"wait-{child.name}", daemon=True
+            ).start()
+            self._write_pid_file()
         except OSError as error:
             self.failure = ProcessError(
                 child.name, f"cannot be started: {error}", self.log_path(child.name)
             )
             self._on_failure()
 
-    def _spawn(self, child: Child) -> None:
-        command = launched(child.command, death_signal=child.death_signal, user=child.user)
-        with self.log_path(child.name).open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - commands are built by this package
-                command,
-                cwd=child.directory,
-                env=child.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        running = _Running(child, process, time.monotonic(), started_at(process.pid))
-        self._running[child.name] = running
-        threading.Thread(
-            target=self._await_end, args=(running,), name=f"wait-{child.name}", daemon=True
-        ).start()
-        self._write_pid_file()
-
     def _await_end(self, running: _Running) -> None:
         process = running.process
         if hasattr(os, "waitid"):
-            # Until the dead leader is reaped its group number cannot be given to anybody else.
+            # Until the dead leader is reaped, its group number cannot be reused.
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
                 _signal_group(process.pid, signal.SIGKILL)
@@ -295,7 +274,7 @@ class Supervisor:
             return
         quick = time.monotonic() - running.started < QUICK_DEATH_SECONDS
         deaths = self._quick_deaths.get(child.name, 0) if quick else 0
-        # Somebody's kill -9, however often, does not mean that it cannot run.
+        # A kill -9 from outside, however often, does not mean that it cannot run.
         deaths = self._quick_deaths[child.name] = deaths + (code != -signal.SIGKILL)
         if deaths >= QUICK_DEATHS_ALLOWED:
             problem = f"{how_it_ended(code)}; {deaths} times in a row, giving up"
@@ -306,8 +285,6 @@ class Supervisor:
         self.say(f"{child.name} {how_it_ended(code)}; starting it again")
         delay = BACKOFF_SECONDS[min(max(deaths, 1), len(BACKOFF_SECONDS)) - 1]
         self._due[child.name] = (time.monotonic() + delay, child)
-
-    # Small parts
 
     @property
     def _pid_file(self) -> Path:
@@ -338,9 +315,7 @@ class Supervisor:
 
 
 def launched(command: Sequence[str], *, death_signal: signal.Signals, user: str = "") -> list[str]:
-    """The command, run so that it ends with this process (Linux) and, if `user` is given, not as
-    root.
-    """
+    """The command line that ends with this process (Linux) and runs as `user`, if given."""
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), f"--parent={os.getpid()}"]
     return [*launcher, f"--death-signal={int(death_signal)}", f"--user={user}", "--", *command]
 
@@ -351,7 +326,7 @@ def how_it_ended(code: int) -> str:
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> list[str]:
-    """The last lines of a log, without the rest ever being in memory."""
+    """The last lines of a log, without reading all of it."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 16_384))
@@ -369,7 +344,7 @@ def started_at(pid: int) -> float:
 
 
 def accepts(host: str, port: int) -> bool:
-    """Does somebody listen there?"""
+    """Whether a server accepts connections there."""
     try:
         with socket.create_connection((host, port), timeout=1.0):
             return True
@@ -380,7 +355,7 @@ def accepts(host: str, port: int) -> bool:
 def end_process(
     pid: int, number: signal.Signals = signal.SIGTERM, grace_seconds: float = 5.0
 ) -> None:
-    """End a process that is not our child: ask, then kill. The caller has proved whose it is."""
+    """Terminate, then kill, a process that is not our child; the caller verified whose it is."""
     try:
         process = psutil.Process(pid)
         process.send_signal(number)

@@ -1,8 +1,7 @@
-"""The whole product on one machine as one object: decides which processes, in which order, with
-which arguments.
+"""The whole product on one machine as one object: its processes, their order and arguments.
 
-Used by the demo, the rehearsal and the journeys alike. It must never reach into the product: it
-starts its commands and knows their ports.
+The demo, the rehearsal and the journeys use it. It starts the product's commands and knows their
+ports, and nothing else about them.
 """
 
 from __future__ import annotations
@@ -126,8 +125,6 @@ class Stack:
     ) -> None:
         self.stop()
 
-    # What tests and the demo do with it
-
     @property
     def supervisor(self) -> Supervisor:
         """:raises RuntimeError: not started."""
@@ -182,8 +179,6 @@ class Stack:
             raise CommandFailed(command, done.stdout)
         return done.stdout
 
-    # Start, in order
-
     def _start_parts(self) -> None:
         redis = Redis(self.state.path / "redis", self.ports.redis, self.state.secret("redis"))
         self.state.signing_key("evidence-key")
@@ -204,30 +199,43 @@ class Stack:
         if "redis" in self.parts:
             redis.prepare()
             self._start(redis.child(self._child_environment()))
-        # The lab comes up while the database is made and migrated.
+        # The lab starts while the database is created and migrated.
+        listens = {"aws": self.ports.aws, "apps": self.ports.apps, "edge": self.ports.edge_tls}
         for name in LAB:
-            self._start_python(name, ["-m", "lab", name], listens=self._lab_port(name))
+            self._start_python(name, ["-m", "lab", name], listens=listens[name])
         if "postgres" in self.parts:
             self.wait_ready("postgres")
             self._postgres.ensure_database()
         with_portal = any(name in self.parts for name in PORTAL)
         if with_portal:
-            # The ticker checks the settings at its start; here that would import every view once
-            # more.
+            # Without checks, which would import every view; the ticker runs them.
             self.manage("migrate", "--no-input", "-v", "0", "--skip-checks")
-        self._start_python("web", self._uvicorn(), listens=self.ports.web)
+        web = [
+            *("-m", "uvicorn", "portal.asgi:application", "--host", LOOPBACK),
+            *("--port", str(self.ports.web), "--lifespan", "off", "--no-access-log"),
+            # Compression doubles the memory of an idle console and halves its speed.
+            *("--ws-per-message-deflate", "false", "--ws-max-size", "65536"),
+            # Consoles stay open for hours; when closed on a stop, they reconnect and resume.
+            *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
+        ]
+        self._start_python("web", web, listens=self.ports.web)
         for queue, threads in WORKER_THREADS.items():
-            self._start_python(f"{queue}-worker", self._celery(queue, threads), grace_seconds=10.0)
+            command = [
+                *("-m", "celery", "-A", "portal", "worker", "-Q", queue, "-n", f"{queue}@%h"),
+                *("--pool", "threads", "--concurrency", str(threads)),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "warning"),
+            ]
+            self._start_python(f"{queue}-worker", command, grace_seconds=10.0)
         self._start_python("ticker", ["manage.py", "tick"])
-        # People and tokens are made while these import.
+        # Users and tokens are created while these import.
         if with_portal and "aws" in self.parts:
             self._seed()
         for name in self.parts:
             self.wait_ready(name)
 
     def _seed(self) -> None:
-        """Tokens are shown once and replaced when asked for again, so they are asked for only if
-        the file is lost or the tokens in it expire soon.
+        """Create the demo's users. Their tokens are shown only once, so new ones are issued only if
+        the file is lost or the old ones expire soon.
         """
         known = (
             self.tokens_file.exists()
@@ -265,39 +273,3 @@ class Stack:
 
     def _child_environment(self) -> dict[str, str]:
         return {**inherited(os.environ), **self.env}
-
-    def _lab_port(self, name: str) -> int:
-        return {"aws": self.ports.aws, "apps": self.ports.apps, "edge": self.ports.edge_tls}[name]
-
-    def _uvicorn(self) -> list[str]:
-        return [
-            *(
-                "-m",
-                "uvicorn",
-                "portal.asgi:application",
-                "--host",
-                LOOPBACK,
-                "--port",
-                str(self.ports.web),
-            ),
-            # A browser's deflate offer doubles the memory of an idle console and halves its speed.
-            *(
-                "--ws-per-message-deflate",
-                "false",
-                "--ws-max-size",
-                "65536",
-                "--lifespan",
-                "off",
-                "--no-access-log",
-            ),
-            # Consoles stay open for hours: on a stop they are closed, and resume elsewhere from
-            # their cursor.
-            *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
-        ]
-
-    def _celery(self, queue: str, threads: int) -> list[str]:
-        return [
-            *("-m", "celery", "-A", "portal", "worker", "-Q", queue, "-n", f"{queue}@%h"),
-            *("--pool", "threads", "--concurrency", str(threads)),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "warning"),
-        ]

