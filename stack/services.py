@@ -145,7 +145,7 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _initialise(self) -> None:
-        """Run initdb in another folder, then rename it: no incomplete data directory is ever used."""
+        """Run initdb in another folder, then rename it: so an incomplete one is never used."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         command = [
