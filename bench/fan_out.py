@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.ports import Ports
-from stack.processes import Supervisor
+from stack.processes import Supervisor, accepts
 from stack.services import Postgres, Redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,7 +148,9 @@ class Arm:
         """Open the sockets, fifty at a time. Seconds it took."""
         loop, began = asyncio.get_running_loop(), time.perf_counter()
         for first in range(0, count, 50):
-            opened = [_future() for _ in range(min(50, count - first))]
+            opened: list[asyncio.Future[None]] = [
+                loop.create_future() for _ in range(min(50, count - first))
+            ]
             for future in opened:
                 await loop.create_connection(
                     functools.partial(RawClient, self.sockets, self.handshake, future),
@@ -178,17 +180,17 @@ class Arm:
             self.p99s.append(delays[int(len(delays) * 0.99)])
 
 
-def _future() -> asyncio.Future[None]:
-    return asyncio.get_running_loop().create_future()
-
-
 def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sockets", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    _raise_open_files(3 * given.sockets + 500)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * given.sockets + 500
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     with ExitStack() as stack:
         environment = stack.enter_context(_services())
         os.environ.update(environment)
@@ -199,13 +201,17 @@ async def _measure(count: int, rounds: int, stack: ExitStack) -> int:
     stage = await asyncio.get_running_loop().run_in_executor(None, _set_stage)
     arms = []
     for name in ARMS:
-        port = _free_port()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
         stack.enter_context(_server(name, port))
         publish = _publish_event(stage) if name == "hub" else _publish_to_group(stage, name)
         handshake = _handshake(port, f"/ws/requests/{stage.request_id}/?after=2", stage.token)
         arms.append(Arm(name, port, publish, handshake))
     for arm in arms:
-        await _until_listening(arm.port)
+        async with asyncio.timeout(PATIENCE):
+            while not accepts("127.0.0.1", arm.port):
+                await asyncio.sleep(0.1)
     results = {}
     for arm in arms:
         took = await arm.open(count)
@@ -227,7 +233,8 @@ def _report(
         f"their HTML), {rounds} rounds"
     )
     print(
-        f"{'arm':<10}{'msg/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'opens/s':>10}{'msg/s, x stock':>16}{'p99, x stock':>14}"
+        f"{'arm':<10}{'msg/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'opens/s':>10}"
+        f"{'msg/s, x stock':>16}{'p99, x stock':>14}"
     )
     ratios = {}
     for arm in arms:
@@ -238,9 +245,10 @@ def _report(
             mine / base for mine, base in zip(arm.p99s, stock.p99s, strict=True)
         )
         ratios[arm.name] = rate, p99
+        p50_ms, p99_ms = (1000 * statistics.median(times) for times in (arm.p50s, arm.p99s))
         print(
-            f"{arm.name:<10}{statistics.median(arm.rates):>10,.0f}{1000 * statistics.median(arm.p50s):>10.1f}"
-            f"{1000 * statistics.median(arm.p99s):>10.1f}{count / opened[arm.name]:>10,.0f}{rate:>16.2f}{p99:>14.3f}"
+            f"{arm.name:<10}{statistics.median(arm.rates):>10,.0f}{p50_ms:>10.1f}{p99_ms:>10.1f}"
+            f"{count / opened[arm.name]:>10,.0f}{rate:>16.2f}{p99:>14.3f}"
         )
     rate, p99 = ratios["hub"]
     met = rate >= GOAL_RATE and p99 <= GOAL_P99
@@ -287,9 +295,17 @@ def _set_stage() -> Stage:
     person = Person.objects.create_user(f"bench-{time.time_ns()}", role=Person.Role.AUDITOR)
     team = Team.objects.create(slug=f"bench-{time.time_ns()}", name="Bench")
     request = EndpointRequest(
-        team=team, requester=person, beneficiary=person, last_editor=person, answers={"name": "bench"}, spec_data={},
-        state=State.PROVISIONING, due_at=now, created_at=now, updated_at=now,
-    )  # fmt: skip
+        team=team,
+        requester=person,
+        beneficiary=person,
+        last_editor=person,
+        answers={"name": "bench"},
+        spec_data={},
+        state=State.PROVISIONING,
+        due_at=now,
+        created_at=now,
+        updated_at=now,
+    )
     request.stream = f"request:{request.pk}"
     request.save()
     clear, _ = issue_token(person, "bench", [ApiToken.Scope.READ], days=1, now=now)
@@ -406,20 +422,6 @@ def _server(arm: str, port: int) -> Iterator[None]:
             process.wait()
 
 
-async def _until_listening(port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
-
-
 def _handshake(port: int, path: str, token: str) -> bytes:
     key = base64.b64encode(b"0123456789abcdef").decode()
     lines = [
@@ -432,19 +434,6 @@ def _handshake(port: int, path: str, token: str) -> bytes:
         f"Authorization: Bearer {token}",
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _raise_open_files(wanted: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

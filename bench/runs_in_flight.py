@@ -144,7 +144,9 @@ class Bench:
         return self.report(extra, poll, tick, countdown, drained, writes)
 
     def watch(self, count: int) -> Row:
-        """From one sweep to another: how much was asked, how the worker stood."""
+        """From one sweep to another: calls, memory, CPU and busy threads of the worker."""
+        from portal.celery import app
+
         window = WINDOW_SECONDS.get(count, 20.0)
         # The first sweep after the last start, and whatever starting left in the worker.
         self.next_sweep()
@@ -154,7 +156,8 @@ class Bench:
         at_work = []
         while time.monotonic() - began < window:
             samples.append((time.monotonic() - began, self.worker.memory_full_info().uss))
-            at_work.append(self.active_tasks())
+            active = app.control.inspect(timeout=0.5, limit=1).active() or {}
+            at_work.append(sum(len(tasks) for tasks in active.values()))
             time.sleep(0.5)
         self.next_sweep()
         seconds = time.monotonic() - began
@@ -229,13 +232,13 @@ class Bench:
         """The table, the ratios to the controls, and which goals were met."""
         few, many = self.rows[0], self.rows[-1]
         print(
-            f"\n{'waiting':>8}{'calls/min':>11}{'naive/min':>11}{'ratio':>8}{'USS MiB':>9}{'MiB/min':>9}"
-            f"{'CPU %':>7}{'at work':>9}"
+            f"\n{'waiting':>8}{'calls/min':>11}{'naive/min':>11}{'ratio':>8}{'USS MiB':>9}"
+            f"{'MiB/min':>9}{'CPU %':>7}{'at work':>9}"
         )
         for row in self.rows:
             print(
-                f"{row.runs:>8}{row.calls:>11.1f}{row.naive:>11.0f}{row.naive / row.calls:>8.1f}{row.uss:>9.1f}"
-                f"{row.slope:>9.2f}{row.cpu:>7.1f}{row.at_work:>9.2f}"
+                f"{row.runs:>8}{row.calls:>11.1f}{row.naive:>11.0f}{row.naive / row.calls:>8.1f}"
+                f"{row.uss:>9.1f}{row.slope:>9.2f}{row.cpu:>7.1f}{row.at_work:>9.2f}"
             )
         # The first hundred also fill what a worker keeps anyway: clients, models, arenas of its
         # threads.
@@ -271,13 +274,6 @@ class Bench:
         for goal, met in goals.items():
             print(f"goal: {goal}: {'met' if met else 'MISSED'}")
         return 0 if all(goals.values()) else 1
-
-    def active_tasks(self) -> int:
-        """How many threads of the worker are at work."""
-        from portal.celery import app
-
-        answers = app.control.inspect(timeout=0.5, limit=1).active() or {}
-        return sum(len(tasks) for tasks in answers.values())
 
     def next_sweep(self) -> None:
         last = self.site.last_sweep()
