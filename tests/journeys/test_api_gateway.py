@@ -89,7 +89,7 @@ def test_what_the_form_says_to_each_mistake(product: Product, doors: Doors) -> N
             "Sec-WebSocket-Key, -Version",
         ),
         ("/cached has a cache policy that caches", "cache policy CachingDisabled"),
-        ("plain is asked with http-only. API Gateway has no plain HTTP", "protocol HTTPS only"),
+        ("plain is accessed with http-only", "protocol HTTPS only"),
         ("whole has no origin path", "origin path /STAGE"),
     ):
         assert mistake in words, words

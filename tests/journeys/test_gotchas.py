@@ -26,7 +26,7 @@ GOTCHAS: list[tuple[str, str, str, str, str]] = [
         "the handshake is HTTP/1.1 only",
         "PF-TARGET-GROUP",
         "warn",
-        "speaks HTTP2",
+        "uses HTTP2",
         "protocol version HTTP1",
     ),
     (
@@ -71,7 +71,7 @@ GOTCHAS: list[tuple[str, str, str, str, str]] = [
         "PF-PATH-BARE",
         "warn",
         "does not match /drifted",
-        "Add /drifted as a second path",
+        "add it as a second path",
     ),
 ]
 
@@ -159,7 +159,7 @@ def test_a_target_of_another_account_is_refused_where_it_is_typed(product: Produ
     assert answer.status_code == 422
     (fault,) = answer.json()["errors"]
     assert (fault["field"], fault["code"]) == ("target_arn", "other_account")
-    assert "Pick one of this account" in fault["message"]
+    assert "Choose one in this account" in fault["message"]
 
 
 def test_what_strikes_later_says_what_the_client_or_the_team_must_do() -> None:

@@ -210,7 +210,7 @@ def ask_for_orders(product: Product, ana: Page) -> str:
 
 def refused_for_ana(product: Product, ana: Page, request_id: str) -> None:
     """The decision page tells her why not, and a forged decision tells her again."""
-    reason = "Only an approver of the platform team may approve this."
+    reason = "Only an approver of the platform team can approve this request."
     other_tab = ana.context.new_page()
     other_tab.goto(f"{product.url}/approvals/{request_id}/")
     expect(other_tab.get_by_role("region", name="Your decision")).to_contain_text(reason)

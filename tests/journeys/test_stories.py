@@ -99,7 +99,7 @@ def test_a_quiet_connection_is_explained_by_the_clock_that_cut_it_and_the_settin
     assert "idle_timeout.timeout_seconds" in VERDICTS["WSE-IDLE-ALB"].fix
     found = next(one for one in silent["findings"] if one["code"] == "WSE-IDLE-ALB")
     assert any(
-        "the idle clock of the Application Load Balancer (1 s)" in line
+        "the idle timeout of the Application Load Balancer (1 s)" in line
         for line in found["evidence"]
     ), found
     assert talking["ok"], talking["findings"]

@@ -106,7 +106,7 @@ def test_the_auditor_reads_everything_and_changes_nothing(
     assert rita.events(asked["id"])
     assert rita.get(f"/endpoints/{live_endpoint.endpoint_id}").status_code == 200
     page = pages.get(f"/approvals/{asked['id']}/")
-    assert "Only an approver of the platform team may approve this." in words_of(page)
+    assert "Only an approver of the platform team can approve this request." in words_of(page)
     assert 'value="approve"' not in page.text
 
     assert rita.approve(planned).status_code == 403
