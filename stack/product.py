@@ -22,6 +22,14 @@ from stack.services import Postgres, Redis
 from stack.state import StateDir
 
 PROJECT = Path(__file__).resolve().parent.parent
+WEB_OPTIONS = (
+    *("--lifespan", "off", "--no-access-log", "--log-level", "warning"),
+    # Compression doubles the memory of an idle console and halves its speed.
+    *("--ws-per-message-deflate", "false", "--ws-max-size", "65536"),
+    # Consoles stay open for hours; when closed on a stop, they reconnect and resume.
+    *("--timeout-graceful-shutdown", "2"),
+)
+"""uvicorn's options, the image's too, but for the log level and a shorter stop."""
 SERVICES = ("postgres", "redis")
 LAB = ("aws", "apps", "edge")
 PORTAL = ("web", "provisioning-worker", "checks-worker", "ticker")
@@ -210,15 +218,9 @@ class Stack:
         if with_portal:
             # Without checks, which would import every view; the ticker runs them.
             self.manage("migrate", "--no-input", "-v", "0", "--skip-checks")
-        web = [
-            *("-m", "uvicorn", "portal.asgi:application", "--host", LOOPBACK),
-            *("--port", str(self.ports.web), "--lifespan", "off", "--no-access-log"),
-            # Compression doubles the memory of an idle console and halves its speed.
-            *("--ws-per-message-deflate", "false", "--ws-max-size", "65536"),
-            # Consoles stay open for hours; when closed on a stop, they reconnect and resume.
-            *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
-        ]
-        self._start_python("web", web, listens=self.ports.web)
+        web = ["-m", "uvicorn", "portal.asgi:application", *WEB_OPTIONS]
+        listen = ["--host", LOOPBACK, "--port", str(self.ports.web)]
+        self._start_python("web", [*web, *listen], listens=self.ports.web)
         for queue, threads in WORKER_THREADS.items():
             command = [
                 *("-m", "celery", "-A", "portal", "worker", "-Q", queue, "-n", f"{queue}@%h"),
