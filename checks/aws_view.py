@@ -1,8 +1,6 @@
-"""What AWS says of an endpoint that does not answer as it should, for the diagnosis.
+"""What AWS says about an endpoint whose handshake fails, for the diagnosis.
 
-Decides which answers are asked for: the distribution's configuration, the target's network, the
-account's VPC origins. It must never raise for what AWS refuses or does not answer: less is then
-known, and nothing is made up.
+Never raises for what AWS refuses or does not answer: less is then known.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class AwsView:
     """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say. Where
-    another behavior gets the path, it is that of the endpoint's own VPC origin.
+    another behavior matches the path, it is that of the endpoint's own VPC origin.
     """
 
     behavior: BehaviorMatch | None = None
@@ -44,8 +42,8 @@ class AwsView:
 def fetch_aws_view(
     endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]] = ()
 ) -> AwsView:
-    """One look, for a handshake at `url` with such `headers` besides its own: the distribution, the
-    target's facts, the account's VPC origins.
+    """Read the distribution, the target's facts and the account's VPC origins, for a handshake at
+    `url` with these `headers` besides its own.
     """
     account = endpoint.account
     spec = endpoint.spec
@@ -73,8 +71,8 @@ def status_of_origin(
     account_id: str,
 ) -> str | None:
     """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name,
-    where another behavior gets the path. "" for one that the account does not have; None where that
-    is not known.
+    where another behavior matches the path. "" for one that the account does not have; None where
+    that is not known.
     """
     if served is None or origins is None:
         return None

@@ -1,9 +1,7 @@
-"""Explains a handshake that failed: makes the next most telling probe by itself until a cause is
-shown.
+"""Explains a handshake that failed: makes the most telling further probe until a cause is shown.
 
-Decides only when to stop: when nothing is left to find out, when the next probe needs a person or
-minutes, or after a few; and how often the same handshake is repeated. It must never change
-anything, in AWS or at the app: every probe is a handshake or a GET.
+Stops when nothing is left to find out, when the next probe needs a person or minutes, or after a
+few. Changes nothing, in AWS or at the app: every probe is a handshake or a GET.
 """
 
 from __future__ import annotations
@@ -45,8 +43,8 @@ def investigate(
     look: Callable[[], AwsView],
     ways: Mapping[str, ProbeTarget],
 ) -> Investigation:
-    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if
-    any may be asked: they are where no socket opens and all that is left needs a person or minutes.
+    """Rank, make the probe that would tell more, rank again. `ways` are the routes past the edge,
+    if any are allowed: tried where no socket opens and what is left needs a person or minutes.
     """
     conclusion = rank_verdicts(seen)
     failure = seen.handshake.failure

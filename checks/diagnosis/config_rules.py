@@ -249,8 +249,8 @@ def not_forwarded(seen: Observations) -> Iterator[Claim]:
 
 
 def vpc_origin(seen: Observations) -> Iterator[Claim]:
-    """A VPC origin that is not ready. It explains no answer that came through it, nor one of another
-    behavior's origin.
+    """A VPC origin that is not ready. It explains no answer that came through it, nor one from
+    another behavior's origin.
     """
     if seen.handshake.live or seen.reached_target or seen.vpc_origin_status in (None, "Deployed"):
         return

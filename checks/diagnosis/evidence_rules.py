@@ -212,8 +212,8 @@ def preflight(seen: Observations) -> Iterator[Claim]:
 def _explains(rule: PreflightRule, seen: Observations) -> bool:
     """Whether the answer is the one that this cause produces, beyond its status."""
     if rule.on_path:
-        # Whoever else signed it was reached. Of a page that replaces another response, the author
-        # wrote only the page.
+        # Anyone else who signed it was reached. Of a page that replaces another response, the
+        # author wrote only the page.
         return seen.author in ("edge", None) or bool(seen.hidden)
     match rule.code:
         case "WSE-301-LOOP":

@@ -77,8 +77,8 @@ TERMS: tuple[tuple[str, str, str], ...] = (
     (
         "close code, 1006",
         r"close code|close frame|\b10\d\d\b",
-        "Whoever closes a WebSocket gives the reason as a number. Browsers show 1006 when neither "
-        "side sent one: the connection just ended.",
+        "The side that closes a WebSocket gives the reason as a number. Browsers show 1006 when "
+        "neither side sent one: the connection just ended.",
     ),
 )
 """Term, where it is used (a regular expression), and what it means. Case matters only where the

@@ -18,7 +18,7 @@ from checks.protocol.transcript import Phase, Reason, Transcript
 Variant = Literal["silent", "client pings", "client only"]
 VARIANTS: tuple[Variant, ...] = ("silent", "client pings", "client only")
 MEANS = {
-    "silent": "nobody sends anything",
+    "silent": "neither side sends anything",
     "client pings": "the client pings and the server answers",
     "client only": "the client sends, the server does not answer",
 }
@@ -64,7 +64,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class TimeoutFinding:
-    """`code` is None when nothing ended; `heartbeat` is the seconds to send one in, None when none is
+    """`code` is None when nothing ended; `heartbeat` is its interval in seconds, None when none is
     needed.
     """
 

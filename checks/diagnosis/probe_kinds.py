@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ProbeKind(StrEnum):
-    """A probe that a person can ask for, or that the portal makes by itself to explain a failure."""
+    """A probe that a person can request, or that the portal makes to explain a failure."""
 
     PLAIN_GET = "plain get"
     JOURNEY = "journey"

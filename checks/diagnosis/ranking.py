@@ -1,6 +1,6 @@
 """From everything that is known to ranked verdicts, and the probe that would tell more (PURE).
 
-`transcript_rules` reads one transcript. Here its verdicts are ranked together with whatever else was
+`transcript_rules` reads one transcript. Here its verdicts are ranked together with what else was
 seen: the same address without the upgrade or without Origin, alternate routes to the app,
 repetitions, the distribution's configuration, the preflight of the target, CloudFront's log.
 

@@ -255,8 +255,8 @@ def _by(author: Author) -> Callable[[Refusal], bool]:
 
 
 def _edge_says(*phrases: str) -> Callable[[Refusal], bool]:
-    """CloudFront's own error page has one of these phrases, in lower case. A custom page may replace
-    it, so absence tells nothing.
+    """CloudFront's own error page has one of these phrases, in lower case. A custom page may
+    replace it, so absence tells nothing.
     """
     return lambda case: case.author == "edge" and any(phrase in case.words for phrase in phrases)
 
@@ -265,7 +265,7 @@ _function_failed = _edge_says("lambda function", "cloudfront function")
 
 STATUS_RULES: tuple[StatusRule, ...] = (
     StatusRule((101,), _always, ()),
-    # Whoever can never carry a WebSocket decides by having answered, whatever the status.
+    # An answer from what can never carry a WebSocket decides, whatever the status.
     StatusRule(
         range(1000),
         lambda case: bool(case.head.get("x-amzn-waf-action")),

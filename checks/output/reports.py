@@ -408,7 +408,13 @@ def journey_report(
     if behavior is None and arrived is None:
         told = "Neither AWS nor the app shows what arrives."
     elif lost:
-        told, code = f"Lost on the way: {', '.join(lost)}.", _code_of_loss(lost, behavior)
+        told = f"Lost on the way: {', '.join(lost)}."
+        # What the policies forward was lost behind CloudFront.
+        forwarded = {behavior.forwards(name) if behavior is not None else None for name in lost}
+        if lost == ["Sec-WebSocket-Protocol"]:
+            code = "WSE-101-POLICY" if forwarded == {False} else "WSE-101-NOSUBPROTOCOL"
+        else:
+            code = "WSE-426-VERSION" if forwarded == {True} else "WSE-400-NOKEY"
     elif asked and arrived is None:
         told, code = "The path did not report which headers arrived.", diagnose(seen)[0].code
     elif behavior is not None and not behavior.own and arrived is None:
@@ -421,14 +427,6 @@ def journey_report(
         ok, told = True, "All required headers reach the app."
     columns = ("Sent", "By the policy", "As the app received it")
     return Report(ok, told, tuple(lines), code, columns, tuple(rows))
-
-
-def _code_of_loss(lost: Sequence[str], behavior: BehaviorMatch | None) -> VerdictCode:
-    """What the policies forward was lost behind CloudFront."""
-    passed = {behavior.forwards(name) if behavior is not None else None for name in lost}
-    if lost == ["Sec-WebSocket-Protocol"]:
-        return "WSE-101-POLICY" if passed == {False} else "WSE-101-NOSUBPROTOCOL"
-    return "WSE-426-VERSION" if passed == {True} else "WSE-400-NOKEY"
 
 
 def _header_row(

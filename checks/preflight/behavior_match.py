@@ -134,7 +134,7 @@ def match_behavior(
         origin_domain=str(origin.get("DomainName", "")),
         vpc_origin_id=str((origin.get("VpcOriginConfig") or {}).get("VpcOriginId", "")),
         viewer_protocol_policy=str(behavior.get("ViewerProtocolPolicy", "")),
-        parts=tuple(_passage(part, name, rules) for part, name in carried),
+        parts=tuple(_forwarded_part(part, name, rules) for part, name in carried),
         error_pages=tuple(
             (
                 int(item["ErrorCode"]),
@@ -185,9 +185,18 @@ def _legacy(values: Config) -> Forwarding:
     )
 
 
-def _passage(part: Part, name: str, rules: _Rules) -> ForwardedPart:
+def _forwarded_part(part: Part, name: str, rules: _Rules) -> ForwardedPart:
     for policy, rule in rules:
-        if rule is not None and _takes(rule, part, name):
+        if rule is None:
+            continue
+        match part:
+            case "header":
+                forwarded = rule.forwards(name)
+            case "cookie":
+                forwarded = rule.cookies.takes(name)
+            case "query string":
+                forwarded = rule.query_strings.takes(name)
+        if forwarded:
             return ForwardedPart(name, True, f"{policy} forwards it", part)
     if any(rule is None for _, rule in rules):
         return ForwardedPart(
@@ -198,16 +207,6 @@ def _passage(part: Part, name: str, rules: _Rules) -> ForwardedPart:
     return ForwardedPart(
         name, False, "neither cache policy nor origin request policy names it", part
     )
-
-
-def _takes(rule: Forwarding, part: Part, name: str) -> bool:
-    match part:
-        case "header":
-            return rule.forwards(name)
-        case "cookie":
-            return rule.cookies.takes(name)
-        case "query string":
-            return rule.query_strings.takes(name)
 
 
 def _cookies(headers: Sequence[tuple[str, str]]) -> list[str]:

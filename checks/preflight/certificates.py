@@ -172,7 +172,7 @@ def _another_name(
 
 
 def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix:
-    """Nobody but AWS can have a certificate for a name of AWS: then the request has to name another
+    """Only AWS can get a certificate for an AWS name: then the request has to use another
     one.
     """
     change = (

@@ -179,7 +179,7 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
 def bare_paths(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
-    """/ws/* does not match /ws. The plan can take it along, unless somebody has it or there are
+    """/ws/* does not match /ws. The plan can add it, unless it is taken or there are
     enough paths.
     """
     patterns = subject.path_patterns

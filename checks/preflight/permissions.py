@@ -1,7 +1,7 @@
-"""Preflight questions about the portal's own role: may it do what the plan needs, and undo it
-again?
+"""Preflight questions about the portal's own role: may it do what the plan needs, and undo it?
+(PURE)
 
-PURE. IAM's simulation answers (provisioning.facts.permissions). It knows the role's policies but not
+IAM's simulation answers (provisioning.facts.permissions). It knows the role's policies but not
 every circumstance of a later call, so a "no" is a warning, and "it depends" is not known.
 """
 

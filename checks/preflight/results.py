@@ -1,6 +1,6 @@
-"""What a preflight question is asked of, and how it is answered: subject, level, fix, result.
+"""What a preflight question is about, and how it is answered: subject, level, fix, result (PURE).
 
-PURE. It decides nothing. A code is stable: pages, tickets and tests refer to it.
+A code is stable: pages, tickets and tests refer to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 
 
 class Level(OrderedStrEnum):
-    """What a result means for the request, from best to worst for whoever reads it.
+    """What a result means for the request, from best to worst.
 
     `fixable`: the plan fixes it. `block`: a person must fix it first.
     """
@@ -79,8 +79,8 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Fix:
-    """How a person puts it right: where in the console, by command line, in Terraform. Empty where
-    there is no way.
+    """How a person fixes it: in the console, by command line, in Terraform. Empty where there is no
+    way.
     """
 
     console: str
@@ -99,8 +99,8 @@ class Fix:
 
 @dataclass(frozen=True)
 class Amendment:
-    """What the request itself could ask for instead, so that the plan puts it right: in words, and
-    the wish's fields with their new values.
+    """What the request could ask for instead, so that the plan fixes it: a label, and the fields
+    with new values.
     """
 
     label: str
@@ -117,8 +117,8 @@ class Amendment:
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """One question answered. `seen` is what AWS said, `why` what follows from it; `in_plan`: the
-    plan does it; `amendment`: the plan would do it, if the request were changed so.
+    """One answer. `seen` is what AWS said, `why` what follows from it; `in_plan`: the plan fixes
+    it; `amendment`: the plan would fix it if the request were changed like this.
     """
 
     code: str
@@ -145,10 +145,10 @@ class PreflightResult:
 
 @dataclass(frozen=True)
 class PreflightSubject:
-    """As much of a wish as there is. What is empty is not judged.
+    """As much of a request as is filled in. What is empty is not evaluated.
 
     `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if
-    it has one; behaviors leading to it are ours. `forward_host` is None while nobody has said;
+    it has one; behaviors leading to it are ours. `forward_host` is None while it is not decided;
     `carries_api` means that the paths carry an HTTP API besides. The ports of match-viewer are
     HTTP's, then HTTPS's.
     """

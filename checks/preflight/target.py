@@ -211,7 +211,12 @@ def listener(
     if gap := snapshot.gap("listeners"):
         yield unknown("PF-LISTENER", gap.reason)
         return
-    legs = _legs(subject)
+    # The port and protocol of each leg that handshakes take.
+    ports = subject.handshake_ports
+    protocols = {"https-only": ("HTTPS",), "match-viewer": ("HTTP", "HTTPS")}.get(
+        subject.origin_protocol, ("HTTP",)
+    )
+    legs = tuple(zip(ports, protocols[-len(ports) :], strict=True)) if ports else ()
     if not legs and target.listeners:
         yield PreflightResult(
             "PF-LISTENER", Level.PASS, f"{target.name} listens on {_listened(target)}."
@@ -330,9 +335,7 @@ def idle(
 
 
 def _heartbeat(target: TargetFacts, silence: int) -> Fix:
-    """An Application Load Balancer's clock may be set, but nobody's setting outlives
-    CloudFront's.
-    """
+    """An Application Load Balancer's idle timeout may be raised, but not above CloudFront's."""
     ping = "In the app: send a ping from the server every 20 to 30 s."
     if silence >= CLOUDFRONT_IDLE_SECONDS:
         return Fix(
@@ -347,15 +350,6 @@ def _heartbeat(target: TargetFacts, silence: int) -> Fix:
         f"--attributes Key=idle_timeout.timeout_seconds,Value={wanted}",
         f"idle_timeout = {wanted} in the aws_lb",
     )
-
-
-def _legs(subject: PreflightSubject) -> tuple[tuple[int, str], ...]:
-    """The port and protocol, HTTP or HTTPS, of each leg that handshakes take."""
-    ports = subject.handshake_ports
-    protocols = {"https-only": ("HTTPS",), "match-viewer": ("HTTP", "HTTPS")}.get(
-        subject.origin_protocol, ("HTTP",)
-    )
-    return tuple(zip(ports, protocols[-len(ports) :], strict=True)) if ports else ()
 
 
 def _listened(target: TargetFacts) -> str:
