@@ -43,7 +43,7 @@ from provisioning.facts.forwarding import Forwarding
 from provisioning.models import Endpoint
 from tests.checks.origins import HOST
 from tests.checks.seen import answered, live
-from tests.checks.test_weigh import SOCKET_HEADERS, passing
+from tests.checks.test_ranking import SOCKET_HEADERS, passing
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 QUICK = Limits(total_s=3.0, close_s=0.3)
