@@ -1,8 +1,8 @@
-"""Every way the API says no: one table of codes, and the answer in application/problem+json (RFC
+"""Every error of the API: one table of codes, and the answer in application/problem+json (RFC
 9457).
 
 A code never changes its meaning; its page under /api/v1/problems/ says what to do. Refusals of the
-lifecycle keep their own code. Nothing here decides whether something is refused.
+lifecycle keep their own code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True)
 class Problem:
-    """A way to say no: HTTP status, title, and what the caller can do."""
+    """An error: HTTP status, title, and what the caller can do."""
 
     status: int
     title: str
@@ -43,99 +43,105 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "bad_parameter": Problem(
         400,
-        "A query parameter does not fit",
-        "The parameter is named in errors. Correct or remove it.",
+        "A query parameter is not valid",
+        "errors names it. Correct or remove it.",
     ),
     "bad_cursor": Problem(
-        400, "The cursor is not one of ours", "Use next_cursor of the page before, unchanged."
+        400, "The cursor is not valid", "Use next_cursor of the previous page, unchanged."
     ),
-    "bad_header": Problem(400, "A header does not fit", "Use 1 to 120 visible ASCII characters."),
+    "bad_header": Problem(400, "A header is not valid", "Use 1 to 120 visible ASCII characters."),
     "bad_request": Problem(
         400,
         "The request cannot be read",
-        "It is malformed as HTTP. Compare it with the documentation.",
+        "It is not valid HTTP. Compare it with the documentation.",
     ),
     "not_authenticated": Problem(
-        401, "No token", "Send Authorization: Bearer with a token, or sign in."
+        401, "Not authenticated", "Send Authorization: Bearer with a token, or sign in."
     ),
     "invalid_token": Problem(
-        401, "The token does not open anything", "It is wrong, expired or revoked. Make a new one."
+        401, "The token is not valid", "It is wrong, expired or revoked. Create a new one."
     ),
     "missing_scope": Problem(
-        403, "The token may not do this", "Use a token with the scope named in detail."
+        403, "The token lacks a scope", "Use a token with the scope named in detail."
     ),
     "csrf": Problem(
         403,
-        "The form protection is missing",
-        "A signed-in page sends X-CSRFToken. Scripts use a token.",
+        "The CSRF token is missing",
+        "In a browser session, send X-CSRFToken. Scripts use an API token.",
     ),
-    "forbidden": Problem(
-        403, "This is not allowed", "Ask the platform team for the role it needs."
+    "forbidden": Problem(403, "Not allowed", "Ask the platform team for the role that this needs."),
+    "not_approver": Problem(
+        403, "Only approvers can decide", "Ask an approver of the platform team."
     ),
-    "not_approver": Problem(403, "Only approvers decide", "Ask somebody of the platform team."),
-    "own_request": Problem(403, "Nobody decides on their own request", "Ask another approver."),
-    "beneficiary": Problem(403, "Nobody decides on what is made for them", "Ask another approver."),
-    "editor": Problem(403, "Nobody decides on what they opened or edited", "Ask another approver."),
+    "own_request": Problem(403, "You cannot decide on your own request", "Ask another approver."),
+    "beneficiary": Problem(
+        403, "You cannot decide on a request that is for you", "Ask another approver."
+    ),
+    "editor": Problem(
+        403, "You cannot decide on a request that you opened or edited", "Ask another approver."
+    ),
     "not_platform_admin": Problem(
-        403, "Only a platform admin may do this", "Ask an admin of the platform team."
+        403, "Only a platform admin can do this", "Ask an admin of the platform team."
     ),
-    "not_your_team": Problem(403, "Only the team itself may do this", "Ask a member of the team."),
+    "not_your_team": Problem(403, "Only the team can do this", "Ask a member of the team."),
     "not_found": Problem(
-        404, "There is nothing here", "Check the id. What belongs to other teams is not shown."
+        404, "Not found", "Check the id. What belongs to other teams is not shown."
     ),
     "method_not_allowed": Problem(
-        405, "This method does not exist here", "The Allow header lists those that do."
+        405, "Method not allowed", "The Allow header lists the methods that are."
     ),
-    "not_acceptable": Problem(406, "No such representation", "Accept application/json."),
+    "not_acceptable": Problem(406, "Not acceptable", "Accept application/json."),
     "wrong_state": Problem(
-        409, "The request is in another state", "Read it again; its state says what can be done."
+        409, "Not possible in this state", "Read the request again; its links say what you can do."
     ),
-    "busy": Problem(409, "Something else is under way", "Ask again when it has ended."),
-    "too_many": Problem(409, "There are too many of these", "Remove one first."),
+    "busy": Problem(409, "Another one is running", "Try again when it is finished."),
+    "too_many": Problem(409, "Too many of these", "Delete one first."),
     "nothing_proposed": Problem(
         409,
-        "The preflight proposes no such change",
-        "Read the request again; its preflight has what can be taken up.",
+        "The preflight suggests no such change",
+        "Read the request again; its preflight has the suggestions.",
     ),
     "stale_plan": Problem(
-        409, "The plan has changed", "Read the request again and decide on its present plan."
+        409, "The plan has changed", "Read the request again and decide on its current plan."
     ),
     "name_taken": Problem(409, "The name is taken", "Choose another name for the endpoint."),
     "idempotency_conflict": Problem(
         409,
-        "The same key was used for something else",
+        "The key was used with another body",
         "errors names the fields that differ. Use another key.",
     ),
     "too_slow": Problem(
-        408, "The body did not arrive", "Send the request again, with its whole body."
+        408, "The body did not arrive in time", "Send the request again, with its whole body."
     ),
     "too_large": Problem(413, "The body is too large", "Send less."),
     "unsupported_media_type": Problem(
-        415, "The body's type is not known here", "Send Content-Type: application/json."
+        415, "Unsupported media type", "Send Content-Type: application/json."
     ),
     "invalid_fields": Problem(
-        422, "Some fields do not fit", "Each is named in errors, with what to do."
+        422, "Some fields are not valid", "errors names each, with what to do."
     ),
     "unknown_person": Problem(
         422,
-        "Nobody has this name",
-        "requested_for and opened_by are usernames or e-mail addresses known here.",
+        "Unknown person",
+        "requested_for and opened_by take usernames or e-mail addresses known here.",
     ),
     "reason_required": Problem(
-        422, "A reason is needed", "Say why, so that the team knows what to change."
+        422, "A reason is required", "Say why, so that the team knows what to change."
     ),
     "too_many_requests": Problem(429, "Too many requests", "Wait as long as Retry-After says."),
     "internal_error": Problem(
         500,
-        "This is a fault of the portal",
-        "Try again; if it stays, tell its operators when it happened.",
+        "Internal error",
+        "Try again. If it happens again, tell the portal's operators when it happened.",
     ),
-    "unavailable": Problem(503, "The database is away", "Try again after the time in Retry-After."),
+    "unavailable": Problem(
+        503, "The database is not available", "Try again after the time in Retry-After."
+    ),
 }
 
 
 class ApiProblem(Exception):
-    """An answer that is not the one asked for. Carries the code; the table knows the rest."""
+    """An error for the caller. Carries the code; the table knows the rest."""
 
     def __init__(self, code: str, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
         self.code = code
@@ -190,7 +196,7 @@ def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
         ):
             return ApiProblem("bad_request"), {}
         case OperationalError() | InterfaceError():
-            log.warning("the database is away: %s", error)
+            log.warning("the database is not available: %s", error)
             return ApiProblem("unavailable"), {"Retry-After": "5"}
         case _:
             return None

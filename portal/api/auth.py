@@ -46,11 +46,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "An API token from the portal. It expires.",
-        }
+        return {"type": "http", "scheme": "bearer", "description": "An API token. It expires."}
 
 
 class HasScope(BasePermission):
@@ -76,7 +72,7 @@ class CallerThrottle(SimpleRateThrottle):
     DEFAULT_THROTTLE_RATES, over all web processes.
 
     Counts in one round trip to Redis, and lets every call pass while Redis is away; DRF's own
-    counting does neither (docs/decisions/0006-api-throttle-and-pages.md).
+    counting does neither (docs/decisions/0007-api-throttle-and-pages.md).
     """
 
     scope = "caller"

@@ -7,7 +7,7 @@ checks.protocol.handshake_options.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +24,7 @@ from checks.protocol.handshake_options import (
     HandshakeOptionsError,
     parse_handshake_options,
 )
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
 from portal.endpoints.actions import check_now
@@ -37,14 +37,11 @@ POLL = {"Retry-After": "1"}
 _TEXT = f.text(MAX_SCRIPT)
 Requests = Mapping[str, PrefilledRequest]
 """The requests that fix something, by verdict."""
+NONE: Requests = {}
 
 
 def check_url(endpoint_id: uuid.UUID, check_id: Any) -> str:
     return api_url(endpoint_id, f"/checks/{check_id}")
-
-
-def state_of(finished_at: Any) -> str:
-    return "finished" if finished_at else "running"
 
 
 def request_url(code: str, requests: Requests) -> str | None:
@@ -70,7 +67,8 @@ def show_findings(findings: list[dict[str, Any]], requests: Requests) -> list[di
 # fmt: off
 REQUEST_URL = f.Field("request_url", f.STRING, null=True,
                       help="Links to a prefilled request that fixes the problem, if one exists.")
-STATE = f.Field("state", f.choice(("running", "finished")), "", state_of, ("finished_at",))
+STATE = f.Field("state", f.choice(("running", "finished")), "",
+                lambda finished_at: "finished" if finished_at else "running", ("finished_at",))
 REQUESTED = (
     f.Field("requested_by", f.STRING, example="Ana"),
     f.Field("requested_at", f.TIME, example="2026-11-21T09:21:00.000Z"),
@@ -139,7 +137,7 @@ class Checks(OfEndpoint):
         endpoint = self.endpoint(endpoint_id)
         # An endpoint that is not deployed has no address yet, and is refused for that.
         options = handshake_options(said, endpoint) if any(said.values()) and endpoint.url else None
-        return accepted_check(check_now(self.person, endpoint, now=self.now, options=options))
+        return accepted(check_now(self.person, endpoint, now=self.now, options=options), show_check)
 
 
 class OneCheck(OfEndpoint):
@@ -150,21 +148,21 @@ class OneCheck(OfEndpoint):
         Every header line sent and received, the timings, and the verdict with cause and fix.
         """
         check = self.one_of(Check, endpoint_id, check_id)
-        requests = prefilled_requests_after_check(self.person, check)
-        shown = CHECK.show_model(check, {"@requests": requests})
+        shown = show_check(check, prefilled_requests_after_check(self.person, check))
         return Response(shown, headers={} if check.finished_at else POLL)
 
 
-def accepted(shown: dict[str, Any]) -> Response:
-    """A check or a probe that was asked for, and where to poll it."""
+def show_check(check: Check, requests: Requests = NONE) -> dict[str, Any]:
+    """A check, with the requests that fix what it found."""
+    return CHECK.show_model(check, {"@requests": requests})
+
+
+def accepted(made: Any, show: Callable[[Any], dict[str, Any]]) -> Response:
+    """A check or a probe that was asked for. Raises ApiProblem if it was refused."""
+    if isinstance(made, Denied):
+        raise refused(made)
+    shown = show(made)
     return Response(shown, status=202, headers={"Location": shown["url"], **POLL})
-
-
-def accepted_check(check: Check | Denied) -> Response:
-    """A check that was asked for. Raises ApiProblem if it was refused."""
-    if isinstance(check, Denied):
-        raise refused(check)
-    return accepted(CHECK.show_model(check, {"@requests": {}}))
 
 
 def handshake_options(

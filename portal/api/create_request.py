@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.api.endpoint_settings import fields_of_settings
 from portal.people.models import Person, Team
 from portal.problems import ApiProblem

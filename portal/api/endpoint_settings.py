@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from portal.api.fields import FLAG, STRING, Field, Kind, Object
+from portal.json_fields import FLAG, STRING, Field, Kind, Object
 from provisioning.spec import field_kinds
 from provisioning.spec.fields import FIELDS
 
@@ -33,7 +33,8 @@ def fields_of_settings(*, shown: bool) -> tuple[Field, ...]:
             row.name,
             kind_of(row, shown=shown),
             row.help,
-            example=_example(row.example, shown=shown),
+            # In a body, only of what has to be answered: the others are better derived.
+            example=_example(row.example, shown=shown) if shown or row.required else None,
             required=shown or row.required,
         )
         for row in FIELDS

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.api.base import ApiView
 from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.lists import PAGE, Filter, page, page_of

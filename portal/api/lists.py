@@ -1,7 +1,7 @@
 """Lists: query parameters, filters, and pages, newest first, by an opaque cursor.
 
 Pages are a keyset by (time, id): never an offset, never a count. Why not DRF's CursorPagination:
-docs/decisions/0006-api-throttle-and-pages.md.
+docs/decisions/0007-api-throttle-and-pages.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
-from portal.api.fields import STRING, Field, Object, array, of, read_fields, text, whole_number
+from portal.json_fields import STRING, Field, Object, array, of, read_fields, text, whole_number
 from portal.problems import ApiProblem
 from portal.timestamps import parse_timestamp
 from provisioning.spec.parsing import FieldError

@@ -15,7 +15,7 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.people.models import ApiToken
 from portal.problems import MEDIA_TYPE, PROBLEMS
 from provisioning.spec.parsing import FieldError

@@ -27,8 +27,9 @@ from checks.probe.probe_request import (
     parse_probe_request,
 )
 from checks.probe_actions import LONGEST_LOG_ROWS, read_log_rows
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.api.checks import (
+    NONE,
     POLL,
     REQUESTED,
     STATE,
@@ -148,7 +149,7 @@ class Probes(OfEndpoint):
             asked = parse_probe_request(kind, number, path, url=endpoint.url, idle_pace=pace)
         except ProbeRequestError as error:
             raise f.spec_error(error.faults) from error
-        return accepted_probe(probe_now(self.person, endpoint, asked, now=self.now))
+        return accepted(probe_now(self.person, endpoint, asked, now=self.now), show_probe)
 
 
 class LogRows(OfEndpoint):
@@ -168,7 +169,7 @@ class LogRows(OfEndpoint):
             rows = read_log_rows(check, said["rows"])
         except LogRowError as error:
             raise f.spec_error({"rows": str(error)}) from error
-        return accepted_probe(analyze_log_rows(self.person, check, rows, now=self.now))
+        return accepted(analyze_log_rows(self.person, check, rows, now=self.now), show_probe)
 
 
 class OneProbe(OfEndpoint):
@@ -183,7 +184,7 @@ class OneProbe(OfEndpoint):
         return Response(shown, headers={} if probe.finished_at else POLL)
 
 
-def show_probe(probe: Probe, requests: Requests) -> dict[str, Any]:
+def show_probe(probe: Probe, requests: Requests = NONE) -> dict[str, Any]:
     """A probe with its report; an empty one if there is none yet, or if another version of the
     portal stored it.
     """
@@ -193,10 +194,3 @@ def show_probe(probe: Probe, requests: Requests) -> dict[str, Any]:
         report = Report(ok=False, headline="")
     found = {"headline": report.headline, "code": report.code or ""}
     return PROBE.show_model(probe, {**found, "@report": report, "@requests": requests})
-
-
-def accepted_probe(probe: Probe | Denied) -> Response:
-    """A probe that was asked for. Raises ApiProblem if it was refused."""
-    if isinstance(probe, Denied):
-        raise refused(probe)
-    return accepted(show_probe(probe, {}))

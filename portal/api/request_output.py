@@ -5,7 +5,7 @@ query, which starts from what the caller may see.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
 from django.http import Http404
 
 from checks.preflight import Level
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.api.checks import FIX
 from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.endpoints import api_url, client_url
@@ -30,12 +30,6 @@ from provisioning.models import Endpoint, EventStream, Run
 from provisioning.plan.items import PlanItem
 
 EXAMPLE_DIGEST = "6f1d" + "0" * 60
-EXAMPLE_ITEM = {
-    "resource": "behavior",
-    "action": "create",
-    "title": "Behavior /ws/chat of E1A2B3C4D5E6F7",
-    "after": {"path_pattern": "/ws/chat"},
-}
 
 
 def _api(pk: uuid.UUID) -> str:
@@ -57,36 +51,41 @@ def _ticket(pk: uuid.UUID, state: str, reason: str, domain_name: str, spec: Any)
     )
 
 
+@cache
+def _usable_verbs(
+    state: str, member: bool, approver: bool, admin: bool, requested: bool, gets: bool, edited: bool
+) -> list[str]:
+    """For a caller with these roles, who requested, gets or edited what was asked for."""
+    me, other = 1, 0
+    actor = Actor(me, is_team_member=member, is_approver=approver, is_admin=admin)
+    asker, getter, editor = (me if is_me else other for is_me in (requested, gets, edited))
+    standing = Standing(State(state), asker, getter, editor, plan_digest="")
+    given = [may(one.permission, actor, standing, digest="") for one in VERBS]
+    return [one.name for one, can in zip(VERBS, given, strict=True) if isinstance(can, Allowed)]
+
+
 def _links(
     pk: uuid.UUID,
     caller: Person,
-    is_team_member: bool,
+    member: bool,
     state: str,
-    requester_id: int,
-    beneficiary_id: int,
-    last_editor_id: int,
-    digest: str,
-    editor_ids: Sequence[int],
+    requester: int,
+    beneficiary: int,
+    last_editor: int,
+    editors: list[int],
 ) -> dict[str, str]:
     """Its page, its events, and the verbs that the caller can use now."""
-    actor = Actor(
-        caller.pk,
-        is_team_member=is_team_member,
-        is_approver=caller.decides,
-        is_active=caller.is_active,
-        is_admin=caller.role == Person.Role.PLATFORM_ADMIN,
-    )
-    editors = frozenset(editor_ids)
-    people = requester_id, beneficiary_id, last_editor_id
-    standing = Standing(State(state), *people, digest, editors)
+    me, admin = caller.pk, caller.role == Person.Role.PLATFORM_ADMIN
+    edited = me == last_editor or me in editors
+    mine = (me == requester, me == beneficiary, edited)
+    url = _api(pk)
     return {
         "portal": _page(pk),
         "console": f"{settings.PORTAL_URL.replace('http', 'ws', 1)}/ws/requests/{pk}/",
-        "events": f"{_api(pk)}/events",
+        "events": f"{url}/events",
         **{
-            verb.name: f"{_api(pk)}/{verb.name}"
-            for verb in VERBS
-            if isinstance(may(verb.permission, actor, standing, digest=digest), Allowed)
+            verb: f"{url}/{verb}"
+            for verb in _usable_verbs(state, member, caller.decides, admin, *mine)
         },
     }
 
@@ -133,12 +132,12 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
     f.Field("action", f.choice(EndpointRequest.Action)),
     f.Field("name", f.STRING, "", itemgetter("name"), ("spec_data",), "team-chat"),
     f.Field("state", f.choice(State), example=State.AWAITING_APPROVAL.value),
-    f.Field("state_title", f.STRING, "The state in words.", lambda state: TITLES[State(state)],
+    f.Field("state_title", f.STRING, "The state in words.", TITLES.__getitem__,
             ("state",), TITLES[State.AWAITING_APPROVAL]),
-    f.Field("next_step", f.STRING, "What happens next.", lambda state: NEXT_STEPS[State(state)],
+    f.Field("next_step", f.STRING, "What happens next.", NEXT_STEPS.__getitem__,
             ("state",), NEXT_STEPS[State.AWAITING_APPROVAL]),
     f.Field("settled", f.FLAG, "Whether the portal is done with it for now.",
-            lambda state: State(state) in SETTLED, ("state",)),
+            SETTLED.__contains__, ("state",)),
     f.Field("reason", f.STRING),
     f.Field("team", f.STRING, source="team__slug", example="chat"),
     f.Field("requester", f.STRING, source="requester__username", example="servicenow"),
@@ -154,7 +153,7 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
             ("id", "state", "reason", "endpoint__domain_name", "endpoint__spec_data")),
     f.Field("links", f.of(LINKS), "", _links,
             ("id", "@caller", "is_team_member", "state", "requester_id", "beneficiary_id",
-             "last_editor_id", "plan_digest", "editor_ids")),
+             "last_editor_id", "editor_ids")),
     f.Field("created_at", f.TIME),
     f.Field("updated_at", f.TIME),
     f.Field("last_seq", f.INTEGER, "Number of the newest event.", lambda seq: seq or 0,
@@ -165,7 +164,8 @@ PLAN = f.Object("Plan", "What would change in AWS.", (
     f.Field("digest", f.STRING, example=EXAMPLE_DIGEST),
     f.Field("planned_at", f.TIME),
     f.Field("expected_seconds", f.INTEGER, example=900),
-    f.Field("items", f.array(f.of(PLAN_ITEM)), example=[PLAN_ITEM.example | EXAMPLE_ITEM]),
+    f.Field("items", f.array(f.of(PLAN_ITEM)), example=[PLAN_ITEM.example | {
+        "resource": "behavior", "action": "create", "title": "Behavior /ws/chat"}]),
     f.Field("relies_on", f.JSON, "Facts about AWS; if one changes, an approval is void.",
             example={"distribution_domain": "d111111abcdef8.cloudfront.net"}),
 ))

@@ -21,7 +21,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.api import fields as f
+from portal import json_fields as f
 from portal.api.base import ApiView, header_value
 from portal.api.create_request import NEW_REQUEST, create_request
 from portal.api.lists import LARGEST_PAGE, PAGE, Filter, page

@@ -12,8 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checks.models import Check, SavedCheck
-from portal.api import fields as f
-from portal.api.checks import CHECK, OPTIONS, STARTED, accepted_check, check_url, handshake_options
+from portal import json_fields as f
+from portal.api.checks import (
+    CHECK,
+    OPTIONS,
+    STARTED,
+    accepted,
+    check_url,
+    handshake_options,
+    show_check,
+)
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
 from portal.endpoints.actions import (
@@ -149,7 +157,9 @@ class ChecksOfSaved(OfEndpoint):
         """
         f.NO_BODY.read(self.sent)
         saved = self.one_of(SavedCheck, endpoint_id, saved_id)
-        return accepted_check(check_now(self.person, saved.endpoint, now=self.now, saved=saved))
+        return accepted(
+            check_now(self.person, saved.endpoint, now=self.now, saved=saved), show_check
+        )
 
 
 def rows_of(saved: QuerySet[SavedCheck]) -> QuerySet[SavedCheck, dict[str, Any]]:

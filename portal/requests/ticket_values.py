@@ -9,7 +9,7 @@ as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from portal.requests.lifecycle import State
@@ -131,7 +131,7 @@ def ticket_values(
     parts.append(url)
     note = "\n".join(parts)
     return {
-        "servicenow": asdict(row.servicenow)
+        "servicenow": vars(row.servicenow)
         | {"work_notes": note, "close_notes": note if row.closes else ""},
-        "jira": asdict(row.jira) | {"comment": note},
+        "jira": vars(row.jira) | {"comment": note},
     }

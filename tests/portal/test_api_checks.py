@@ -21,10 +21,10 @@ from checks.preflight import Fix
 from checks.probe.probe_request import BOUNDS
 from checks.protocol.handshake_options import FIELDS
 from portal.api.checks import CHECK, FINDING, FIX, VERDICT
-from portal.api.fields import Object
 from portal.api.probes import PROBE, PROBE_SUMMARY
 from portal.api.saved_checks import LAST_CHECK, SAVED_CHECK
 from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
+from portal.json_fields import Object
 from portal.pages.forms import CustomCheckForm
 from portal.people.models import ApiToken, Person
 from provisioning.models import Endpoint

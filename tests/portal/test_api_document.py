@@ -16,10 +16,16 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from openapi_spec_validator import validate
 
 from checks.models import Check
+from portal.api.checks import CHECK
 from portal.api.docs import api_document
+from portal.api.endpoints import ENDPOINT
+from portal.api.probes import PROBE
+from portal.api.request_output import REQUEST
+from portal.api.saved_checks import SAVED_CHECK
 from portal.endpoints.actions import check_now
 from portal.requests.actions import edit_request
 from portal.requests.lifecycle import Allowed
+from provisioning.spec.fields import FIELDS
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import ask, deploy, plan_again, planned_in_lab
 from tests.portal.people import Cast, bearer
@@ -134,6 +140,30 @@ def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Cast) -
         ("listSavedChecks", f"{url}/saved-checks"),
     ):
         assert of_answer(operation_id, Client().get(path, headers=headers)) == [], operation_id
+
+
+def test_a_component_that_may_be_null_is_never_required_to_be_there() -> None:
+    objects, uses = [REQUEST, CHECK, PROBE, SAVED_CHECK, ENDPOINT], set()
+    while objects:
+        for field in objects.pop().fields:
+            if inner := field.kind.object:
+                objects.append(inner)
+                uses.add((inner.name, field.null))
+    assert len({name for name, _ in uses}) == len(uses), "one component, null here and not there"
+    schemas = document()["components"]["schemas"]
+    assert {name for name, null in uses if null} == {
+        name for name, schema in schemas.items() if schema.get("nullable")
+    }
+
+
+def test_a_client_gets_a_class_for_spec_plan_and_preflight() -> None:
+    shown = document()["components"]["schemas"]["EndpointRequest"]["properties"]
+    for name, component in (("spec", "EndpointSpec"), ("plan", "Plan")):
+        assert shown[name] == {"$ref": f"#/components/schemas/{component}"}
+    items = {"$ref": "#/components/schemas/PreflightResult"}
+    assert shown["preflight"] == {"type": "array", "items": items}
+    spec = document()["components"]["schemas"]["EndpointSpec"]["properties"]
+    assert set(spec) == {field.name for field in FIELDS if field.in_spec}
 
 
 @pytest.mark.parametrize("wrong", [{"plan_changes": [{}]}, {"state": "gone"}, {"more": 1}])

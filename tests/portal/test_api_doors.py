@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
@@ -45,7 +44,6 @@ CALM = settings(
 
 @pytest.fixture
 def people(db: None) -> Cast:
-    cache.clear()
     return make_cast()
 
 
@@ -228,7 +226,12 @@ def test_methods_that_do_not_exist(people: Cast) -> None:
 
 def test_the_documents_are_only_read_and_say_so(db: None) -> None:
     script = Client(enforce_csrf_checks=True)
-    for url in ("/api/v1/schema", "/api/v1/docs", "/api/v1/problems/not_found"):
+    for url in (
+        "/api/v1/schema",
+        "/api/v1/docs",
+        "/api/v1/docs/try",
+        "/api/v1/problems/not_found",
+    ):
         assert script.get(url).status_code == 200
         for method in ("post", "put", "patch", "delete", "options"):
             refused = getattr(script, method)(url)
@@ -301,7 +304,6 @@ def test_a_database_that_is_away_is_said_as_a_problem(
     )
 )
 def test_no_query_is_our_fault(people: Cast, said: dict[str, str]) -> None:
-    cache.clear()
     answer = Client().get(API, said, headers=bearer(people.ana))
     assert answer.status_code in (200, 400), answer.content
 
@@ -413,7 +415,6 @@ JSON = st.recursive(
     )
 )
 def test_no_body_is_our_fault(people: Cast, change: dict[str, Any]) -> None:
-    cache.clear()
     answer = Client().post(
         API, json.dumps(BODY | change), content_type="application/json", headers=bearer(people.ana)
     )
@@ -456,6 +457,10 @@ def test_the_documents_open_without_signing_in_and_without_another_host(db: None
     page = Client().get("/api/v1/docs").content.decode()
     assert "createRequest" in page
     assert "//cdn" not in page
+    trying = Client().get("/api/v1/docs/try")
+    assert b"drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in trying.content
+    assert "data:" in trying["Content-Security-Policy"]
+    assert "unsafe" not in trying["Content-Security-Policy"]
     for code_, problem in PROBLEMS.items():
         assert problem.advice in Client().get(f"/api/v1/problems/{code_}").content.decode().replace(
             "&#x27;", "'"

@@ -1,4 +1,4 @@
-"""The one description of what the API takes and shows: kinds of values, fields, and objects.
+"""The one description of what the API takes and shows: kinds of values, fields, objects (PURE).
 
 An object of the OpenAPI document is a table of fields. A body is read by it; an answer is made by
 it from a row of values(); its component, its example and the columns of the query follow from it
@@ -177,6 +177,8 @@ class Field:
         """What reads its value from a row."""
         if callable(self.source):
             function, columns = self.source, self.columns
+            if len(columns) == 1:
+                return lambda row: function(row[columns[0]])
             return lambda row: function(*[row[column] for column in columns])
         if self.kind.object and not self.source:
             nested, of = self.kind.object, self.of
