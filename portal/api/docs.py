@@ -27,7 +27,8 @@ from portal.problems import PROBLEMS
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI 3.0.3 document, JSON."""
-    return HttpResponse(_json(), content_type="application/json")
+    document = json.dumps(api_document(), ensure_ascii=False, indent=1)
+    return HttpResponse(document, content_type="application/json")
 
 
 @csrf_exempt
@@ -68,11 +69,6 @@ def api_document() -> dict[str, Any]:
     generator: Any = SchemaGenerator(api_version="v1")  # type: ignore[no-untyped-call]
     document: dict[str, Any] = generator.get_schema(request=None, public=True)
     return document | {"servers": [{"url": settings.PORTAL_URL}]}
-
-
-@functools.cache
-def _json() -> str:
-    return json.dumps(api_document(), ensure_ascii=False, indent=1)
 
 
 def _shown(

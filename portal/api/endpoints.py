@@ -29,10 +29,6 @@ def api_url(endpoint_id: Any, below: str = "") -> str:
     return f"{settings.PORTAL_URL}/api/v1/endpoints/{endpoint_id}{below}"
 
 
-def portal_url(endpoint_id: Any) -> str:
-    return f"{settings.PORTAL_URL}/endpoints/{endpoint_id}/"
-
-
 def client_url(domain_name: str | None, spec_data: Mapping[str, Any] | None) -> str:
     """Where clients connect; "" as long as that is not known."""
     if not (domain_name and spec_data):
@@ -42,7 +38,8 @@ def client_url(domain_name: str | None, spec_data: Mapping[str, Any] | None) -> 
 
 # fmt: off
 ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
-    f.Field("portal", f.STRING, "Its page.", portal_url, ("id",)),
+    f.Field("portal", f.STRING, "Its page.",
+            lambda pk: f"{settings.PORTAL_URL}/endpoints/{pk}/", ("id",)),
     f.Field("checks", f.STRING, "", lambda pk: api_url(pk, "/checks"), ("id",)),
     f.Field("probes", f.STRING, "", lambda pk: api_url(pk, "/probes"), ("id",)),
     f.Field("saved_checks", f.STRING, "", lambda pk: api_url(pk, "/saved-checks"), ("id",)),

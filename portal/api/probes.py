@@ -52,10 +52,6 @@ _LOG_ROW = {"x-edge-request-id": "abc", "sc-status": "502", "x-edge-result-type"
 _HEADLINE = "All 3 clients heard each other."
 
 
-def probe_url(endpoint_id: uuid.UUID, probe_id: Any) -> str:
-    return api_url(endpoint_id, f"/probes/{probe_id}")
-
-
 def analyzed_check(endpoint_id: uuid.UUID, check_id: uuid.UUID | None) -> str | None:
     return check_url(endpoint_id, check_id) if check_id else None
 
@@ -75,7 +71,8 @@ REPORT_ROW = f.Object("ReportRow", "A row of a report.", (
 ))
 PROBE_SUMMARY = f.Object("ProbeSummary", "A further probe, without its report.", (
     f.Field("id", f.UUID),
-    f.Field("url", f.STRING, "", probe_url, ("endpoint_id", "id")),
+    f.Field("url", f.STRING, "", lambda at, pk: api_url(at, f"/probes/{pk}"),
+            ("endpoint_id", "id")),
     f.Field("endpoint", f.UUID, source="endpoint_id"),
     f.Field("kind", f.choice(REQUESTABLE), example="crowd"),
     f.Field("number", f.INTEGER, example=3),
