@@ -1,5 +1,5 @@
-"""What can be asked of checks: request one, make one, each in its own transaction around one
-network attempt.
+"""Request a handshake check, make one, and repeat saved ones. Sockets and AWS are used outside
+transactions.
 """
 
 from __future__ import annotations
@@ -33,17 +33,14 @@ from provisioning import events
 from provisioning.models import Endpoint
 
 RETRY_SECONDS = 10.0
-ORIGIN_GIVES_UP_SECONDS = (
-    30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
-)
+ORIGIN_GIVES_UP_SECONDS = 30.0
+"""CloudFront makes three attempts of 10 s before it answers 504 for a dead origin."""
 LEASE_MARGIN_SECONDS = 10.0
 DUE_AT_ONCE = 100
 BY_SCHEDULE = "the schedule"
 PROOF = "Usual handshake"
 PARTICULAR = "check.particular"
-"""The kind of the event that tells of a check that wanted something in particular: it says nothing
-of the endpoint.
-"""
+"""The event kind of a check with options of its own: it says nothing about the endpoint's state."""
 EDGES_SETTLE_SECONDS = 120.0
 log = logging.getLogger(__name__)
 
@@ -89,7 +86,7 @@ def save_check(
     stream: str,
     now: datetime,
 ) -> SavedCheck:
-    """Keep a check under a name, or change the one of that name."""
+    """Save a check under a name, replacing one of that name."""
     values = {
         "options": _stored(options),
         "every_minutes": every_minutes,
@@ -102,9 +99,7 @@ def save_check(
 
 
 def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCheck | None:
-    """Prove the endpoint on a schedule, by its usual handshake; None where the portal's operator
-    wants none.
-    """
+    """Check the endpoint's usual handshake on a schedule; None if CHECK_EVERY_MINUTES is 0."""
     every = settings.CHECK_EVERY_MINUTES
     if not every:
         return None
@@ -121,8 +116,8 @@ def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCh
 
 
 def request_due_checks(now: datetime) -> int:
-    """Ask for every saved check whose turn it is; how many were. One that is in the way is waited
-    for.
+    """Request every saved check that is due, and return how many. A saved check waits for one
+    under way.
     """
     asked = 0
     for saved in (
@@ -135,12 +130,12 @@ def request_due_checks(now: datetime) -> int:
 
 
 def _take_turn(saved: SavedCheck, now: datetime) -> bool:
-    """Whether it was asked for. Asking and the next turn are one transaction: whatever is killed
-    between, and whoever asks for another check meanwhile, the turn is not lost.
+    """Request the check and set its next turn, in one transaction: neither a crash nor another
+    check requested meanwhile loses the turn. Returns whether it was requested.
     """
     following = now + timedelta(minutes=saved.every_minutes) if saved.every_minutes else None
     with transaction.atomic():
-        # Conditional, so that two tickers ask once.
+        # Conditional, so that two tickers request it once.
         due = SavedCheck.objects.filter(pk=saved.pk, next_due_at=saved.next_due_at)
         if due.update(next_due_at=following) != 1:
             return False
@@ -153,12 +148,12 @@ def _take_turn(saved: SavedCheck, now: datetime) -> bool:
 
 
 def request_checks_after_change(endpoint: Endpoint, now: datetime) -> None:
-    """The endpoint was changed: every check that is to be made after changes is due."""
+    """The endpoint was changed: its checks with `after_changes` are due."""
     SavedCheck.objects.filter(endpoint=endpoint, after_changes=True).update(next_due_at=now)
 
 
 def probe_network() -> ProbeNetwork:
-    """Name resolution, trust and admitted networks, as set by whoever operates the portal."""
+    """Name resolution, trusted CAs and allowed networks, from the operator's settings."""
     return ProbeNetwork(
         connect_to=parse_connect_to(settings.PROBE_CONNECT_TO),
         ca_file=settings.PROBE_CA_FILE or None,
@@ -167,9 +162,7 @@ def probe_network() -> ProbeNetwork:
 
 
 def probe_limits(script: Script | None = None) -> Limits:
-    """Patient enough to hear the edge say that the origin did not answer, and for a script to be
-    followed.
-    """
+    """Enough time for the edge to report that the origin did not answer, and for the script."""
     usual = Limits()
     talking = sum(step.seconds for step in script.steps) if script else 0.0
     return replace(
@@ -223,22 +216,20 @@ def renew_connection() -> None:
 
 
 def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
-    """What was seen. A fault of our own is a finding too, about us: nobody waits for ever for a
-    check that fails.
-    """
+    """The transcript. A bug of ours becomes a failure in it, so that the check still finishes."""
     try:
         return probe_blocking(_target(check), network=probe_network(), script=script, limits=limits)
     except (DatabaseError, Interrupted):
         raise
     except Exception as fault:
-        log.exception("check %s: a fault of the portal", check.pk)
+        log.exception("check %s: a bug of the portal", check.pk)
         failure = Failure(Phase.URL, Reason.PROBE_ERROR, f"{type(fault).__name__}: {fault}"[:300])
         return Transcript(url=check.endpoint.domain_name, failures=(failure,))
 
 
 def _investigate(check: Check, transcript: Transcript) -> Investigation:
-    """What follows from it; for a handshake that failed, after the probes that tell why. A fault of
-    our own on the way leaves the first look.
+    """The ranked verdicts; for a failed handshake, after probes that explain it. If a bug of ours
+    interrupts them, the first transcript alone is judged.
     """
     seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
     brief, limits = Script.handshake_only(), probe_limits()
@@ -247,7 +238,7 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
         return probe_blocking(target, network=probe_network(), script=brief, limits=limits)
 
     target = _target(check)
-    # What somebody entrusts to the endpoint is not for other hosts.
+    # Options that may be secrets go to the endpoint only, not to other hosts.
     allowed = (
         ()
         if HandshakeOptions.from_dict(check.options).private
@@ -264,12 +255,12 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
     except (DatabaseError, Interrupted):
         raise
     except Exception:
-        log.exception("check %s: a fault of the portal while explaining", check.pk)
+        log.exception("check %s: a bug of the portal while investigating", check.pk)
         return Investigation(seen, rank_verdicts(seen))
 
 
 def usual_target(endpoint: Endpoint) -> ProbeTarget:
-    """The handshake that a browser on the endpoint's own name makes."""
+    """The handshake of a browser on a page of the endpoint's own name."""
     origin = f"https://{endpoint.domain_name}"
     return ProbeTarget(url=endpoint.url, subprotocols=endpoint.spec.subprotocols, origin=origin)
 
@@ -321,7 +312,7 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
 
 
 def _further(seen: Observations) -> Iterator[dict[str, object]]:
-    """The probes that were made to explain the first one, as they are stored."""
+    """The probes that explain the first one, as they are stored."""
 
     def stored(kind: ProbeKind, made: Transcript, **more: str) -> dict[str, object]:
         return {"kind": kind, **more, "transcript": made.to_dict()}

@@ -119,8 +119,8 @@ class PrivacyAudit(LeasedRow):
 
     class Outcome(models.TextChoices):
         PASS = "pass", "private"
-        FAIL = "fail", "not private"
-        UNKNOWN = "unknown", "not known"
+        FAIL = "fail", "exposed"
+        UNKNOWN = "unknown", "unknown"
 
     stream = models.CharField(max_length=60, blank=True)
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)

@@ -57,9 +57,9 @@ def request_probe(
     check: Check | None = None,
     rows: Sequence[LogRow] = (),
 ) -> Probe | None:
-    """Ask for a further probe; None while another one of this endpoint is under way.
+    """Request a further probe; None while another one of the endpoint is under way.
 
-    With kind LOG_ROWS `check` is weighed again with these `rows`.
+    Kind LOG_ROWS weighs `check` again with these `rows`.
     """
     probe, new = Probe.objects.get_or_request(
         endpoint,
@@ -75,24 +75,23 @@ def request_probe(
 
 
 def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
-    """The rows of CloudFront's log for a check; at least one must be of this very handshake, where
-    both say which request they are of, or of a request that is no handshake. Raises LogRowError.
+    """Parse rows of CloudFront's log for a check. If handshake and rows have request IDs, one row
+    must be of this handshake, or of a request that is not a handshake. Raises LogRowError.
     """
     rows = parse_log_rows(text)
     try:
         ours = Transcript.from_dict(check.transcript_data or {}).edge_request_id
     except ValueError as error:
         stored = (
-            "This test was stored by another version of the portal. Test again, then paste the "
-            "rows of that."
+            "Another version of the portal stored this check. Check again, then paste the log rows "
+            "of the new check."
         )
         raise LogRowError(stored) from error
     if ours and all(
         row.request_id and row.request_id != ours and not row.of_no_handshake for row in rows
     ):
         raise LogRowError(
-            f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row "
-            "with that id."
+            f"No row belongs to this handshake. Paste the row whose x-edge-request-id is {ours}."
         )
     return rows
 
@@ -156,12 +155,12 @@ def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
 
 
 def _weigh_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
-    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at
-    this time: the report, and what changes in the check.
+    """Judge the check again with CloudFront's log rows and AWS's current state: the report, and the
+    columns of the check that change.
     """
     check = probe.of_check
     if check is None:
-        return Report(False, "The test that these log rows belong to is gone."), {}
+        return Report(False, "The check that these log rows belong to no longer exists."), {}
     rows = tuple(LogRow(**row) for row in probe.rows)
     asked = Transcript.from_dict(check.transcript_data or {}).url
     view = fetch_aws_view(check.endpoint, asked, HandshakeOptions.from_dict(check.options).headers)
@@ -192,7 +191,7 @@ def _weigh_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
 
 
 def _observed(check: Check) -> Observations:
-    """What the check saw. Raises ValueError for one that another version of the portal stored."""
+    """What the check observed. Raises ValueError if another version of the portal stored it."""
     seen = Observations(
         Transcript.from_dict(check.transcript_data or {}),
         origin_tls=check.endpoint.spec.origin_protocol == "https-only",

@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('stream', models.CharField(blank=True, max_length=60)),
-                ('outcome', models.CharField(blank=True, choices=[('pass', 'private'), ('fail', 'not private'), ('unknown', 'not known')], max_length=8)),
+                ('outcome', models.CharField(blank=True, choices=[('pass', 'private'), ('fail', 'exposed'), ('unknown', 'unknown')], max_length=8)),
                 ('document', models.JSONField(default=dict)),
                 ('digest', models.CharField(blank=True, max_length=64)),
                 ('signature', models.JSONField(default=dict)),

@@ -1,8 +1,4 @@
-"""What can be asked of privacy audits: request one, make one. AWS is looked at outside of
-transactions.
-
-It must never lose an audit that was asked for: a worker that dies leaves a lease that ends.
-"""
+"""Request a privacy audit, and make one. AWS is called outside transactions."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ from checks.models import PrivacyAudit
 from checks.preflight import PreflightSubject
 from checks.privacy import signing
 from checks.privacy.keys import KeyFault, signing_key
-from checks.privacy.rules import Answer, Outcome, audit, facts_told, in_words, not_seen, outcome_of
+from checks.privacy.rules import Answer, Outcome, audit, facts_seen, in_words, not_seen, outcome_of
 from provisioning import events
 from provisioning.aws.errors import AwsError
 from provisioning.facts import names
@@ -45,7 +41,7 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
     asked = PrivacyAudit.objects.select_related("endpoint__account").filter(pk=audit_id).first()
     if asked is None or not asked.claim(clock(), LEASE_SECONDS):
         return
-    snapshot, answers = _look(asked.endpoint)
+    snapshot, answers = _observe(asked.endpoint)
     renew_connection()
     if snapshot is not None and (held := snapshot.held_back) is not None:
         pause = timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
@@ -54,9 +50,9 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
     _record(asked, snapshot, answers, clock())
 
 
-def _look(endpoint: Endpoint) -> tuple[Snapshot | None, tuple[Answer, ...]]:
-    """What AWS says and what follows. A fault of our own makes everything unknown: nobody waits for
-    ever.
+def _observe(endpoint: Endpoint) -> tuple[Snapshot | None, tuple[Answer, ...]]:
+    """What AWS says, and the answers. A bug of ours makes every answer unknown, so that the audit
+    still finishes.
     """
     spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
     try:
@@ -65,13 +61,13 @@ def _look(endpoint: Endpoint) -> tuple[Snapshot | None, tuple[Answer, ...]]:
             PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key)), taken
         )
     except AwsError as error:
-        return None, not_seen(f"AWS could not be asked: {error} {error.fix}".strip())
+        return None, not_seen(f"The calls to AWS failed: {error} {error.fix}".strip())
     except DatabaseError:
         raise
     except Exception as fault:
-        log.exception("privacy audit of %s: a fault of the portal", endpoint.pk)
+        log.exception("privacy audit of %s: a bug of the portal", endpoint.pk)
         return None, not_seen(
-            f"The portal itself failed ({type(fault).__name__}). Tell its operators."
+            f"The portal itself failed ({type(fault).__name__}). Contact its operators."
         )
 
 
@@ -80,7 +76,17 @@ def _record(
 ) -> None:
     outcome = outcome_of(answers)
     document = events.redact_data(_document(asked, snapshot, answers, now))
-    signature, unsigned_reason = _signature(document)
+    signature, unsigned_reason = {}, ""  # an unsigned audit is better than none
+    try:
+        key = signing_key()
+    except KeyFault as fault:
+        log.error("a privacy audit is not signed: %s", fault)
+        unsigned_reason = "The portal could not read its key (EVIDENCE_KEY_FILE)."
+    else:
+        if key is None:
+            unsigned_reason = "The portal has no key (EVIDENCE_KEY_FILE is not set)."
+        else:
+            signature = signing.sign(document, key)
     earlier = PrivacyAudit.objects.finished().filter(endpoint=asked.endpoint_id)
     # Before its first audit an endpoint counts as private: that is what was promised.
     before = earlier.values_list("outcome", flat=True).first() or Outcome.PASS
@@ -103,8 +109,8 @@ def _record(
 def _document(
     asked: PrivacyAudit, snapshot: Snapshot | None, answers: tuple[Answer, ...], now: datetime
 ) -> dict[str, Any]:
-    """Everything that an auditor needs to read it years later; only texts, whole numbers, true,
-    false and null.
+    """Everything that an auditor needs to understand it years later: strings, integers, booleans
+    and null only.
     """
     endpoint, spec = asked.endpoint, asked.endpoint.spec
     return {
@@ -128,20 +134,8 @@ def _document(
         },
         "outcome": outcome_of(answers).value,
         "questions": [answer.to_dict() for answer in answers],
-        "aws_answered": facts_told(snapshot) if snapshot else None,
+        "aws_answered": facts_seen(snapshot) if snapshot else None,
     }
-
-
-def _signature(document: dict[str, Any]) -> tuple[dict[str, str], str]:
-    """The signature, or why there is none: an audit is worth having all the same."""
-    try:
-        key = signing_key()
-    except KeyFault as fault:
-        log.error("a privacy audit is not signed: %s", fault)
-        return {}, "The portal could not read its key (EVIDENCE_KEY_FILE)."
-    if key is None:
-        return {}, "The portal has no key (EVIDENCE_KEY_FILE is not set)."
-    return signing.sign(document, key), ""
 
 
 def _moment(at: datetime) -> str:

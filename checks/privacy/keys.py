@@ -1,4 +1,4 @@
-"""The key that signs evidence, from the file that the operator named. It decides nothing else."""
+"""The key that signs evidence, from the operator's file."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def signing_key() -> Ed25519PrivateKey | None:
         key = load_pem_private_key(_read(settings.EVIDENCE_KEY_FILE), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFault(
-            f"{settings.EVIDENCE_KEY_FILE} holds no private key in PEM without a password."
+            f"{settings.EVIDENCE_KEY_FILE} is not an unencrypted private key in PEM format."
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFault(f"{settings.EVIDENCE_KEY_FILE} holds a key of another kind than Ed25519.")
+        raise KeyFault(f"{settings.EVIDENCE_KEY_FILE} is not an Ed25519 key.")
     return key
 
 
@@ -41,14 +41,14 @@ def read_public_key(path: str) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(_read(path))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyFault(f"{path} holds no public key in PEM.") from error
+        raise KeyFault(f"{path} is not a public key in PEM format.") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise KeyFault(f"{path} holds a key of another kind than Ed25519.")
+        raise KeyFault(f"{path} is not an Ed25519 key.")
     return key
 
 
 def public_pem(key: Ed25519PrivateKey) -> str:
-    """The public half, as others need it to verify."""
+    """The public key, for those who verify."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 

@@ -1,9 +1,8 @@
-"""Is an endpoint still private? Judged from one look at AWS: pass, fail, or unknown (PURE).
+"""Is an endpoint still private? Judged from one snapshot of AWS: pass, fail, or unknown (PURE).
 
-Decides which answers speak of privacy: the preflight's own, chosen by code, and two that only an
-endpoint that exists can be asked. It must never let what could not be seen look like a pass.
-Sources: CloudFront Developer Guide, "Restrict access with VPC origins"; Amazon VPC User Guide,
-security groups and route tables.
+The preflight's answers that concern privacy, and two that only a deployed endpoint can be asked.
+What could not be seen never counts as a pass. Sources: CloudFront Developer Guide, "Restrict access
+with VPC origins"; Amazon VPC User Guide, security groups and route tables.
 """
 
 from __future__ import annotations
@@ -13,13 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from checks.ordered import OrderedStrEnum
-from checks.preflight import Level, PreflightResult, PreflightSubject, evaluate
+from checks.preflight import Level, PreflightSubject, evaluate
 from provisioning.facts.path_patterns import covers
 from provisioning.facts.snapshot import IngressRule, Snapshot, TargetFacts
 
 
 class Outcome(OrderedStrEnum):
-    """What an answer, or a whole audit, says. Unknown: it was not seen, so nothing is promised."""
+    """The result of an answer or a whole audit. Unknown: it was not seen, so nothing is
+    promised.
+    """
 
     PASS = "pass"  # noqa: S105
     UNKNOWN = "unknown"
@@ -27,25 +28,28 @@ class Outcome(OrderedStrEnum):
 
 
 QUESTIONS = {
-    "PF-TARGET": "The target exists and was looked at",
+    "PF-TARGET": "The target exists and was inspected",
     "PF-SCHEME": "The target is internal",
     "PF-PUBLIC-ADDRESS": "The target has no public address",
     "PF-SUBNET": "The target's subnets have no route to an internet gateway",
-    "PF-GROUP": "A security group guards the target",
-    "PF-PUBLIC": "The security group admits nothing public",
-    "PA-ONLY-CLOUDFRONT": "The security group admits only CloudFront to the endpoint's ports",
-    "PF-OTHER-DOOR": "No other way leads in from the internet",
-    "PF-IPV6": "Nothing comes in over IPv6",
-    "PA-VPC-ORIGIN": "The endpoint's paths lead through the VPC origin of its target",
+    "PF-GROUP": "The target has a security group",
+    "PF-PUBLIC": "The security group allows no public source",
+    "PA-ONLY-CLOUDFRONT": "The security group allows only CloudFront on the endpoint's ports",
+    "PF-OTHER-DOOR": "Nothing else exposes the target to the internet",
+    "PF-IPV6": "Nothing is reachable over IPv6",
+    "PA-VPC-ORIGIN": "The endpoint's paths use the VPC origin of its target",
 }
 ASKED_WHERE_IT_APPLIES = frozenset({"PF-IPV6"})
-"""The preflight has nothing to say of IPv6 where the target has none."""
+"""The preflight says nothing about IPv6 if the target has none."""
+
+
+_OUTCOMES = {Level.PASS: Outcome.PASS, Level.UNKNOWN: Outcome.UNKNOWN}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One question of the audit. `seen` is what AWS said, `why` what follows, `fix` how a person
-    puts it right.
+    """The answer to one question: `seen` is what AWS said, `why` what follows, `fix` how to
+    fix it.
     """
 
     code: str
@@ -56,7 +60,7 @@ class Answer:
 
     @property
     def statement(self) -> str:
-        """What holds when it passes."""
+        """What is true if it passes."""
         return QUESTIONS[self.code]
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,31 +70,36 @@ class Answer:
 
 def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
     """1. The preflight's answers to the questions of privacy, in the order of QUESTIONS.
-    2. What only an endpoint that exists can be asked.
-    3. A question that nobody answered is unknown.
+    2. The two questions for deployed endpoints only.
+    3. A question without an answer is unknown.
     """
-    given = [
-        _from_preflight(result)
-        for result in evaluate(subject, snapshot)
-        if result.code in QUESTIONS
-    ]
+    given = []
+    for result in evaluate(subject, snapshot):
+        if result.code not in QUESTIONS:
+            continue
+        # A preflight warning is a failure here: the endpoint works, but others can get in.
+        outcome = _OUTCOMES.get(result.level, Outcome.FAIL)
+        if result.code == "PF-TARGET" and outcome is Outcome.FAIL:
+            outcome = Outcome.UNKNOWN  # without a target there is nothing to inspect
+        fix = result.fix.console if result.fix else ""
+        given.append(Answer(result.code, outcome, result.seen, result.why, fix))
     given += [*_only_cloudfront(subject, snapshot), _vpc_origin(subject, snapshot)]
     answers: list[Answer] = []
     for code in QUESTIONS:
         found = [one for one in given if one.code == code]
         if not found and code not in ASKED_WHERE_IT_APPLIES:
-            found = [_unknown(code, "Nothing could be said of it.")]
+            found = [_unknown(code, "There is no answer.")]
         answers += found
     return tuple(answers)
 
 
 def not_seen(reason: str) -> tuple[Answer, ...]:
-    """The audit when AWS could not be asked at all."""
+    """The audit if the calls to AWS failed."""
     return tuple(_unknown(code, reason) for code in QUESTIONS)
 
 
 def outcome_of(answers: Sequence[Answer]) -> Outcome:
-    """One failure fails it; else one question without an answer leaves it unknown."""
+    """One failure fails the audit; otherwise one unknown answer makes it unknown."""
     said = {one.outcome for one in answers}
     if Outcome.FAIL in said:
         return Outcome.FAIL
@@ -101,30 +110,28 @@ def in_words(answers: Sequence[Answer]) -> str:
     """The outcome in a sentence or two, for an event."""
     match outcome_of(answers):
         case Outcome.PASS:
-            return "Privacy audit: nothing public leads to the target."
+            return "Privacy audit passed: the target is not reachable from the internet."
         case Outcome.FAIL:
             wrong = [one for one in answers if one.outcome is Outcome.FAIL]
             return " ".join(
                 [
                     "Privacy audit failed.",
-                    *(f"Not so: {one.statement}. {one.seen}" for one in wrong),
+                    *(f"Failed: {one.statement}. {one.seen}" for one in wrong),
                 ]
             )
         case Outcome.UNKNOWN:
             count = sum(one.outcome is Outcome.UNKNOWN for one in answers)
             return (
-                f"Privacy audit: not known. {count} of {len(answers)} questions could not be "
+                f"Privacy audit inconclusive: {count} of {len(answers)} questions could not be "
                 "answered."
             )
 
 
-def facts_told(snapshot: Snapshot) -> dict[str, Any]:
-    """What AWS answered, as far as the audit rests on it, JSON-ready; None where it was not looked
-    at.
-    """
+def facts_seen(snapshot: Snapshot) -> dict[str, Any]:
+    """What AWS answered, as far as the audit uses it, JSON-ready; null if it was not observed."""
     distribution = snapshot.distribution
     return {
-        "target": _target_told(snapshot.target) if snapshot.target else None,
+        "target": _target_seen(snapshot.target) if snapshot.target else None,
         "distribution": {
             "id": distribution.id,
             "domain_name": distribution.domain_name,
@@ -147,24 +154,8 @@ def facts_told(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _from_preflight(result: PreflightResult) -> Answer:
-    """A warning of the preflight is a failure here: it warns of what keeps nothing from working,
-    but lets others in.
-    """
-    outcome = {Level.PASS: Outcome.PASS, Level.UNKNOWN: Outcome.UNKNOWN}.get(
-        result.level, Outcome.FAIL
-    )
-    if result.code == "PF-TARGET" and outcome is Outcome.FAIL:
-        outcome = (
-            Outcome.UNKNOWN
-        )  # without a target there is nothing to look at, and nothing to accuse
-    return Answer(
-        result.code, outcome, result.seen, result.why, result.fix.console if result.fix else ""
-    )
-
-
 def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[Answer]:
-    """Stricter than the preflight: private sources, too, get past CloudFront and what it guards."""
+    """Stricter than the preflight: private sources bypass CloudFront and its protections too."""
     code, target = "PA-ONLY-CLOUDFRONT", snapshot.target
     if target is None or not target.security_groups:
         return
@@ -178,48 +169,47 @@ def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[
     reaching = [
         rule for rule in target.ingress if any(rule.covers(port) for port in subject.origin_ports)
     ]
-    others = [rule for rule in reaching if not _is_cloudfront(rule, target)]
+
+    def is_cloudfront(rule: IngressRule) -> bool:
+        if rule.source_kind == "prefix-list":
+            return rule.source in target.cloudfront_lists
+        from_group = rule.source_kind == "group" and bool(rule.source)
+        return from_group and rule.source == target.service_group_id
+
+    others = [rule for rule in reaching if not is_cloudfront(rule)]
     if others:
         yield Answer(
             code,
             Outcome.FAIL,
-            f"Also admitted: {', '.join(sorted({rule.source for rule in others}))}.",
-            "Whoever has such an address or group gets past CloudFront and everything that "
-            "it guards.",
+            f"Also allowed: {', '.join(sorted({rule.source for rule in others}))}.",
+            "Anyone with such an address or group can bypass CloudFront and its protections.",
             f"EC2 > Security Groups > {others[0].group_id} > Edit inbound rules: delete "
-            f"{others[0].rule_id}, unless "
-            "these clients are meant to reach the target directly.",
+            f"{others[0].rule_id}, unless these clients should reach the target directly.",
         )
     elif reaching:
         yield Answer(
             code,
             Outcome.PASS,
-            f"Admitted: {', '.join(sorted({rule.source for rule in reaching}))}.",
+            f"Allowed: {', '.join(sorted({rule.source for rule in reaching}))}.",
         )
     else:
-        yield Answer(code, Outcome.PASS, "Nothing is admitted to these ports, not even CloudFront.")
-
-
-def _is_cloudfront(rule: IngressRule, target: TargetFacts) -> bool:
-    if rule.source_kind == "prefix-list":
-        return rule.source in target.cloudfront_lists
-    return (
-        bool(rule.source) and rule.source_kind == "group" and rule.source == target.service_group_id
-    )
+        yield Answer(
+            code, Outcome.PASS, "No source is allowed on these ports, not even CloudFront."
+        )
 
 
 def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
-    """Behavior, origin, VPC origin, target: each path is followed to its end."""
+    """Follows each path from behavior to origin, VPC origin and target."""
     code, distribution = "PA-VPC-ORIGIN", snapshot.distribution
     if gap := snapshot.gap("distribution") or snapshot.gap("vpc_origins"):
         return _unknown(code, gap.reason)
     if distribution is None:
         return _unknown(code, f"The account has no distribution {subject.distribution_id}.")
     targets: dict[str, str] = {origin.id: origin.target_arn for origin in snapshot.vpc_origins}
-    why = "Clients of this path are led past the private way that was approved."
+    why = "Clients of this path bypass the private origin that was approved."
     fix = (
-        f"CloudFront > Distributions > {distribution.id} > Behaviors: lead the path to the "
-        "endpoint's own origin."
+        f"CloudFront > Distributions > {distribution.id} > Behaviors: point the path to "
+        "the endpoint's own origin."
     )
     followed = []
     for pattern in subject.path_patterns:
@@ -228,14 +218,13 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
         if behavior is None:
             return Answer(code, Outcome.FAIL, f"{pattern} has no behavior of its own.", why, fix)
         if origin is None:
-            # What a behavior leads to is an origin or a group of two, of which one answers where
-            # the other fails.
-            seen = f"{pattern} leads to the origin group {behavior.target_origin_id}."
+            # A behavior points to an origin, or to a group of two: the second is the failover.
+            seen = f"{pattern} points to the origin group {behavior.target_origin_id}."
             return Answer(
                 code,
                 Outcome.FAIL,
                 seen,
-                "Not only the private way that was approved is open then.",
+                "Its failover origin was not approved.",
                 fix,
             )
         patterns = [one.path_pattern for one in distribution.behaviors]
@@ -246,7 +235,7 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
             return Answer(
                 code,
                 Outcome.FAIL,
-                f"{before} stands before {pattern} and answers all of it.",
+                f"{before} comes before {pattern} and matches all of it.",
                 why,
                 fix,
             )
@@ -254,17 +243,18 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
             return Answer(
                 code,
                 Outcome.FAIL,
-                f"{pattern} leads to {origin.domain_name}, a public origin.",
+                f"{pattern} points to {origin.domain_name}, a public origin.",
                 why,
                 fix,
             )
         if origin.vpc_origin_id not in targets:
             return _unknown(
-                code, f"{pattern} leads to {origin.vpc_origin_id}, which is not the account's own."
+                code,
+                f"{pattern} points to {origin.vpc_origin_id}, which belongs to another account.",
             )
         if targets[origin.vpc_origin_id] != subject.target_arn:
             seen = (
-                f"{pattern} leads to {origin.vpc_origin_id}, which is made for "
+                f"{pattern} points to {origin.vpc_origin_id}, which is for "
                 f"{targets[origin.vpc_origin_id]}."
             )
             return Answer(code, Outcome.FAIL, seen, why, fix)
@@ -274,7 +264,7 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
     return Answer(code, Outcome.PASS, f"{'; '.join(followed)}.")
 
 
-def _target_told(target: TargetFacts) -> dict[str, Any]:
+def _target_seen(target: TargetFacts) -> dict[str, Any]:
     listed = [
         (one.group_id, one.rule_id, one.protocol, one.from_port, one.to_port, one.source)
         for one in target.ingress
@@ -314,4 +304,4 @@ def _target_told(target: TargetFacts) -> dict[str, Any]:
 
 
 def _unknown(code: str, reason: str) -> Answer:
-    return Answer(code, Outcome.UNKNOWN, "Could not be seen.", reason)
+    return Answer(code, Outcome.UNKNOWN, "Not seen.", reason)

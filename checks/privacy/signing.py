@@ -1,9 +1,7 @@
-"""Documents that can be kept: canonical JSON (RFC 8785), its SHA-256, and a signature by Ed25519
+"""Documents that can be archived: canonical JSON (RFC 8785), its SHA-256, and an Ed25519 signature
 (RFC 8032) (PURE).
 
-Decides what is signed and whether a kept document is still the one that was signed. It must never
-call a document good that is not signed, or that is signed with another key than the one it is
-verified with. It reads no files.
+No document passes that is unsigned, or signed with another key than the one it is verified with.
 """
 
 from __future__ import annotations
@@ -32,8 +30,8 @@ HOW_TO_VERIFY = (
     "openssl pkeyutl -verify -pubin -inkey evidence-key.pem -rawin -in audit.signed "
     "-sigfile audit.sig",
 )
-"""Two lines for a shell. The first needs nothing but Python: of texts and whole numbers under ASCII
-keys, which is all that an audit holds, it writes the canonical form of RFC 8785.
+"""Two shell commands. The first needs Python only: for strings and integers under ASCII keys, which
+is all that an audit contains, it writes the canonical form of RFC 8785.
 """
 
 
@@ -61,7 +59,7 @@ def key_id(key: Ed25519PublicKey) -> str:
 
 
 def sign(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, str]:
-    """The signature as it stands in a sealed document; `value` is base64."""
+    """The signature as it appears in a sealed document; `value` is base64."""
     value = base64.b64encode(key.sign(canonical(document))).decode()
     return {"algorithm": ALGORITHM, "key_id": key_id(key.public_key()), "value": value}
 
@@ -69,7 +67,9 @@ def sign(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, str]:
 def sealed(
     document: Mapping[str, Any], sha256: str, signature: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What people keep: the document beside its digest and signature. Without one it says so."""
+    """What people archive: the document with its digest and signature, or a note that it has
+    none.
+    """
     plain = _SIGNED if signature else _NOT_SIGNED
     return {
         "document": dict(document),
@@ -80,17 +80,17 @@ def sealed(
 
 
 def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
-    """Every fault of a kept document, in words; none if it is what the holder of the key signed."""
+    """Every fault of an archived document; none if it is exactly what the key's holder signed."""
     if len(kept) > MOST_BYTES:
-        return [f"It has more than {MOST_BYTES} bytes; no evidence of this portal has."]
+        return [f"It is larger than {MOST_BYTES} bytes; no evidence of this portal is."]
     try:
         read = json.loads(kept, object_pairs_hook=_each_once)
     except _TwiceError as twice:
-        return [f"It has {str(twice)[:60]!r} twice: readers differ in which of them they show."]
+        return [f"It has {str(twice)[:60]!r} twice, and readers differ in which one they show."]
     except (ValueError, RecursionError):
-        return ["It is not JSON. Keep the file as it was downloaded."]
+        return ["It is not JSON. Use the file exactly as downloaded."]
     if not isinstance(read, dict) or not isinstance(read.get("document"), dict):
-        return ["It has no `document`: this is no evidence of this portal."]
+        return ["It has no `document`, so it is not evidence of this portal."]
     try:
         form = canonical(read["document"])
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
@@ -100,7 +100,7 @@ def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
         for name in sorted(read.keys() - _FIELDS)
     ]
     if read.get("note", _SIGNED) != _SIGNED and read.get("signature") is not None:
-        faults.append("`note` is not what the portal writes there, and no signature covers it.")
+        faults.append("`note` is not what the portal writes, and no signature covers it.")
     if read.get("sha256") != hashlib.sha256(form).hexdigest():
         faults.append("`sha256` is not the digest of `document`: one of them was changed.")
     return faults + _wrong_with_signature(read.get("signature"), form, key)
@@ -108,32 +108,32 @@ def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
 
 def _wrong_with_signature(signature: Any, form: bytes, key: Ed25519PublicKey) -> list[str]:
     if signature is None:
-        return ["It is not signed: anybody could have written it."]
+        return ["It is not signed: anyone could have written it."]
     if not isinstance(signature, dict) or signature.get("algorithm") != ALGORITHM:
-        return [f"Its signature is not one by {ALGORITHM}."]
+        return [f"Its signature is not an {ALGORITHM} signature."]
     if more := sorted(signature.keys() - _SIGNATURE_FIELDS):
-        return [f"Its signature has {more[0][:60]!r}, which the portal does not write there."]
+        return [f"Its signature has {more[0][:60]!r}, which the portal does not write."]
     if signature.get("key_id") != key_id(key):
         return [
-            f"It names the key {str(signature.get('key_id'))[:40]!r}; this one is "
-            f"{key_id(key)}. Use the key it names."
+            f"It was signed with key {str(signature.get('key_id'))[:40]!r}; this one is "
+            f"{key_id(key)}. Use the key that it names."
         ]
     value = str(signature.get("value"))
     try:
         written = base64.b64decode(value, validate=True)
         key.verify(written, form)
     except (ValueError, InvalidSignature):
-        return ["The signature does not fit `document`: one of them was changed."]
-    # Base64 has spare bits, so that several texts may stand for the same bytes.
+        return ["The signature does not match `document`: one of them was changed."]
+    # Base64 has spare bits: several strings can encode the same bytes.
     return (
         []
         if base64.b64encode(written).decode() == value
-        else ["The signature is not written as it was signed."]
+        else ["The signature is not encoded as the portal encodes it."]
     )
 
 
 class _TwiceError(ValueError):
-    """A name that an object has twice."""
+    """A name that appears twice in an object."""
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

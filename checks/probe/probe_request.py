@@ -1,8 +1,6 @@
-"""Which further probes can be asked for, what bounds them, and which ways the operator allows
-(PURE).
+"""Which further probes can be requested, their limits, and the operator's other routes (PURE).
 
-Decides the kinds, their numbers, the longest each may take, and how a fault is worded, so that page
-and API refuse alike. It must never open anything.
+Page and API word their faults alike.
 """
 
 from __future__ import annotations
@@ -23,11 +21,11 @@ from checks.protocol.handshake_options import (
 
 MOST_WAYS = 4
 HEARS_WITHIN = 5.0
-"""Seconds in which each of a crowd must hear all others, once it has spoken."""
+"""Seconds in which each client of a crowd must receive all lines, once it has sent its own."""
 JOINS_WITHIN = 10.0
-"""Seconds that those of a crowd who are in wait for those who are not."""
+"""Seconds that clients of a crowd wait for those that have not joined."""
 OPENING_SECONDS = 15.0
-"""What opening the sockets of a meter may take beside what it measures."""
+"""Seconds for opening the sockets, beside what a probe measures."""
 
 
 REQUESTABLE = tuple(kind for kind in ProbeKind if kind not in INTERNAL)
@@ -35,18 +33,14 @@ REQUESTABLE = tuple(kind for kind in ProbeKind if kind not in INTERNAL)
 BOUNDS: Mapping[ProbeKind, tuple[int, int]] = MappingProxyType(
     {ProbeKind.RECONNECT: (1, 10), ProbeKind.CROWD: (2, 12), ProbeKind.IDLE: (2, 120)}
 )
-"""The least and the most of the number that a kind takes: times, clients, seconds. More is for the
-command line.
-"""
+"""Minimum and maximum of a kind's number (times, clients, seconds). The command line allows more."""
 WITH_AWS = frozenset({ProbeKind.JOURNEY, ProbeKind.IDLE, ProbeKind.LOG_ROWS})
-"""Those that are told better when AWS has been looked at."""
+"""Kinds whose reports need AWS's side."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """One further probe as somebody wants it: `number` as BOUNDS says, `path` another path of the
-    endpoint.
-    """
+    """A further probe as requested: `number` within BOUNDS, `path` another path of the endpoint."""
 
     kind: ProbeKind
     number: int = 0
@@ -54,15 +48,15 @@ class ProbeRequest:
 
 
 def usual_silence(pace: float) -> int:
-    """Seconds that show the shortest of AWS's idle clocks; `pace`: its seconds for one here."""
+    """Seconds of silence that reach AWS's shortest idle timeout; `pace`: AWS's seconds for
+    one here.
+    """
     least, most = BOUNDS[ProbeKind.IDLE]
     return max(least, min(most, math.ceil(ALB_SECONDS * 1.25 / pace)))
 
 
 def usual_number(kind: ProbeKind, *, idle_pace: float) -> int:
-    """What a kind takes when nobody says: enough to show something; 0 for a kind without a
-    number.
-    """
+    """The default number of a kind; 0 for a kind without one."""
     return {
         ProbeKind.RECONNECT: 5,
         ProbeKind.CROWD: 3,
@@ -71,7 +65,7 @@ def usual_number(kind: ProbeKind, *, idle_pace: float) -> int:
 
 
 class ProbeRequestError(ValueError):
-    """What cannot be asked for: field to message."""
+    """A probe that cannot be requested: field to message."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         super().__init__(dict(faults))
@@ -84,8 +78,8 @@ class ProbeRequestError(ValueError):
 def parse_probe_request(
     kind: ProbeKind, number: int | None, path: str, *, url: str, idle_pace: float
 ) -> ProbeRequest:
-    """The probe of an endpoint at `url` with what its kind takes: a number (its usual one for
-    None), or a path that the handshake bench would take. Raises AskedError.
+    """A probe of the endpoint at `url`: its kind takes either a number (None for the default) or a
+    path. Raises ProbeRequestError.
     """
     faults = {}
     if kind in BOUNDS:
@@ -93,10 +87,10 @@ def parse_probe_request(
         if number is not None and not least <= number <= most:
             faults["number"] = f"A whole number from {least} to {most}. More: manage.py probe."
         if path:
-            faults["path"] = f"A probe of kind {kind} takes a number and no path. Leave it out."
+            faults["path"] = f"A probe of kind {kind} takes a number, not a path. Remove the path."
     else:
         if number is not None:
-            faults["number"] = f"A probe of kind {kind} takes no number. Leave it out."
+            faults["number"] = f"A probe of kind {kind} takes no number. Remove it."
         try:
             parse_handshake_options({"path": path}, url=url)
         except HandshakeOptionsError as error:
@@ -110,36 +104,35 @@ def parse_probe_request(
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way that the operator allows: `url` may contain {name} (of the endpoint) and {path}."""
+    """Another route to the app, from the operator: `url` may contain {name} (of the endpoint)
+    and {path}.
+    """
 
     name: str
     url: str
 
 
 class RoutesError(ValueError):
-    """A setting that names no way."""
+    """PROBE_WAYS cannot be read."""
 
 
 def parse_routes(texts: Sequence[str]) -> tuple[Route, ...]:
-    """Read `name=wss://{name}.internal.example.com{path}`, one for each way. Raises WaysError."""
+    """Read PROBE_WAYS: `name=wss://{name}.internal.example.com{path}` each. Raises RoutesError."""
     ways = []
     for text in texts:
         name, separator, url = (part.strip() for part in text.partition("="))
         if not separator or not name or not url.startswith(("ws://", "wss://")):
             raise RoutesError(
-                f"{text!r} is no way; write name=wss://host{{path}}, where {{name}} is the "
-                "endpoint's."
+                f"{text!r} is not a route. Write name=wss://host{{path}}; {{name}} is the endpoint."
             )
         ways.append(Route(name, url))
     if len(ways) > MOST_WAYS:
-        raise RoutesError(
-            f"At most {MOST_WAYS} further ways can be compared, {len(ways)} are named."
-        )
+        raise RoutesError(f"At most {MOST_WAYS} routes can be compared, but {len(ways)} are given.")
     return tuple(ways)
 
 
 def routes_of(usual: ProbeTarget, ways: Sequence[Route], name: str) -> dict[str, ProbeTarget]:
-    """The same handshake by each way, for the endpoint of this name."""
+    """The same handshake by each route, for the endpoint of this name."""
     resource = urlsplit(usual.url)
     path = f"{resource.path}?{resource.query}" if resource.query else resource.path
     return {
@@ -149,9 +142,7 @@ def routes_of(usual: ProbeTarget, ways: Sequence[Route], name: str) -> dict[str,
 
 
 def longest(asked: ProbeRequest, socket_seconds: float) -> float:
-    """The most seconds that a probe of this kind takes; `socket_seconds` is what one socket may
-    take.
-    """
+    """The most seconds that a probe can take; `socket_seconds` is the limit of one socket."""
     match asked.kind:
         case ProbeKind.RECONNECT:
             return asked.number * socket_seconds

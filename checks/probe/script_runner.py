@@ -188,7 +188,7 @@ class ScriptRunner:
             case Hold():
                 await self._wait_for(Phase.SCRIPT, until, self._keep_unread)
                 # It ends early only with the whole check. The clock is not read again: on a busy
-                # machine time may have passed since `until` was set; that is no fault of the socket.
+                # machine time may have passed since `until` was set: no fault of the socket.
                 if until >= self._clock.until:
                     return False, self._clock.over
                 return True, "the socket stayed open"

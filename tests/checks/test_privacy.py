@@ -29,7 +29,7 @@ from checks.models import PrivacyAudit
 from checks.preflight import PreflightSubject
 from checks.privacy import actions, signing
 from checks.privacy.keys import KeyFault, signing_key
-from checks.privacy.rules import QUESTIONS, Answer, Outcome, audit, facts_told, not_seen, outcome_of
+from checks.privacy.rules import QUESTIONS, Answer, Outcome, audit, facts_seen, not_seen, outcome_of
 from portal.system_checks import evidence_can_be_signed
 from provisioning.aws.errors import AwsError
 from provisioning.facts.names import Arn, VpcOriginId
@@ -134,7 +134,7 @@ def test_a_path_that_leads_to_an_origin_group_is_told_as_that() -> None:
         for one in audit(SUBJECT, seen(distribution={"behaviors": grouped}))
         if one.code == "PA-VPC-ORIGIN"
     ]
-    assert (told.outcome, told.seen) == (Outcome.FAIL, "/ws/chat leads to the origin group pair.")
+    assert (told.outcome, told.seen) == (Outcome.FAIL, "/ws/chat points to the origin group pair.")
     (none,) = [
         one
         for one in audit(SUBJECT, seen(distribution={"behaviors": ()}))
@@ -168,7 +168,7 @@ def test_what_could_not_be_seen_never_looks_like_a_pass(gap: str, codes: set[str
     facts = seen(gaps=(Gap(gap, "The role may not ask."),))
     assert not_passed(facts) == dict.fromkeys(codes, Outcome.UNKNOWN)
     assert outcome_of(audit(SUBJECT, facts)) is Outcome.UNKNOWN
-    assert facts_told(facts)["not_seen"] == [{"what": gap, "reason": "The role may not ask."}]
+    assert facts_seen(facts)["not_seen"] == [{"what": gap, "reason": "The role may not ask."}]
 
 
 def test_without_a_target_or_an_answer_nothing_is_promised() -> None:
@@ -227,7 +227,7 @@ def test_people_are_told_when_the_outcome_changes(
     assert told == [0, 0, 1, 1, 2, 3]
     first, second, third = Event.objects.order_by("seq")
     assert (first.level, first.kind) == ("error", "privacy.audited")
-    assert "No other way leads in from the internet. pub-nlb" in first.text
+    assert "Nothing else exposes the target to the internet. pub-nlb" in first.text
     assert (second.level, third.level) == ("warning", "good")
     assert list(
         PrivacyAudit.objects.order_by("requested_at").values_list("outcome", flat=True)
@@ -282,14 +282,14 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
     )
     call_command("verify_evidence", str(file))
     call_command("verify_evidence", str(file), "--key", str(public))
-    assert "is as the portal signed it" in capsys.readouterr().out
+    assert "is unchanged and signed with key" in capsys.readouterr().out
 
     forged = json.loads(json.dumps(kept))
     forged["document"]["questions"][1]["outcome"] = "unknown"
     assert len(signing.what_is_wrong(json.dumps(forged).encode(), key.public_key())) == 2
     forged["sha256"] = signing.digest(forged["document"])
     file.write_text(json.dumps(forged))
-    with pytest.raises(CommandError, match="does not fit"):
+    with pytest.raises(CommandError, match="does not match"):
         call_command("verify_evidence", str(file))
 
 
@@ -399,14 +399,14 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         (b'{"document": {}, "\\ud800": 1}', "'\\ud800', which no signature covers"),
         (
             b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "\\ud800\\u001b"}}',
-            "the key '\\ud800",
+            "with key '\\ud800",
         ),
         (b'{"document": {}, "sha256": ""}', "not the digest"),
         (b'{"document": {}, "signature": null}', "not signed"),
-        (b'{"document": {}, "signature": {"algorithm": "none"}}', "not one by Ed25519"),
+        (b'{"document": {}, "signature": {"algorithm": "none"}}', "not an Ed25519 signature"),
         (
             b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "0"}}',
-            "names the key '0'",
+            "signed with key '0'",
         ),
         (b"[" * 100_000, "not JSON"),
     ],

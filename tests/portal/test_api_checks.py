@@ -126,9 +126,9 @@ class TestProbes:
             ({"kind": "idle", "number": "many"}, "number", "A whole number"),
             ({"kind": "idle", "number": 2.5}, "number", "A whole number"),
             ({"kind": "idle", "number": True}, "number", "A whole number"),
-            ({"kind": "idle", "path": "/ws"}, "path", "takes a number and no path"),
+            ({"kind": "idle", "path": "/ws"}, "path", "takes a number, not a path"),
             ({"kind": "ways", "number": 3}, "number", "takes no number"),
-            ({"kind": "ways", "path": "room"}, "path", "begins with a slash"),
+            ({"kind": "ways", "path": "room"}, "path", "start with a slash"),
             ({"kind": "ways", "times": 3}, "times", "Unknown field"),
         ):
             assert says in faults(post(people.ana, f"{url}/probes", body))[field], body

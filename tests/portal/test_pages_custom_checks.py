@@ -41,7 +41,7 @@ def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
     assert answer.status_code == 422
     words = text_of(answer)
     assert "Fix 2 problems" in words
-    assert "begins with a slash" in words
+    assert "start with a slash" in words
     assert "Line 1: begins with 'shout'" in words
     assert "shout hi" in answer.content.decode()
     assert not Check.objects.exists()

@@ -102,7 +102,7 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
         ({"kind": "crowd", "number": "500"}, "A whole number from 2 to 12"),
         ({"kind": "idle", "number": "many"}, "Enter a whole number."),
         ({"kind": "idle", "number": "-1"}, "A whole number from 2 to 120"),
-        ({"kind": "ways", "path": "room"}, "begins with a slash"),
+        ({"kind": "ways", "path": "room"}, "start with a slash"),
         ({"kind": "journey", "path": "/a b"}, "Path"),
         ({"kind": "log rows"}, "Choose a probe on this page"),
         ({"kind": "\x00"}, "Probe"),
@@ -174,7 +174,7 @@ class TestLogRows:
         [
             ("", "Paste at least one line"),
             ("nonsense", "A row has at least 15 fields"),
-            (ROW.replace("abc", "other"), "its x-edge-request-id is abc"),
+            (ROW.replace("abc", "other"), "whose x-edge-request-id is abc"),
             ("{" * 70_000, "at most 60,000 characters"),
             ('{"a": "\x00"}\x00', "Invalid JSON"),
         ],

@@ -1,8 +1,8 @@
-"""`manage.py probe wss://…`: one handshake, or a meter, from the command line, explained.
+"""`manage.py probe wss://…`: one handshake or measurement from the command line, explained.
 
-Decides what is printed and the exit code. It needs no database. What may be contacted is what the
-operator's settings allow (PROBE_ALLOWED_NETWORKS, PROBE_CONNECT_TO, PROBE_CA_FILE), widened by this
-command's own options: whoever may run it operates the portal.
+It needs no database. The operator's settings (PROBE_ALLOWED_NETWORKS, PROBE_CONNECT_TO,
+PROBE_CA_FILE) say what may be contacted; options widen that, since whoever can run this command
+operates the portal.
 """
 
 from __future__ import annotations
@@ -54,42 +54,42 @@ from checks.protocol.script import Script, ScriptError, Step, parse_script
 from checks.protocol.transcript import Reason, Transcript
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
-MOST_WAYS = 6
+MAX_ROUTES = 6
 EXAMPLES = """examples:
   python manage.py probe wss://chat.example.com/ws
   python manage.py probe wss://chat.example.com/ws --origin https://app.example.com --without-origin
   python manage.py probe wss://chat.example.com/ws --compare direct=wss://direct.example.com/ws
-  python manage.py probe wss://chat.example.com/ws --header 'Authorization: Bearer …' --handshake-only
+  python manage.py probe wss://chat.example.com/ws --header 'Cookie: id=…' --handshake-only
   python manage.py probe ws://localhost:8080/ws --allow 127.0.0.0/8 --any-port
   python manage.py probe wss://chat.example.com/ws --json
 """
 EPILOG = (
-    "Exit code: 0 live (the silent socket stayed open, everybody heard everybody, every "
-    "reconnect came back), 1 not, "
-    "2 the probe could not be made as asked (a wrong option, a refused address), 130 interrupted."
+    "Exit code: 0 live (the idle socket stayed open, every client received every message, "
+    "every reconnect succeeded); 1 not live; 2 the probe was not made (a wrong option, a refused "
+    "address); 130 interrupted."
 )
 LONGEST_FILE = 256 * 1024
 INTERRUPTED = 130
-"""As shells count a process that Ctrl-C ended."""
+"""The shell's exit code after Ctrl-C."""
 METERS = ("idle", "crowd", "reconnect")
 BEATS = 12
-"""Without --every, the talking sockets of the idle meter say something this often."""
+"""How many messages the talking sockets of --idle send, without --every."""
 
 
 class UnusableError(CommandError):
-    """Options that do not go together; the exit code says so too."""
+    """Options that cannot be combined."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, returncode=UNUSABLE)
 
 
 class _Formatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the examples."""
+    """Keeps the line breaks of the examples."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to the app: its name in the comparison, and what is asked there."""
+class _Route:
+    """One route to the app: its name in the comparison, and its target."""
 
     name: str
     target: ProbeTarget
@@ -98,30 +98,26 @@ class _Way:
 class Command(BaseCommand):
     """Parses, probes, prints."""
 
-    help = "Tries a WebSocket handshake and explains what happened."
+    help = "Try a WebSocket handshake and explain the result."
     requires_system_checks = ()
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
-        """Django's parser, with examples and the exit codes under it."""
+        """Django's parser, with examples and exit codes in its help."""
         told = f"{EXAMPLES}\n{textwrap.fill(EPILOG, 100)}"
         parser = super().create_parser(prog_name, subcommand, epilog=told, **options)
         parser.formatter_class = _Formatter
         return parser
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Whatever happens ends in words and an exit code: with --json, in one JSON document
-        too.
-        """
+        """Every outcome ends with a message and an exit code; with --json, as one JSON document."""
         as_json = "--json" in argv
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # A terminal may not know every sign, and a name from the command line may be no
-                # text.
+                # A terminal may not know every character, and an argument may not be text.
                 stream.reconfigure(errors="backslashreplace")
         if not argv[2:]:
             self.stderr.write(
-                f"Say which address to try.\n\n{EXAMPLES}\nAll options: python manage.py "
-                "probe --help"
+                f"Give a URL to probe.\n\n{EXAMPLES}\nAll options: python manage.py probe --help"
             )
             sys.exit(UNUSABLE)
         said = io.StringIO()
@@ -173,55 +169,60 @@ class Command(BaseCommand):
             default=[],
             type=_header,
             metavar="'NAME: VALUE'",
-            help="a header line besides the usual ones; may repeat",
+            help="add a header; can be repeated",
         )
         parser.add_argument(
             "--subprotocol",
             action="append",
             default=[],
             metavar="NAME",
-            help="offer this subprotocol; may repeat",
+            help="offer a subprotocol; can be repeated",
         )
-        parser.add_argument("--origin", metavar="ORIGIN", help="the page a browser would have open")
+        parser.add_argument(
+            "--origin", metavar="ORIGIN", help="the Origin header, such as https://app.example.com"
+        )
         parser.add_argument(
             "--compress", action="store_true", help="offer permessage-deflate, as browsers do"
         )
         parser.add_argument(
-            "--plain", action="store_true", help="beside it, a plain GET of the same address"
+            "--plain", action="store_true", help="compare with a plain GET of the same URL"
         )
         parser.add_argument(
             "--without-origin",
             action="store_true",
-            help="beside it, the same without an Origin line",
+            help="compare with the same handshake without Origin",
         )
         meters = parser.add_mutually_exclusive_group()
         meters.add_argument(
             "--idle",
             type=_seconds,
             metavar="SECONDS",
-            help="hold silent sockets and name the clock that ends them; at most "
+            help="hold silent sockets and name the timeout that closes them; at most "
             f"{MOST_IDLE_SECONDS:g}",
         )
         meters.add_argument(
             "--crowd",
             type=_from(2, MOST_CLIENTS),
             metavar="N",
-            help="so many clients at once, each must hear every other (a chat)",
+            help="N clients at the same time; each must receive every other's message",
         )
         meters.add_argument(
             "--reconnect",
             type=_from(1, MOST_RECONNECTS),
             metavar="N",
-            help="connect, close and come back, N times",
+            help="connect and close N times",
         )
         parser.add_argument(
             "--every",
             type=_seconds,
             metavar="SECONDS",
-            help="with --idle: how often the sockets beside it talk",
+            help="with --idle: how often the other sockets send a message",
         )
         parser.add_argument(
-            "--script", type=_script, metavar="FILE", help="what to say and expect; - reads it here"
+            "--script",
+            type=_script,
+            metavar="FILE",
+            help="what to send and expect; - reads standard input",
         )
         parser.add_argument(
             "--handshake-only", action="store_true", help="close right after the 101"
@@ -231,7 +232,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="[NAME=]URL",
-            help="another way to the same app; may repeat",
+            help="compare with another route to the app; can be repeated",
         )
         parser.add_argument(
             "--connect-to",
@@ -239,47 +240,54 @@ class Command(BaseCommand):
             default=[],
             type=_rules,
             metavar="HOST:PORT:TO:PORT",
-            help="where to connect instead, as curl does; Host and TLS name stay",
+            help="connect elsewhere, like curl's option; Host and TLS name stay",
         )
-        parser.add_argument("--ca", metavar="FILE", help="trust this CA file as well")
+        parser.add_argument("--ca", metavar="FILE", help="trust this CA file too")
         parser.add_argument(
             "--allow",
             action="append",
             default=[],
             type=_networks,
             metavar="NETWORK",
-            help="addresses that are not public and may be contacted all the same, such as "
-            "10.0.0.0/8",
+            help="allow a network that is not public, such as 10.0.0.0/8",
         )
-        parser.add_argument("--any-port", action="store_true", help="not only 80 and 443")
+        parser.add_argument(
+            "--any-port", action="store_true", help="allow ports other than 80 and 443"
+        )
         parser.add_argument(
             "--timeout",
             type=_seconds,
             metavar="SECONDS",
-            help="for everything together; of a crowd for each line that must be heard, of "
-            "reconnects for each",
+            help="limit for the whole probe; with --crowd for each message, with --reconnect "
+            "for each connection",
         )
-        parser.add_argument(
-            "--json", action="store_true", help="one JSON document on standard output"
-        )
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Probe every way at once, or measure one, print, and end with the exit code."""
+        """Probe all routes at the same time, or measure one; print, and exit with the code."""
         if any(options[name] is not None for name in METERS):
             self._measure(options)
         if options["every"] is not None:
-            raise UnusableError("--every goes with --idle.")
+            raise UnusableError("--every needs --idle.")
         steps: tuple[Step, ...] = options["script"] or ()
         script = Script.of_steps(steps) if steps or options["handshake_only"] else Script()
         usual = Limits()
         total = options["timeout"] or usual.total_s + sum(step.seconds for step in steps)
-        ways = _ways(options)
-        seen = asyncio.run(
-            _probe_all(ways, _network(options), script, replace(usual, total_s=total))
-        )
+        routes = _routes(options)
+        network, limits = _network(options), replace(usual, total_s=total)
+
+        async def probe_all() -> list[Transcript]:
+            return await asyncio.gather(
+                *(
+                    probe(route.target, network=network, script=script, limits=limits)
+                    for route in routes
+                )
+            )
+
+        seen = asyncio.run(probe_all())
         judged = [
-            (way.name, transcript, diagnose(transcript))
-            for way, transcript in zip(ways, seen, strict=True)
+            (route.name, transcript, diagnose(transcript))
+            for route, transcript in zip(routes, seen, strict=True)
         ]
         if options["json"]:
             live = all(_exit_code(transcript) == LIVE for transcript in seen)
@@ -295,16 +303,18 @@ class Command(BaseCommand):
         sys.exit(max(_exit_code(transcript) for transcript in seen))
 
     def _measure(self, options: dict[str, Any]) -> None:
-        """One meter at one address; ends with the exit code."""
+        """Make one measurement, and exit with the code."""
         beside = [f"--{name.replace('_', '-')}" for name in _ONE_HANDSHAKE if options[name]]
         if beside:
             raise UnusableError(
                 f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect."
             )
         if options["every"] is not None and options["idle"] is None:
-            raise UnusableError("--every goes with --idle.")
+            raise UnusableError("--every needs --idle.")
         if options["timeout"] is not None and options["idle"] is not None:
-            raise UnusableError("--timeout does not go with --idle, which says how long by itself.")
+            raise UnusableError(
+                "--timeout cannot be combined with --idle, which sets the time itself."
+            )
         told, seen, measured = asyncio.run(_meter(options, _target(options), _network(options)))
         code = (
             max(_exit_code(one) for one in seen if one.failure is not None)
@@ -324,7 +334,7 @@ _ONE_HANDSHAKE = ("plain", "without_origin", "compare", "script", "handshake_onl
 async def _meter(
     options: dict[str, Any], target: ProbeTarget, network: ProbeNetwork
 ) -> tuple[Report, Sequence[Transcript], dict[str, Any]]:
-    """What is told, what was seen, and the figures behind it for machines."""
+    """The report, the transcripts, and the figures for --json."""
     if options["idle"] is not None:
         every = options["every"] or options["idle"] / BEATS
         clocks = usual_timeouts(alb=ALB_SECONDS, nlb=NLB_SECONDS, pace=settings.PROBE_IDLE_PACE)
@@ -350,14 +360,6 @@ async def _meter(
     return reconnect_report(seen), seen, {"times": len(seen), "total_ms": times}
 
 
-async def _probe_all(
-    ways: Sequence[_Way], network: ProbeNetwork, script: Script, limits: Limits
-) -> list[Transcript]:
-    return await asyncio.gather(
-        *(probe(way.target, network=network, script=script, limits=limits) for way in ways)
-    )
-
-
 def _target(options: dict[str, Any]) -> ProbeTarget:
     return ProbeTarget(
         url=options["url"],
@@ -368,31 +370,29 @@ def _target(options: dict[str, Any]) -> ProbeTarget:
     )
 
 
-def _ways(options: dict[str, Any]) -> list[_Way]:
+def _routes(options: dict[str, Any]) -> list[_Route]:
     first = _target(options)
-    ways = [_Way("first", first)]
+    routes = [_Route("first", first)]
     if options["plain"]:
-        ways.append(_Way("plain GET", replace(first, upgrade=False)))
+        routes.append(_Route("plain GET", replace(first, upgrade=False)))
     if options["without_origin"]:
         if first.origin is None:
             raise UnusableError(
-                "--without-origin needs --origin: without it no Origin line is sent anyway."
+                "--without-origin needs --origin: without it no Origin header is sent."
             )
-        ways.append(_Way("without Origin", replace(first, origin=None)))
-    if len(ways) + len(options["compare"]) > MOST_WAYS:
-        raise UnusableError(
-            f"At most {MOST_WAYS} ways can be compared at once, the first address among them."
-        )
-    for number, text in enumerate(options["compare"], len(ways) + 1):
+        routes.append(_Route("without Origin", replace(first, origin=None)))
+    if len(routes) + len(options["compare"]) > MAX_ROUTES:
+        raise UnusableError(f"At most {MAX_ROUTES} routes can be compared, including the first.")
+    for number, text in enumerate(options["compare"], len(routes) + 1):
         name, separator, url = text.partition("=")
         named = bool(separator) and "/" not in name
-        ways.append(
-            _Way(
+        routes.append(
+            _Route(
                 (named and name.strip()) or f"way {number}",
                 replace(first, url=url if named else text),
             )
         )
-    return ways
+    return routes
 
 
 def _network(options: dict[str, Any]) -> ProbeNetwork:
@@ -422,7 +422,7 @@ def _exit_code(seen: Transcript) -> int:
 
 
 def _refused(seen: Sequence[Transcript]) -> bool:
-    """Was something not tried at all, because it must not be?"""
+    """Something was not tried, because it must not be."""
     refused = (Reason.BAD_URL, Reason.BAD_REQUEST, Reason.ADDRESS_REFUSED, Reason.PROBE_ERROR)
     return any(one.failure is not None and one.failure.reason in refused for one in seen)
 
@@ -442,12 +442,12 @@ def _from(least: int, most: int) -> Callable[[str], int]:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ArgumentTypeError(f"{text!r} is no header; write 'Name: value'")
+        raise ArgumentTypeError(f"{text!r} is not a header; write 'Name: value'")
     return name.strip(), value.strip()
 
 
 def _script(name: str) -> tuple[Step, ...]:
-    # Python has no standard input where the caller closed it.
+    # sys.stdin is None if the caller closed it.
     here = sys.stdin or io.StringIO()
     try:
         with (
@@ -458,7 +458,7 @@ def _script(name: str) -> tuple[Step, ...]:
             text = file.read(LONGEST_FILE + 1)
         if len(text) > LONGEST_FILE:
             raise ArgumentTypeError(
-                f"{name} is longer than {LONGEST_FILE // 1024} KiB; that is no script."
+                f"{name} is longer than {LONGEST_FILE // 1024} KiB, too long for a script."
             )
         steps = parse_script(text)
     except ScriptError as error:
@@ -467,7 +467,7 @@ def _script(name: str) -> tuple[Step, ...]:
         raise ArgumentTypeError(f"{name!r} cannot be read: {error}") from error
     if not steps:
         raise ArgumentTypeError(
-            f"{name} has no step; write for example send hello, then expect text hello."
+            f"{name} has no steps; write for example send hello, then expect text hello."
         )
     return steps
 
@@ -483,7 +483,7 @@ def _networks(text: str) -> tuple[IPNetwork, ...]:
     try:
         return parse_networks(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is no network: {error}") from error
+        raise ArgumentTypeError(f"{text!r} is not a network: {error}") from error
 
 
 def _seconds(text: str) -> float:

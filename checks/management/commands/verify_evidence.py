@@ -1,4 +1,4 @@
-"""Verifies a privacy audit that somebody kept: that it is what the portal signed, unchanged."""
+"""Verifies that an archived privacy audit is what the portal signed, unchanged."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from checks.privacy.signing import MOST_BYTES, key_id, what_is_wrong
 
 class Command(BaseCommand):
     help = (
-        "Verify the .json of a privacy audit. Exits with 0 only if it is signed and unchanged; "
-        "names what is wrong."
+        "Verify the .json file of a privacy audit. Exits with 0 only if it is signed and "
+        "unchanged; otherwise lists the faults."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="the .json as it was downloaded")
+        parser.add_argument("file", help="the .json file as downloaded")
         parser.add_argument(
             "--key",
             default="",
-            help="public key (PEM) to verify with; the portal's own if not given",
+            help="public key (PEM) to verify with; default: the portal's own",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,10 +35,8 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']} cannot be read: {error.strerror}.") from error
         faults = what_is_wrong(kept, key)
         if faults:
-            raise CommandError("\n".join([f"{options['file']} is not good evidence:", *faults]))
-        self.stdout.write(
-            f"{options['file']} is as the portal signed it, with the key {key_id(key)}."
-        )
+            raise CommandError("\n".join([f"{options['file']} is not valid evidence:", *faults]))
+        self.stdout.write(f"{options['file']} is unchanged and signed with key {key_id(key)}.")
 
 
 def _key(path: str) -> Ed25519PublicKey:
