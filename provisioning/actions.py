@@ -1,5 +1,6 @@
-"""What the layer above can ask of provisioning: start a run, cancel it, have a failed undo tried
-again or given up. A transaction each; the tick does the rest.
+"""What the portal can ask of provisioning: start a run, cancel it, retry or give up its undo.
+
+One transaction each; the tick does the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from provisioning.engine.decide import Direction, Kind, reason_to_unwind
+from provisioning.engine.decide import Direction, EntryKind, reason_to_unwind
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -22,7 +23,7 @@ CREATE_ENDPOINT = "create-endpoint"
 
 
 def name_taken(spec: EndpointSpec, endpoint: Endpoint | None) -> bool:
-    """Whether another endpoint of the account carries this name."""
+    """Whether another endpoint in the account has this name."""
     others = Endpoint.objects.filter(account_id=spec.account_id, name=spec.name).exclude(
         state=Endpoint.State.ABSENT
     )
@@ -38,8 +39,8 @@ def start_create(
     stream: str,
     now: datetime,
 ) -> Run:
-    """The run that applies exactly this plan. `endpoint` is the one an earlier, voided attempt
-    left, if any.
+    """Start the run that applies exactly this plan. `endpoint` is the one of an earlier, voided
+    attempt, if any.
     """
     spec = plan_data["spec"]
     with transaction.atomic():
@@ -74,8 +75,8 @@ def start_create(
 
 
 def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
-    """Ask a run to undo what it did. False when it is over, or is going to be undone already:
-    whoever asks then is not the reason, and must not be told so.
+    """Cancel a run: it undoes what it did. False if it is over or is unwinding already, since the
+    cancellation is then not the reason.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
@@ -83,22 +84,30 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
         if unwinding or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
             return False
         _append(
-            locked, Kind.CANCEL, Direction.FORWARD, "", {"reason": reason, "code": "cancelled"}, now
+            locked,
+            EntryKind.CANCEL,
+            Direction.FORWARD,
+            "",
+            {"reason": reason, "code": "cancelled"},
+            now,
         )
         Run.objects.filter(pk=locked.pk).update(due_at=now)
     return True
 
 
 def retry_undo(run: Run, *, reason: str, now: datetime) -> bool:
-    """Have the undo of a stuck run tried again, from the step at which it stopped. False when it is
-    not stuck.
-    """
+    """Retry the undo of a stuck run from the step at which it stopped. False if it is not stuck."""
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state != Run.State.STUCK:
             return False
         _append(
-            locked, Kind.AGAIN, Direction.BACKWARD, locked.failure["step"], {"reason": reason}, now
+            locked,
+            EntryKind.AGAIN,
+            Direction.BACKWARD,
+            locked.failure["step"],
+            {"reason": reason},
+            now,
         )
         Run.objects.filter(pk=locked.pk).update(
             state=Run.State.UNDOING, due_at=now, finished_at=None, failure={}
@@ -107,11 +116,11 @@ def retry_undo(run: Run, *, reason: str, now: datetime) -> bool:
 
 
 def give_up_undo(run: Run) -> list[str] | None:
-    """Let go of the endpoint of a stuck run; what may be left of it in AWS, in words. None when the
-    run is not stuck.
+    """Mark the endpoint of a stuck run as absent. Returns what may be left of it in AWS, in words,
+    or None if the run is not stuck.
 
-    The run stays stuck: its undo did fail. The endpoint stays a user of what it shares, so that
-    nobody else's undo takes away what the things left behind may need.
+    The run stays stuck, because its undo did fail. The endpoint stays a user of what it shares, so
+    that no other undo deletes what the remaining resources may need.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
@@ -122,9 +131,14 @@ def give_up_undo(run: Run) -> list[str] | None:
 
 
 def _append(
-    locked: Run, kind: Kind, direction: Direction, step: str, data: Mapping[str, Any], now: datetime
+    locked: Run,
+    kind: EntryKind,
+    direction: Direction,
+    step: str,
+    data: Mapping[str, Any],
+    now: datetime,
 ) -> None:
-    """What a person wants, in the journal of a run whose row is locked."""
+    """Record a person's decision in the journal of a run whose row is locked."""
     last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
     JournalEntry.objects.create(
         run=locked,

@@ -1,9 +1,8 @@
-"""A budget of CloudFront calls for each account, shared by all processes: may one more call be sent
-now?
+"""A budget of CloudFront calls for each account, shared by all processes.
 
-It decides yes, or when it is the caller's turn. It never waits: who is refused comes back as a due
-row does. It never stands in the way when Redis is away; then AWS's own throttle, and our backing
-off from it, are what is left. The reasons are in docs/decisions/0003-call-budget.md.
+Each call is either allowed, or told when its turn is. Nothing waits here: a run that is refused
+becomes due again at its turn. Without Redis every call is allowed; AWS's own throttling, and our
+backing off from it, remain. The reasons are in docs/decisions/0003-call-budget.md.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from redis.retry import Retry
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 
 BURST_CALLS = 20
-"""So many calls may follow each other at once after a quiet time: a snapshot, a sweep of a large
-account.
+"""Calls that may follow each other without a pause after a quiet time: a snapshot, or a sweep of a
+large account.
 """
 
 CALLS_OF_A_TURN = 4
-"""What a run that comes back is likely to need; so far apart are the turns that are given out."""
+"""The calls that a run probably needs at its turn; turns are this far apart."""
 
 LONGEST_WAIT_SECONDS = 60.0
 AWAY_SECONDS = 5.0
@@ -35,8 +34,8 @@ FORGET_SECONDS = 3600
 
 log = logging.getLogger(__name__)
 
-# `spent` is when all calls sent so far would be through, one by one; `promised` the last turn that
-# was given out.
+# `spent`: when all calls so far would have been sent at the steady rate. `promised`: the last turn
+# that was given out.
 _TAKE = """
 local now, every, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local turn, longest = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -56,13 +55,13 @@ return string.format('%.6f', promised - now)
 
 @dataclass
 class Budget:
-    """`per_second` calls for each account, over all processes that use the same Redis."""
+    """The budget of each account, over all processes that use the same Redis."""
 
     client: redis.Redis
     _away_until: float = field(default=0.0, init=False)
 
     def take(self, account_id: str, *, per_second: float, now: float) -> float:
-        """Spend one call. 0 when it may be sent, else the seconds until the caller's turn. `now` is
+        """Spend one call. 0 if it may be sent, else the seconds until the caller's turn. `now` is
         Unix time.
         """
         if now < self._away_until:
@@ -80,16 +79,16 @@ class Budget:
             key = f"edge-portal:cloudfront-calls:{account_id}"
             answer = self.client.eval(_TAKE, 1, key, *map(repr, arguments))
         except redis.RedisError as error:
-            # Not asked again for a while, so that a Redis that does not answer slows nobody down.
+            # Do not ask again for a while, so that a Redis that hangs does not slow every call.
             self._away_until = now + AWAY_SECONDS
-            log.info("calls are not counted while Redis is away: %s", error)
+            log.info("Redis is unavailable; CloudFront calls are not counted: %s", error)
             return 0.0
         return float(answer)
 
 
 def before_call(account_id: str, operation: str) -> None:
-    """Let one call to CloudFront pass, or raise OverBudget with the turn, in seconds of AWS's
-    time.
+    """Let one call to CloudFront pass, or raise AwsError (OVER_BUDGET) with the turn, in seconds of
+    AWS's time.
     """
     pace = float(settings.PROVISIONING_PACE)
     per_second = float(settings.CLOUDFRONT_CALLS_PER_SECOND) * pace
@@ -100,7 +99,7 @@ def before_call(account_id: str, operation: str) -> None:
         raise AwsError(
             operation,
             OVER_BUDGET,
-            "The portal's budget of calls for this account is spent for the moment",
+            "The portal has used up its call budget for this account for now",
             transient=True,
             retry_after=seconds * pace,
         )
@@ -112,7 +111,7 @@ def _shared() -> Budget:
 
 
 def connect(url: str) -> redis.Redis:
-    """A client that tries once, and not for long."""
+    """A client that tries once, with a short timeout."""
     once = Retry(NoBackoff(), 0)
     return redis.Redis.from_url(
         url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=once

@@ -1,9 +1,9 @@
-"""Whether a worker is to be told of a piece of work again (PURE).
+"""Which due work to dispatch to the workers, and when to dispatch it again.
 
-A tick finds the same due work every second until somebody takes it. Where workers are behind, more
-words would only queue up. This remembers, in one ticker, what was said and when; it must never keep
-back work that is due anew, so the key of a piece of work changes with it (a request's id and its
-last event, a check's id and its due time).
+A tick finds the same due work every second until a worker claims it. If workers are behind, more
+messages would only queue up, so this remembers in one ticker what was dispatched and when. Work
+that becomes due again must not be held back: its key changes with it (a request's ID and its last
+event, a check's ID and its due time).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import TypeVar
 Key = TypeVar("Key", bound=Hashable)
 
 AGAIN_AFTER = timedelta(seconds=5)
-"""A word may be lost; this is what that costs."""
+"""A lost message costs this much time."""
 
 
 class Dispatch:
-    """What one ticker has said lately."""
+    """What one ticker has dispatched recently."""
 
     def __init__(self) -> None:
-        self._said: dict[Hashable, datetime] = {}
+        self._sent: dict[Hashable, datetime] = {}
 
     def due(self, work: Iterable[Key], now: datetime) -> list[Key]:
-        """Which of these (keys, in order) are to be mentioned now; they count as mentioned."""
-        self._said = {key: at for key, at in self._said.items() if now - AGAIN_AFTER < at}
-        fresh = [key for key in dict.fromkeys(work) if key not in self._said]
-        self._said.update((key, now) for key in fresh)
+        """The keys to dispatch now, in order. They count as dispatched."""
+        self._sent = {key: at for key, at in self._sent.items() if now - AGAIN_AFTER < at}
+        fresh = [key for key in dict.fromkeys(work) if key not in self._sent]
+        self._sent.update((key, now) for key in fresh)
         return fresh

@@ -1,7 +1,7 @@
-"""The event log: the only way events are written. Numbered without gaps under the stream's lock,
-redacted first.
+"""Appends to the event log: events are redacted, and numbered without gaps under a stream's lock.
 
-Call inside the transaction whose fact the event tells, so that neither exists without the other.
+Call `append` in the transaction of the change that the event reports, so that neither exists
+without the other.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def append(
 ) -> Event:
     """Append one event to `stream` and poke its readers after commit. Returns the stored event."""
     if not connection.in_atomic_block:
-        raise RuntimeError("An event is written in the transaction of the fact it tells.")
+        raise RuntimeError("Append an event in the transaction of the change that it reports.")
     seq = _next_seq(stream)
     event = Event.objects.create(
         stream_id=stream,
@@ -72,7 +72,7 @@ def redact(text: str) -> str:
 
 
 def redact_data(value: Any) -> Any:
-    """The same for JSON-ready data; values under telling keys go whole."""
+    """The same for JSON-ready data; values under keys that name secrets are replaced."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):

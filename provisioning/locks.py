@@ -1,7 +1,7 @@
-"""Named locks between workers, held by a database connection: a worker that dies lets go at once.
+"""Named locks between workers, held by a database connection: a worker that dies releases its own.
 
-They keep our own workers from getting in each other's way. They are never what correctness rests
-on: AWS's unique names and ETags are.
+They keep workers out of each other's way. Correctness does not depend on them, but on AWS's unique
+names and ETags.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from django.db import connection
 
 @contextmanager
 def only_one(name: str) -> Iterator[bool]:
-    """Whether we are the only one in here for `name` (True), or somebody else is (False; do not go
-    on).
-    """
+    """Yields True while we hold the lock for `name`, or False if another worker holds it."""
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])

@@ -1,8 +1,8 @@
-"""The rows of provisioning: accounts, endpoints, what we made in AWS, runs with their journal, and
-the event log.
+"""The rows of provisioning: accounts, endpoints, what we created in AWS, runs and their journals,
+and the event log.
 
-Row rules are methods, set rules are QuerySet methods with a domain name. No state changes here by
-itself: every transition is one conditional update in runner.py or actions.py.
+Nothing here changes state by itself: every transition is one conditional update in runner.py or
+actions.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from provisioning import budget
 from provisioning.aws.session import AccountRef, Aws, aws_for
 from provisioning.aws.snapshot import take_snapshot
-from provisioning.engine.decide import Direction, Entry, Kind
+from provisioning.engine.decide import Direction, Entry, EntryKind
 from provisioning.facts.snapshot import Snapshot
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import parse_spec
@@ -27,25 +27,27 @@ from provisioning.spec.parsing import parse_spec
 class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
     """Sets of accounts."""
 
-    def waited_in(self) -> AwsAccountQuerySet:
-        """Accounts in which a run waits for AWS, forward or while it undoes."""
+    def with_waiting_runs(self) -> AwsAccountQuerySet:
+        """Accounts in which a run waits for AWS, in either direction."""
         watching = Q(state=Run.State.WAITING) | Q(state=Run.State.UNDOING, watch__isnull=False)
         return self.filter(
             models.Exists(Run.objects.filter(watching, endpoint__account=models.OuterRef("pk")))
         )
 
     def due_for_sweep(self, now: datetime) -> AwsAccountQuerySet:
-        """Those of them whose next look is due."""
-        return self.waited_in().filter(Q(next_sweep_at__isnull=True) | Q(next_sweep_at__lte=now))
+        """Those of them whose next sweep is due."""
+        return self.with_waiting_runs().filter(
+            Q(next_sweep_at__isnull=True) | Q(next_sweep_at__lte=now)
+        )
 
-    def not_seen(self) -> AwsAccountQuerySet:
-        """Those of them of which AWS told nothing when they were last looked at."""
-        return self.waited_in().exclude(last_sweep_error="")
+    def unreachable(self) -> AwsAccountQuerySet:
+        """Those of them whose last sweep failed."""
+        return self.with_waiting_runs().exclude(last_sweep_error="")
 
 
 class AwsAccount(models.Model):
-    """An AWS account the portal works in, through a role it assumes there. An empty role means the
-    portal's own.
+    """An AWS account that the portal works in, through a role that it assumes there. Without a role
+    it uses its own identity.
     """
 
     account_id = models.CharField(max_length=12, primary_key=True)
@@ -57,7 +59,10 @@ class AwsAccount(models.Model):
     last_sweep_at = models.DateTimeField(null=True, blank=True)
     last_sweep_error = models.CharField(max_length=300, blank=True)
 
-    objects: ClassVar[Any] = AwsAccountQuerySet.as_manager()
+    objects = models.Manager.from_queryset(AwsAccountQuerySet)()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.account_id})"
@@ -79,8 +84,8 @@ class AwsAccount(models.Model):
     def snapshot_for(
         self, target_arn: str, distribution_id: str, *, permissions: bool = False
     ) -> Snapshot:
-        """What AWS says of a target and a distribution of the account, and, with `permissions`,
-        what the portal's role may do to them. An empty ARN or id is left out. What AWS did not tell
+        """What AWS says about a target and a distribution of the account and, with `permissions`,
+        what the portal's role may do to them. An empty ARN or ID is skipped. What AWS did not say
         is a gap in the snapshot.
         """
         return take_snapshot(
@@ -93,9 +98,9 @@ class AwsAccount(models.Model):
 
 
 class Endpoint(models.Model):
-    """The thing that exists afterwards: a path of a distribution that leads to a private target.
+    """A path of a distribution that leads to a private target.
 
-    `owner` is the key of the team it belongs to; this layer does not know what a team is.
+    `owner` is the slug of the team that it belongs to; this layer does not know what a team is.
     """
 
     class State(models.TextChoices):
@@ -130,7 +135,7 @@ class Endpoint(models.Model):
 
     @property
     def key(self) -> str:
-        """Twelve hex digits that name the endpoint in AWS."""
+        """Twelve hex digits that identify the endpoint in AWS."""
         return self.id.hex[:12]
 
     @property
@@ -145,8 +150,8 @@ class Endpoint(models.Model):
 
 
 class VpcOrigin(models.Model):
-    """A VPC origin that the portal made, shared by every endpoint with the same key; its users are
-    its references.
+    """A VPC origin that the portal created, shared by every endpoint with the same key. `users` are
+    its references: it is deleted with the last one.
     """
 
     account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="vpc_origins")
@@ -164,7 +169,7 @@ class VpcOrigin(models.Model):
 
 
 class IngressRule(models.Model):
-    """An ingress rule that the portal added; its users are its references."""
+    """An ingress rule that the portal added. `users` are its references."""
 
     account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="ingress_rules")
     group_id = models.CharField(max_length=30)
@@ -186,9 +191,9 @@ class IngressRule(models.Model):
 
 
 class Watch(models.Model):
-    """What AWS last said of one resource that somebody waits for. `written_at` is our own last
-    write to it: a sweep that began before that write must not overrule it. `detail` is what the
-    last full look showed.
+    """What AWS last said about a resource that runs wait for. `written_at` is our own last write to
+    it: a sweep that began before that write must not overrule it. `detail` is what the last full
+    read showed.
     """
 
     class Resource(models.TextChoices):
@@ -222,27 +227,27 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(state__in=Run.ACTIVE)
 
     def due(self, now: datetime) -> RunQuerySet:
-        """Runs that want attention now and that nobody holds."""
+        """Runs that want attention now and that no worker holds."""
         return (
             self.active()
             .filter(due_at__lte=now)
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
         )
 
-    def to_mention(self, now: datetime, *, not_since: datetime) -> RunQuerySet:
-        """Due runs of which no worker was told since they became due, or not for a while (the word
-        may be lost).
+    def to_dispatch(self, now: datetime, *, not_since: datetime) -> RunQuerySet:
+        """Due runs that were not dispatched to the workers since they became due, or not for a
+        while: the message may be lost.
         """
-        untold = (
-            Q(mentioned_at__isnull=True)
-            | Q(mentioned_at__lt=F("due_at"))
-            | Q(mentioned_at__lt=not_since)
+        waiting = (
+            Q(dispatched_at__isnull=True)
+            | Q(dispatched_at__lt=F("due_at"))
+            | Q(dispatched_at__lt=not_since)
         )
-        return self.due(now).filter(untold)
+        return self.due(now).filter(waiting)
 
     def make_due(self, now: datetime) -> int:
-        """Wake these. Their rows are locked in one order, so that two who wake the same runs do not
-        deadlock.
+        """Wake these. Locks their rows in a fixed order, so that two callers who wake the same runs
+        do not deadlock.
         """
         with transaction.atomic():
             keys = list(
@@ -251,16 +256,16 @@ class RunQuerySet(models.QuerySet["Run"]):
             woken: int = Run.objects.filter(pk__in=keys).update(due_at=now)
         return woken
 
-    def mentioned(self, now: datetime, *, since: datetime) -> RunQuerySet:
-        """Due runs of which the workers were told since, and which none has taken yet."""
-        return self.due(now).filter(mentioned_at__gte=F("due_at")).filter(mentioned_at__gte=since)
+    def dispatched(self, now: datetime, *, since: datetime) -> RunQuerySet:
+        """Due runs that were dispatched since then and that no worker has claimed yet."""
+        return self.due(now).filter(dispatched_at__gte=F("due_at")).filter(dispatched_at__gte=since)
 
 
 class Run(models.Model):
-    """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time; no worker
+    """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time: no worker
     sleeps for it.
 
-    `fence` grows with each claim: a write of a worker that lost its lease changes no row.
+    `fence` grows with each claim, so that a worker that lost its lease changes no row.
     """
 
     class State(models.TextChoices):
@@ -268,8 +273,8 @@ class Run(models.Model):
         WAITING = "waiting", "waiting for AWS"
         UNDOING = "undoing", "undoing"
         DONE = "done", "done"
-        UNDONE = "undone", "undone: clean again"
-        STUCK = "stuck", "stuck: a person is needed"
+        UNDONE = "undone", "rolled back"
+        STUCK = "stuck", "stuck: needs a person"
 
     ACTIVE = (State.RUNNING, State.WAITING, State.UNDOING)
 
@@ -280,7 +285,7 @@ class Run(models.Model):
     plan_digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
     due_at = models.DateTimeField()
-    mentioned_at = models.DateTimeField(null=True, blank=True)
+    dispatched_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=80, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
@@ -292,7 +297,7 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     failure = models.JSONField(default=dict, blank=True)
 
-    objects: ClassVar[Any] = RunQuerySet.as_manager()
+    objects = models.Manager.from_queryset(RunQuerySet)()
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -328,11 +333,11 @@ class Run(models.Model):
 
     def journal(self) -> list[Entry]:
         """The journal as the engine reads it."""
-        return [entry.as_entry() for entry in self.entries.order_by("seq")]
+        return [entry.as_entry() for entry in self.entries.all()]
 
 
 class JournalEntry(models.Model):
-    """One entry of a run's journal. It drives the machine and is not for people."""
+    """One entry of a run's journal. It drives the engine; people read events instead."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="entries")
     seq = models.PositiveIntegerField()
@@ -345,6 +350,7 @@ class JournalEntry(models.Model):
     data = models.JSONField(default=dict)
 
     class Meta:
+        ordering: ClassVar[list[str]] = ["seq"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["run", "seq"], name="journal_seq_unique")
         ]
@@ -353,10 +359,10 @@ class JournalEntry(models.Model):
         return f"{self.run_id}/{self.seq} {self.step} {self.kind}"
 
     def as_entry(self) -> Entry:
-        """The frozen value the engine decides on."""
+        """The frozen value that the engine decides on."""
         return Entry(
             self.step,
-            Kind(self.kind),
+            EntryKind(self.kind),
             Direction(self.direction),
             self.at,
             self.since,
@@ -379,13 +385,13 @@ class EventQuerySet(models.QuerySet["Event"]):
     """Sets of events."""
 
     def after(self, stream: str, cursor: int) -> EventQuerySet:
-        """What a reader who saw up to `cursor` has not seen, in order."""
+        """The events after `cursor`, in order."""
         return self.filter(stream_id=stream, seq__gt=cursor).order_by("seq")
 
 
 class Event(models.Model):
-    """One line for people and tickets. Numbered per stream from 1 without gaps; stored redacted;
-    never changed.
+    """One line for people and tickets. Numbered per stream from 1 without gaps, redacted before it
+    is stored, and never changed.
     """
 
     class Level(models.TextChoices):
@@ -403,9 +409,10 @@ class Event(models.Model):
     text = models.TextField()
     data = models.JSONField(default=dict)
 
-    objects: ClassVar[Any] = EventQuerySet.as_manager()
+    objects = models.Manager.from_queryset(EventQuerySet)()
 
     class Meta:
+        ordering: ClassVar[list[str]] = ["stream", "seq"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["stream", "seq"], name="event_seq_unique")
         ]
@@ -414,7 +421,7 @@ class Event(models.Model):
         return f"{self.stream_id}#{self.seq} {self.kind}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As the API, the console and downloads give it."""
+        """As the API, the console and downloads show it."""
         return {
             "seq": self.seq,
             "at": self.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -1,9 +1,7 @@
-"""Tell the web processes that a stream has grown: a hint, sent after commit, never waited for, lost
-without harm.
+"""Tells the web processes that a stream has grown: a hint, sent after commit, that may be lost.
 
-The channel layer is asynchronous and this code is called from synchronous workers and views, so one
-daemon thread per process owns an event loop and sends from there. A Redis that is away delays
-nobody.
+The channel layer is asynchronous and its callers are synchronous, so one daemon thread per process
+owns an event loop and sends from there. An unavailable Redis delays no caller.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class _Sender:
-    """An event loop in a daemon thread. Made anew after a fork."""
+    """An event loop in a daemon thread. Each process makes its own, also after a fork."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -41,7 +39,7 @@ _sender: _Sender | None = None
 
 
 def poke(stream: str, seq: int) -> None:
-    """Say that `stream` now reaches `seq`."""
+    """Announce that `stream` now reaches `seq`."""
     global _sender
     with _lock:
         if _sender is None or _sender.pid != os.getpid():
@@ -57,4 +55,4 @@ async def _send(stream: str, seq: int) -> None:
         message = {"type": "poke", "stream": stream, "seq": seq}
         await asyncio.wait_for(layer.group_send(POKES_GROUP, message), SEND_TIMEOUT_SECONDS)
     except Exception as error:
-        log.info("poke not sent (readers will find the event themselves): %s", error)
+        log.info("poke not sent; readers will find the event by themselves: %s", error)

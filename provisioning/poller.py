@@ -1,8 +1,8 @@
-"""One look at an account for everybody who waits in it.
+"""One sweep of an account for every run that waits in it.
 
-List calls serve every waiting run at once; Get calls are made only where that is fewer, and to
-confirm a change before anybody is told. The number of calls grows with the account's size, never
-with the runs in flight.
+List calls serve all waiting runs; Get calls are made only where that takes fewer, and to confirm a
+change before runs are woken. The number of calls grows with the account's size, never with the
+number of runs in flight.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.session import Aws
 from provisioning.facts.names import DistributionId, VpcOriginId
 from provisioning.models import AwsAccount, Run, Watch
-from provisioning.watches import GONE, note_look
+from provisioning.watches import GONE, record_observation
 
 LONGEST_PAUSE_SECONDS = 300.0
 log = logging.getLogger(__name__)
 
 Seen = tuple[Watch, str, Mapping[str, Any] | None]
-"""A watch, the status that AWS says now, and the detail where it was looked at closely."""
+"""A watch, its current status in AWS, and the detail if it was read in full."""
 
 
 def claim_sweep(account_id: str, now: datetime, *, seconds: float) -> AwsAccount | None:
-    """Take the account's next look; None when it is not due or somebody else took it."""
+    """Claim the account's next sweep. None if it is not due or another worker claimed it."""
     due = AwsAccount.objects.due_for_sweep(now).filter(pk=account_id)
     if due.update(next_sweep_at=now + timedelta(seconds=seconds)) != 1:
         return None
@@ -40,13 +40,13 @@ def claim_sweep(account_id: str, now: datetime, *, seconds: float) -> AwsAccount
 
 
 def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float) -> None:
-    """1. What is waited for, and not settled.
-    2. List (or Get, where fewer) VPC origins and distributions; confirm each changed status with
-       one Get.
-    3. Note what was seen and wake the waiters, all in a moment, so that those who can go together
-       are due together.
-    A throttled look keeps what it saw, and doubles the pause to the next one, up to five minutes.
-    One for which the budget of calls does not suffice goes on as usual, from what it saw.
+    """1. Find the watches that runs wait for.
+    2. List (or Get, if that takes fewer calls) VPC origins and distributions; confirm each changed
+       status with one Get.
+    3. Record all observations and wake the runs in one go, so that runs that can write together
+       become due together.
+    If AWS throttles the sweep, it keeps what it saw, and the pause until the next one doubles, up
+    to five minutes. If the call budget runs out, the next sweep continues as usual.
     """
     began = clock()
     aws = account.client()
@@ -55,7 +55,7 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
     )
     watches = list(waiting.distinct())
     seen: list[Seen] = []
-    trouble: AwsError | None = None
+    failure: AwsError | None = None
     looks = itertools.chain(
         _vpc_origins_seen(aws, [w for w in watches if w.resource == Watch.Resource.VPC_ORIGIN]),
         _distributions_seen(aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION]),
@@ -64,31 +64,31 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
         for look in looks:
             seen.append(look)
     except AwsError as error:
-        trouble = error
+        failure = error
     except DatabaseError:
         raise
     except Exception as fault:
-        log.exception("account %s: a fault of the portal while looking", account.pk)
-        trouble = AwsError(
-            "Looking", "portal_fault", f"The portal itself failed ({type(fault).__name__})"
+        log.exception("account %s: internal error during the sweep", account.pk)
+        failure = AwsError(
+            "Sweep", "portal_fault", f"Internal error in the portal ({type(fault).__name__})"
         )
     for watch, status, detail in seen:
-        note_look(account, watch.resource, watch.aws_id, status, detail, began=began, now=clock())
-    if trouble is None:
+        record_observation(
+            account, watch.resource, watch.aws_id, status, detail, began=began, now=clock()
+        )
+    if failure is None:
         AwsAccount.objects.filter(pk=account.pk).update(last_sweep_at=clock(), last_sweep_error="")
-    elif trouble.code != OVER_BUDGET:
+    elif failure.code != OVER_BUDGET:
         # Jitter, not a secret
         pause = min(seconds * 2, LONGEST_PAUSE_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311
-        next_at = clock() + timedelta(seconds=trouble.retry_after or pause)
+        next_at = clock() + timedelta(seconds=failure.retry_after or pause)
         AwsAccount.objects.filter(pk=account.pk).update(
-            last_sweep_error=str(trouble)[:300], next_sweep_at=next_at
+            last_sweep_error=str(failure)[:300], next_sweep_at=next_at
         )
 
 
 def distribution_detail(record: distributions.DistributionRecord) -> dict[str, object]:
-    """What a watch keeps of a distribution: which origins it has, and which behavior leads
-    where.
-    """
+    """What a watch keeps of a distribution: its origins, and which behavior leads to which."""
     return {
         "etag": record.etag,
         "origins": [origin.id for origin in record.facts.origins],

@@ -1,7 +1,5 @@
-"""How far a run is, for people: each step with its state, time taken and time expected, and what
-AWS last said.
-
-Everything here is read from the journal; the events a person sees are not consulted.
+"""The progress of a run, for people: each step with its state, elapsed and expected time, and what
+AWS last said. Read from the journal, not from events.
 """
 
 from __future__ import annotations
@@ -13,10 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.engine.decide import Direction, Entry, Kind, exhausted, reason_to_unwind
+from provisioning.engine.decide import Direction, Entry, EntryKind, exhausted, reason_to_unwind
 from provisioning.engine.step import Step
 from provisioning.models import Run
-from provisioning.sagas import saga_steps
+from provisioning.sagas import steps_of
 
 TODO, DOING, WAITING, DONE = "todo", "doing", "waiting", "done"
 FAILED, UNDOING, UNDONE = "failed", "undoing", "undone"
@@ -24,9 +22,7 @@ FAILED, UNDOING, UNDONE = "failed", "undoing", "undone"
 
 @dataclass(frozen=True)
 class StepProgress:
-    """One line of the rail. Seconds are real seconds; `elapsed_seconds` is None before the step
-    began.
-    """
+    """One step. Seconds are real seconds; `elapsed_seconds` is None before the step begins."""
 
     name: str
     title: str
@@ -38,8 +34,8 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """The whole rail. `looked_at` is when AWS was last asked on behalf of this run's account;
-    `trouble` why it told nothing when it was asked since.
+    """All steps. `looked_at` is when the run's account was last swept, `trouble` why a later sweep
+    failed.
     """
 
     steps: tuple[StepProgress, ...]
@@ -58,7 +54,7 @@ class Progress:
 def progress(run: Run, now: datetime) -> Progress:
     """The progress of a run at `now`."""
     pace = settings.PROVISIONING_PACE
-    steps = step_progress(saga_steps(run.saga), run.journal(), run.finished_at or now, pace=pace)
+    steps = step_progress(steps_of(run.saga), run.journal(), run.finished_at or now, pace=pace)
     account = run.endpoint.account
     asked = account.next_sweep_at is not None and account.next_sweep_at > run.created_at
     busy = next((step for step in steps if step.state in (WAITING, DOING, UNDOING)), None)
@@ -75,7 +71,7 @@ def progress(run: Run, now: datetime) -> Progress:
 def step_progress(
     steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float
 ) -> tuple[StepProgress, ...]:
-    """PURE: the rail of a journal."""
+    """The progress that a journal shows at `now`."""
     unwinding = reason_to_unwind(journal, pace)
     lines = []
     reached = True
@@ -112,12 +108,14 @@ def _state(
 ) -> str:
     if backward:
         last = backward[-1]
-        given_up = last.kind is Kind.REFUSED or (last.kind is Kind.RETRY and exhausted(last, pace))
-        return UNDONE if last.kind is Kind.READY else FAILED if given_up else UNDOING
+        given_up = last.kind is EntryKind.REFUSED or (
+            last.kind is EntryKind.RETRY and exhausted(last, pace)
+        )
+        return UNDONE if last.kind is EntryKind.READY else FAILED if given_up else UNDOING
     if failed:
         return FAILED
     if not forward:
         return DOING if reached else TODO
-    if forward[-1].kind is Kind.READY:
+    if forward[-1].kind is EntryKind.READY:
         return DONE
-    return WAITING if forward[-1].kind is Kind.WORKING else DOING
+    return WAITING if forward[-1].kind is EntryKind.WORKING else DOING

@@ -1,10 +1,8 @@
-"""The thin shell around decide(): claims a due run, asks what is next, performs one thing, writes
-it down.
+"""The shell around decide(): claims a due run, asks what is next, does it, and records the outcome.
 
-Each thing that happened is written in one transaction: journal entry, event, state and due time,
-under the run's fence. A worker that lost its lease writes nothing. Between an intent and its result
-a worker may die anywhere; whoever claims the run next looks before it acts. This module knows no
-AWS.
+Journal entry, event, state and due time are written in one transaction, under the run's fence, so a
+worker that lost its lease writes nothing. A worker may die anywhere between an intent and its
+result; the next one to claim the run observes before it acts. This module knows no AWS.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ from provisioning.engine.decide import (
     Direction,
     Do,
     Entry,
+    EntryKind,
     Finish,
-    Kind,
     Poll,
     Stuck,
     Undo,
@@ -48,9 +46,9 @@ Context = TypeVar("Context")
 
 @dataclass(frozen=True)
 class Saga(Generic[Context]):
-    """What we build, step by step. `open` is given the run, the clock, and `hold`, which a step
-    calls before each write to the outside. `finished` records the end in the endpoint, inside the
-    run's last transaction.
+    """The steps of one kind of run. `open` gets the run, the clock, and a function that renews the
+    lease, which a step calls before each write to AWS. `finished` records the end in the endpoint,
+    in the run's last transaction.
     """
 
     name: str
@@ -59,17 +57,17 @@ class Saga(Generic[Context]):
     finished: Callable[[Run, Finish, datetime], None]
 
 
-class CancelledMeanwhile(Exception):
-    """Somebody cancelled between the last look and the end. Nothing was written; decide again."""
+class RunCancelled(Exception):
+    """The run was cancelled just before it ended. Nothing was written; decide again."""
 
 
 class LeaseLost(Exception):
-    """Somebody else holds the run now, or it is over. Nothing was written."""
+    """Another worker holds the run now, or it is over. Nothing was written."""
 
 
 @dataclass
 class Lease:
-    """The right to work on a run until `seconds` after the last thing written."""
+    """The right to work on a run until `seconds` after the last write."""
 
     run: Run
     seconds: float
@@ -83,8 +81,8 @@ class Lease:
         changes: Mapping[str, Any] | None = None,
         then: Callable[[], None] | None = None,
     ) -> None:
-        """One fenced transaction; the lease is renewed. Raises LeaseLost, writing nothing, when the
-        fence moved on.
+        """One fenced transaction, which also renews the lease. Raises LeaseLost, writing nothing,
+        if the run has been claimed again.
         """
         with transaction.atomic():
             self._write(
@@ -96,34 +94,32 @@ class Lease:
             if then is not None:
                 then()
 
-    def hold(self, now: datetime) -> None:
-        """Renew the lease just before something is sent to the outside, where no fence can follow.
-        Raises LeaseLost: a worker that was stopped and woken again must not make what somebody else
-        has meanwhile undone.
+    def renew(self, now: datetime) -> None:
+        """Renew the lease just before a write to AWS, where no fence applies. Raises LeaseLost: a
+        worker that was suspended must not create what another has meanwhile undone.
         """
         self._write({"lease_until": now + timedelta(seconds=self.seconds)}, now, None, None)
 
-    def note_fault(self, fault: Exception, now: datetime) -> None:
-        """What keeps the run as a whole from going on, not one of its steps (a row that this
-        version cannot read): told once in its events, and tried again every minute. The lease is
-        given back.
+    def record_fault(self, fault: Exception, now: datetime) -> None:
+        """An error that stops the run as a whole rather than one of its steps (for example a row
+        that this version cannot parse): one event, and a retry every minute. Releases the lease.
         """
         name = type(fault).__name__
         failure = {"code": FAULT, "reason": name}
-        told = self.run.failure == failure
+        known = self.run.failure == failure
         text = (
-            f"The portal itself failed ({name}) and cannot go on. It tries again every minute; "
+            f"Internal error in the portal ({name}). It retries every minute; if this continues, "
             "tell its operators."
         )
-        if not told:
-            log.error("run %s: a fault of the portal", self.run.pk, exc_info=fault)
+        if not known:
+            log.error("run %s: internal error", self.run.pk, exc_info=fault)
         until = now + timedelta(seconds=FAULT_AGAIN_SECONDS)
         event = {"kind": "run.portal_fault", "level": "error", "text": text, "data": failure}
         with transaction.atomic():
             changes = {"lease_until": None, "lease_holder": "", "due_at": until, "failure": failure}
-            self._write(changes, now, None, None if told else event)
+            self._write(changes, now, None, None if known else event)
 
-    def rest(
+    def release(
         self,
         now: datetime,
         until: datetime,
@@ -133,9 +129,9 @@ class Lease:
         event: Mapping[str, Any] | None = None,
         waiting: Working | None = None,
     ) -> None:
-        """The same, and the lease is given back until `until`; at once if what is waited for has
-        changed since it was looked at, or if somebody cancelled meanwhile. The watch is locked
-        before the run, as a sweep does it.
+        """The same, but release the lease until `until`, or until now if what the run waits for has
+        changed since it was observed or the run was cancelled. Locks the watch before the run, in
+        the same order as a sweep.
         """
         with transaction.atomic():
             changes: dict[str, Any] = {
@@ -150,7 +146,10 @@ class Lease:
                 if watch is None or watch.status != waiting.status:
                     changes["due_at"] = now
             self._write(changes, now, entry, event)
-            if state != Run.State.UNDOING and self.run.entries.filter(kind=Kind.CANCEL).exists():
+            if (
+                state != Run.State.UNDOING
+                and self.run.entries.filter(kind=EntryKind.CANCEL).exists()
+            ):
                 Run.objects.filter(pk=self.run.pk).update(due_at=now)
 
     def _write(
@@ -162,7 +161,7 @@ class Lease:
     ) -> None:
         held = Run.objects.filter(pk=self.run.pk, fence=self.run.fence, state__in=Run.ACTIVE)
         if held.update(**changes) != 1:
-            raise LeaseLost(f"run {self.run.pk}: fence {self.run.fence} has passed")
+            raise LeaseLost(f"run {self.run.pk}: fence {self.run.fence} is out of date")
         if entry is not None:
             _store(self.run, entry)
         if event is not None:
@@ -172,8 +171,8 @@ class Lease:
 def claim(
     run_id: int, *, holder: str, now: datetime, seconds: float, fence: int | None = None
 ) -> Lease | None:
-    """Take a due run that nobody holds; None when somebody else was quicker, also since `fence` was
-    read, or it is not due.
+    """Claim a due run. None if it is not due, another worker holds it, or it was claimed since
+    `fence` was read.
     """
     taken = Run.objects.due(now).filter(pk=run_id)
     if fence is not None:
@@ -191,14 +190,14 @@ def claim(
 def advance(
     lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime], pace: float
 ) -> None:
-    """Bring the run as far as it gets without waiting, then give the lease back.
+    """Advance the run until it has to wait or is over, then release the lease.
 
     1. Read the journal and decide.
-    2. Perform the one thing decided, and write what came of it.
-    3. Again, until something has to be waited for or it is over.
+    2. Do what was decided, and record the outcome.
+    3. Repeat.
     """
     run = lease.run
-    context = saga.open(run, clock, lambda: lease.hold(clock()))
+    context = saga.open(run, clock, lambda: lease.renew(clock()))
     steps = {step.name: step for step in saga.steps}
     for _ in range(MOST_DECISIONS_PER_CLAIM):
         now = clock()
@@ -207,14 +206,14 @@ def advance(
         match decision:
             case Do(step=name) | Undo(step=name):
                 direction = Direction.FORWARD if isinstance(decision, Do) else Direction.BACKWARD
-                turn = Turn(lease, steps[name], direction, journal, clock, pace)
-                goes_on = turn.look_and_act(context)
+                turn = StepTurn(lease, steps[name], direction, journal, clock, pace)
+                continues = turn.observe_and_act(context)
             case Poll(step=name, direction=direction, overdue=overdue):
-                goes_on = Turn(lease, steps[name], direction, journal, clock, pace).poll(
+                continues = StepTurn(lease, steps[name], direction, journal, clock, pace).poll(
                     context, overdue=overdue
                 )
             case WaitUntil(at=at, direction=direction):
-                lease.rest(
+                lease.release(
                     now,
                     at,
                     state=run.state if direction is Direction.FORWARD else Run.State.UNDOING,
@@ -223,23 +222,23 @@ def advance(
             case Finish():
                 try:
                     _finish(lease, saga, decision, now)
-                except CancelledMeanwhile:
+                except RunCancelled:
                     continue
                 return
             case Stuck():
-                _stuck(lease, decision, steps[decision.step].title, now)
+                _stuck(lease, decision, steps[decision.step].undo_title, now)
                 return
             case _:
                 assert_never(decision)
-        if not goes_on:
+        if not continues:
             return
-    lease.rest(clock(), clock(), state=run.state)
+    lease.release(clock(), clock(), state=run.state)
 
 
 @dataclass
-class Turn(Generic[Context]):
-    """One step in one direction, attended to once. Its methods answer whether the run can go on at
-    once.
+class StepTurn(Generic[Context]):
+    """One visit to one step in one direction. Its public methods return whether the run can
+    continue immediately.
     """
 
     lease: Lease
@@ -249,104 +248,104 @@ class Turn(Generic[Context]):
     clock: Callable[[], datetime]
     pace: float
 
-    def look_and_act(self, context: Context) -> bool:
-        """Look; when it is missing, note the intent, act, and note that we did."""
-        way = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
+    def observe_and_act(self, context: Context) -> bool:
+        """Observe; if it is missing, record the intent, act, and record that we did."""
+        side = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
         first = not any(
             entry.step == self.step.name and entry.direction is self.direction
             for entry in self.journal
         )
         if first:
-            self._say("step.started" if self._forward else "step.undoing", self.step.title)
-        outcome = self._attempt(way.look, context)
+            if self._forward:
+                self._emit("step.started", self.step.title)
+            else:
+                self._emit("step.undoing", self.step.undo_title)
+        outcome = self._call(side.observe, context)
         if isinstance(outcome, Missing) and self._has_just_acted():
-            # Reads of AWS lag behind its writes, and others may take away what we make. Either way:
-            # not at once again.
-            outcome = Retry(f"Done, and not to be seen yet. {outcome.seen}", "not_seen_yet")
+            # AWS's reads lag behind its writes, and somebody may delete what we create. In both
+            # cases, writing again immediately would be wrong.
+            outcome = Retry(f"AWS does not show the change yet. {outcome.seen}", "not_seen_yet")
         if isinstance(outcome, Missing):
-            said = any(
+            known = any(
                 e.step == self.step.name
                 and e.direction is self.direction
                 and e.data.get("seen") == outcome.seen
                 for e in self.journal
-                if e.kind is Kind.INTENT
+                if e.kind is EntryKind.INTENT
             )
-            event = None if said else self._event("step.acting", outcome.seen)
-            self._note(Kind.INTENT, {"seen": outcome.seen}, event)
-            outcome = self._attempt(way.act, context)
+            event = None if known else self._event("step.acting", outcome.seen)
+            self._record(EntryKind.INTENT, {"seen": outcome.seen}, event)
+            outcome = self._call(side.act, context)
             if isinstance(outcome, Ready):
-                self._note(
-                    Kind.ACTED,
+                self._record(
+                    EntryKind.ACTED,
                     {"seen": outcome.seen} | dict(outcome.data),
                     self._event("step.acted", outcome.seen),
                 )
                 return True
-        return self._take(outcome)
+        return self._handle(outcome)
 
     def poll(self, context: Context, *, overdue: bool) -> bool:
-        """Look only. When it takes longer than it should, say so once; nothing is given up for
-        being slow.
+        """Observe only. If it takes longer than expected, warn once; a slow step is never given
+        up.
         """
-        way = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
-        outcome = self._attempt(way.look, context)
+        side = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
+        outcome = self._call(side.observe, context)
         if overdue and isinstance(outcome, Working) and not self._last_data().get("slow"):
             minutes = round(self.step.patience_seconds / 60)
             text = (
-                f"This takes longer than {minutes} minutes of AWS's time. The portal keeps "
-                "waiting and looking."
+                f"Still not finished after {minutes} minutes. AWS is slower than usual; the portal "
+                "keeps waiting."
             )
             outcome = Working(
                 outcome.seen, outcome.watch, outcome.status, dict(outcome.data) | {"slow": True}
             )
-            self._say("step.slow", text, level="warning")
-        return self._take(outcome)
+            self._emit("step.slow", text, level="warning")
+        return self._handle(outcome)
 
-    def _attempt(self, part: Callable[[Context], Outcome], context: Context) -> Outcome:
-        """A fault of our own is a failure like any other: told, tried again for a while, then given
-        up and undone. Without its database a worker can note nothing; the run is found again when
-        its lease has passed.
+    def _call(self, part: Callable[[Context], Outcome], context: Context) -> Outcome:
+        """An exception is a failure like any other: reported, retried for a while, then given up
+        and rolled back. Only without its database can a worker record nothing; then the run is
+        claimed again after its lease.
         """
         try:
             return part(context)
         except (DatabaseError, LeaseLost):
             raise
         except Exception as fault:
-            log.exception(
-                "run %s, step %s: a fault of the portal", self.lease.run.pk, self.step.name
-            )
+            log.exception("run %s, step %s: internal error", self.lease.run.pk, self.step.name)
             return Retry(
-                f"The portal itself failed ({type(fault).__name__}). Its operators find it "
-                "in the log.",
+                f"Internal error in the portal ({type(fault).__name__}). Details are in its log.",
                 FAULT,
             )
 
     def _has_just_acted(self) -> bool:
-        """Whether the last thing noted of this step is that its write was answered."""
+        """Whether the last entry of this step is that AWS answered its write."""
         for entry in reversed(self.journal):
             if entry.step == self.step.name and entry.direction is self.direction:
-                return entry.kind is Kind.ACTED
+                return entry.kind is EntryKind.ACTED
         return False
 
-    def _take(self, outcome: Outcome) -> bool:
-        """Write an outcome down. Working and Retry give the lease back."""
+    def _handle(self, outcome: Outcome) -> bool:
+        """Record an outcome. Working and Retry release the lease."""
         match outcome:
             case Ready(seen=seen, data=data):
                 kind = "step.ready" if self._forward else "step.undone"
-                self._note(
-                    Kind.READY,
+                self._record(
+                    EntryKind.READY,
                     {"seen": seen} | dict(data),
                     self._event(kind, seen, level="good"),
                     watch_id=None,
                 )
                 return True
             case Missing(seen=seen):
-                self._note(Kind.MISSING, {"seen": seen}, None)
+                self._record(EntryKind.MISSING, {"seen": seen}, None)
                 return True
             case Refused(reason=reason, code=code, fix=fix, data=data):
                 found = {"reason": reason, "code": code, "fix": fix} | dict(data)
                 sentence = f"{reason} {fix}".strip()
-                self._note(
-                    Kind.REFUSED,
+                self._record(
+                    EntryKind.REFUSED,
                     found,
                     self._event("step.failed", sentence, level="error", code=code),
                 )
@@ -363,22 +362,22 @@ class Turn(Generic[Context]):
     def _wait(self, outcome: Working) -> None:
         now = self.clock()
         data = {"seen": outcome.seen, "status": outcome.status} | dict(outcome.data)
-        said = self._last(Kind.WORKING)
-        if said is not None and said.data.get("slow"):
+        last = self._last(EntryKind.WORKING)
+        if last is not None and last.data.get("slow"):
             data["slow"] = True
-        news = said is None or said.data.get("seen") != outcome.seen
-        self.lease.rest(
+        news = last is None or last.data.get("seen") != outcome.seen
+        self.lease.release(
             now,
             now + timedelta(seconds=POLL_SECONDS / self.pace),
             state=Run.State.WAITING if self._forward else Run.State.UNDOING,
-            entry=self._entry(Kind.WORKING, now, data),
+            entry=self._entry(EntryKind.WORKING, now, data),
             event=self._event("step.waiting", outcome.seen) if news else None,
             waiting=outcome,
         )
 
     def _retry_later(self, outcome: Retry) -> None:
         now = self.clock()
-        failing = _failing(self._last(Kind.RETRY))
+        failing = _failing(self._last(EntryKind.RETRY))
         data: dict[str, Any] = {
             "reason": outcome.reason,
             "code": outcome.code,
@@ -386,20 +385,20 @@ class Turn(Generic[Context]):
         }
         if outcome.quiet:
             data |= {"quiet": True, "failing": failing}
-            entry = Entry(self.step.name, Kind.RETRY, self.direction, now, now, 1, data)
+            entry = Entry(self.step.name, EntryKind.RETRY, self.direction, now, now, 1, data)
         else:
             since = datetime.fromisoformat(failing["since"]) if failing else now
             times = failing["times"] + 1 if failing else 1
-            entry = Entry(self.step.name, Kind.RETRY, self.direction, now, since, times, data)
+            entry = Entry(self.step.name, EntryKind.RETRY, self.direction, now, since, times, data)
         until = now if exhausted(entry, self.pace) else next_try(entry, self.pace)
         news = not outcome.quiet and (failing is None or failing["reason"] != outcome.reason)
-        self.lease.rest(
+        self.lease.release(
             now,
             until,
             state=self.lease.run.state if self._forward else Run.State.UNDOING,
             entry=entry,
             event=self._event(
-                "step.retry", f"{outcome.reason} Trying again.", level="warning", code=outcome.code
+                "step.retry", f"{outcome.reason} Retrying.", level="warning", code=outcome.code
             )
             if news
             else None,
@@ -409,8 +408,12 @@ class Turn(Generic[Context]):
     def _forward(self) -> bool:
         return self.direction is Direction.FORWARD
 
-    def _note(
-        self, kind: Kind, data: Mapping[str, Any], event: Mapping[str, Any] | None, **changes: Any
+    def _record(
+        self,
+        kind: EntryKind,
+        data: Mapping[str, Any],
+        event: Mapping[str, Any] | None,
+        **changes: Any,
     ) -> None:
         now = self.clock()
         state = Run.State.RUNNING if self._forward else Run.State.UNDOING
@@ -419,15 +422,15 @@ class Turn(Generic[Context]):
         )
         self.lease.run.state = state
 
-    def _say(self, kind: str, text: str, *, level: str = "info") -> None:
+    def _emit(self, kind: str, text: str, *, level: str = "info") -> None:
         self.lease.write(self.clock(), event=self._event(kind, text, level=level))
 
     def _event(self, kind: str, text: str, *, level: str = "info", **data: Any) -> dict[str, Any]:
         return {"kind": kind, "text": text, "level": level, "step": self.step.name, "data": data}
 
-    def _entry(self, kind: Kind, now: datetime, data: Mapping[str, Any]) -> Entry:
-        """A spell of working ends with anything else; one of retries with success only, not with
-        another try of ours; a person's gives it new patience.
+    def _entry(self, kind: EntryKind, now: datetime, data: Mapping[str, Any]) -> Entry:
+        """A spell of WORKING ends with any other entry. A spell of RETRY ends with success, or when
+        a person retries, but not with our own next try.
         """
         before = self._last(kind)
         if before is None:
@@ -436,40 +439,40 @@ class Turn(Generic[Context]):
             self.step.name, kind, self.direction, now, before.since, before.times + 1, data
         )
 
-    def _last(self, kind: Kind) -> Entry | None:
-        """The entry that this spell continues, if it does."""
+    def _last(self, kind: EntryKind) -> Entry | None:
+        """The entry whose spell a new one of this kind continues, if any."""
         ends_it = {
-            Kind.WORKING: set(Kind) - {Kind.WORKING},
-            Kind.RETRY: {Kind.READY, Kind.WORKING, Kind.AGAIN},
-        }.get(kind, set(Kind))
+            EntryKind.WORKING: set(EntryKind) - {EntryKind.WORKING},
+            EntryKind.RETRY: {EntryKind.READY, EntryKind.WORKING, EntryKind.AGAIN},
+        }.get(kind, set(EntryKind))
         for entry in reversed(self.journal):
             if entry.step != self.step.name or entry.direction is not self.direction:
                 continue
-            if entry.kind is kind and kind in (Kind.WORKING, Kind.RETRY):
+            if entry.kind is kind and kind in (EntryKind.WORKING, EntryKind.RETRY):
                 return entry
             if entry.kind in ends_it:
                 return None
         return None
 
     def _last_data(self) -> Mapping[str, Any]:
-        entry = self._last(Kind.WORKING)
+        entry = self._last(EntryKind.WORKING)
         return entry.data if entry else {}
 
 
-def _failing(said: Entry | None) -> Mapping[str, Any] | None:
-    """The spell of failures that goes on: since when (ISO 8601), how many, and the last reason.
-    Waiting for one's turn in between neither ends it nor counts as a try.
+def _failing(last: Entry | None) -> Mapping[str, Any] | None:
+    """The current spell of failures: since when (ISO 8601), how many, and the last reason. Waiting
+    for a turn in between neither ends it nor counts as a try.
     """
-    if said is None:
+    if last is None:
         return None
-    if said.data.get("quiet"):
-        failing: Mapping[str, Any] | None = said.data.get("failing")
+    if last.data.get("quiet"):
+        failing: Mapping[str, Any] | None = last.data.get("failing")
         return failing
-    return {"since": said.since.isoformat(), "times": said.times, "reason": said.data.get("reason")}
+    return {"since": last.since.isoformat(), "times": last.times, "reason": last.data.get("reason")}
 
 
 def _store(run: Run, entry: Entry) -> None:
-    """Append, or fold a further look of the same spell into the last entry of the journal."""
+    """Append, or fold another entry of the same spell into the last one."""
     last = run.entries.order_by("-seq").first()
     values = {"at": entry.at, "since": entry.since, "times": entry.times, "data": dict(entry.data)}
     same = last is not None and (last.step, last.kind, last.direction) == (
@@ -477,7 +480,7 @@ def _store(run: Run, entry: Entry) -> None:
         entry.kind,
         entry.direction,
     )
-    if last is not None and same and entry.kind in (Kind.WORKING, Kind.RETRY):
+    if last is not None and same and entry.kind in (EntryKind.WORKING, EntryKind.RETRY):
         JournalEntry.objects.filter(pk=last.pk).update(**values)
         return
     JournalEntry.objects.create(
@@ -502,7 +505,7 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
         event = {
             "kind": "run.undone",
             "level": "warning",
-            "text": "Everything this run had made is gone again.",
+            "text": "Rolled back: everything this run created in AWS was removed.",
             "data": failure,
         }
     else:
@@ -522,10 +525,10 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
     }
 
     def end() -> None:
-        # The run's row is locked now, so a cancellation is either here already or comes too late
-        # and is told so.
-        if not decision.undone and run.entries.filter(kind=Kind.CANCEL).exists():
-            raise CancelledMeanwhile
+        # The run's row is locked now: a cancellation is either in the journal already, or it comes
+        # too late and is refused.
+        if not decision.undone and run.entries.filter(kind=EntryKind.CANCEL).exists():
+            raise RunCancelled
         saga.finished(run, decision, now)
 
     lease.write(now, event=event, changes=over, then=end)
@@ -538,7 +541,7 @@ def _stuck(lease: Lease, decision: Stuck, title: str, now: datetime) -> None:
         "code": decision.code,
         "fix": decision.fix,
     }
-    text = f"Undoing “{title}” failed: {decision.reason} {decision.fix}".strip()
+    text = f"Rollback step “{title}” failed: {decision.reason} {decision.fix}".strip()
     over = {
         "state": Run.State.STUCK,
         "failure": failure,

@@ -1,9 +1,7 @@
-"""Keeping what AWS last said of a resource, so that a thousand waiting runs cost as few calls as
-one.
+"""What AWS last said about each resource, so that a thousand waiting runs cost as few calls as one.
 
-`note_write` is for us who changed it, `note_look` for anybody who looked. A look that began before
-our last write must not overrule it. Whoever waits for the resource is woken when its status
-changes.
+`record_write` is for our own change, `record_observation` for a read. A read that began before our
+last write must not overrule it. When the status changes, the runs that wait for it are woken.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ GONE = "Gone"
 DEPLOYED = "Deployed"
 
 
-def note_write(
+def record_write(
     account: AwsAccount,
     resource: str,
     aws_id: str,
@@ -28,7 +26,7 @@ def note_write(
     detail: Mapping[str, Any],
     now: datetime,
 ) -> Watch:
-    """Our write was answered with this status. Wakes everybody who waits for the resource."""
+    """AWS answered our write with this status. Wakes every run that waits for the resource."""
     with transaction.atomic():
         watch, _ = Watch.objects.update_or_create(
             account=account,
@@ -40,7 +38,7 @@ def note_write(
     return watch
 
 
-def note_look(
+def record_observation(
     account: AwsAccount,
     resource: str,
     aws_id: str,
@@ -50,11 +48,11 @@ def note_look(
     began: datetime,
     now: datetime,
 ) -> bool:
-    """A look that began at `began` saw this. False when a later write of ours outdates it, or
-    nothing changed.
+    """A read that began at `began` saw this. False if a later write of ours outdates it, or nothing
+    changed.
     """
     with transaction.atomic():
-        # Two may look for the first time at once; the row of the quicker one stays.
+        # Two runs may be the first at the same time; the row of the faster one stays.
         first = {
             "status": status,
             "detail": dict(detail or {}),
@@ -78,6 +76,6 @@ def note_look(
 
 
 def wake(watch: Watch, now: datetime) -> int:
-    """Make every run that waits for this resource due. Returns how many."""
+    """Make every run that waits for this resource due. Returns the number of runs."""
     woken: int = Run.objects.active().filter(watch=watch, lease_until__isnull=True).make_due(now)
     return woken

@@ -80,7 +80,7 @@ def home(request: SignedIn) -> HttpResponse:
             "teams": teams,
             "chosen": chosen,
             "may_ask": bool(teams_of(person)),
-            "unseen": list(AwsAccount.objects.not_seen()) if person.sees_everything else [],
+            "unseen": list(AwsAccount.objects.unreachable()) if person.sees_everything else [],
             "open": under_way[:OPEN_SHOWN],
             "more_open": len(under_way) > OPEN_SHOWN,
         }

@@ -1,4 +1,4 @@
-"""What happens next in a run, decided over frozen values (PURE).
+"""What happens next in a run, decided over frozen values.
 
-It knows no AWS, no database and no clock; `provisioning.runner` is its shell.
+Pure: no AWS, no database, no clock. `provisioning.runner` is its shell.
 """

@@ -1,20 +1,19 @@
 """What happens next in a run: a function of its steps, its journal and the time.
 
-PURE: no database, no clock, no logging, no AWS. The journal is append-only, but for a spell of the
-same look (working, working, working), which is one entry with a count. Each entry is one thing that
-was seen, meant or done. Deleting every event a person can read changes no decision made here.
+The journal is append-only, except that a spell of the same observation (working, working, working)
+is one entry with a count. Events are not consulted: without them every decision is the same.
 
     entry          meaning                                      next
-    -              nothing tried yet                            Do: look, and act if missing
-    intent         we were about to write (perhaps we did)      Do: look first
-    acted          the write was answered                       Do: look again
-    missing        looked, not there                            Do
-    working        the other side is busy                       Poll whenever attended to, then wait
-    retry          a passing failure                            wait longer each time, then Do
-    refused        it will never work                           unwind (backward: stuck)
-    ready          as wanted                                    next step (backward: the one before)
-    cancel         a person wants it undone                     unwind
-    again          a person wants the undo tried again          Undo, with new patience
+    -              nothing tried yet                            Do: observe, and act if missing
+    intent         we were about to write (perhaps we did)      Do: observe first
+    acted          AWS answered the write                       Do: observe again
+    missing        observed, not there                          Do
+    working        AWS is busy                                  Poll on each visit, then wait
+    retry          a transient failure                          wait longer each time, then Do
+    refused        a permanent failure                          unwind (backward: stuck)
+    ready          as it should be                              next step (backward: previous step)
+    cancel         a person cancelled                           unwind
+    again          a person retries the undo                    Undo, with new patience
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ from typing import Any
 
 from provisioning.engine.step import Step
 
-POLL_SECONDS = 120.0  # a safety net: whoever waits is woken when what it waits for changes
+POLL_SECONDS = 120.0  # a safety net: a change of the watch wakes the run earlier
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
 GIVE_UP_AFTER_SECONDS = 1800.0
-GIVE_UP_AFTER_TRIES = 8  # a portal that was away for an hour has not tried for an hour
+GIVE_UP_AFTER_TRIES = 8  # an hour in which the portal was down is not an hour of trying
 SETTLING_SECONDS = 30.0
-"""Longer than a write may be under way, and than reads of AWS usually lag behind it."""
+"""Longer than a write can be in flight, and than AWS's reads usually lag behind it."""
 
 
-class Kind(enum.StrEnum):
+class EntryKind(enum.StrEnum):
     """Kinds of journal entry."""
 
     INTENT = "intent"
@@ -59,12 +58,10 @@ class Direction(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One journal entry. `since` is when the present unbroken spell of this kind began (working,
-    retry).
-    """
+    """One journal entry. `since` is when the current spell of this kind began (working, retry)."""
 
     step: str
-    kind: Kind
+    kind: EntryKind
     direction: Direction
     at: datetime
     since: datetime
@@ -74,16 +71,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Do:
-    """Look; if it is missing, note the intent, act, and look again."""
+    """Observe; if it is missing, record the intent, act, and observe again."""
 
     step: str
 
 
 @dataclass(frozen=True)
 class Poll:
-    """Look only: the other side is working. `overdue` when it takes longer than the step's
-    patience.
-    """
+    """Observe only: AWS is working. `overdue` if it takes longer than the step's patience."""
 
     step: str
     direction: Direction
@@ -101,16 +96,15 @@ class WaitUntil:
 
 @dataclass(frozen=True)
 class Undo:
-    """Look backward; if it is still there, note the intent, make it absent, and look again."""
+    """Observe backward; if it is still there, record the intent, delete it, and observe again."""
 
     step: str
 
 
 @dataclass(frozen=True)
 class Finish:
-    """Over: every step ready (`done`), or every trace gone (`undone`)."""
+    """Over: every step is ready, or, if `undone`, everything is deleted again."""
 
-    clean: bool
     undone: bool
     reason: str = ""
     code: str = ""
@@ -119,7 +113,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Stuck:
-    """An undo failed for good: a person is asked."""
+    """An undo failed permanently: a person has to act."""
 
     step: str
     reason: str
@@ -133,11 +127,11 @@ Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
 def decide(
     steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0
 ) -> Decision:
-    """1. Going forward unless a person cancelled or a step failed for good.
+    """1. Go forward unless a person cancelled or a step failed permanently.
     2. Forward: the first step that is not ready decides; none left means done.
-    3. Backward: the step reached first, then those before it; none left means undone. What may just
-       have been written is not looked at for half a minute: not to be seen yet, it would pass for
-       gone.
+    3. Backward: the last step that began, then those before it; none left means undone. A step that
+       may just have written is not observed for half a minute: a resource that AWS does not list
+       yet would count as deleted.
     `pace` divides every interval (1 on real AWS).
     """
     why = reason_to_unwind(journal, pace)
@@ -148,9 +142,7 @@ def decide(
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run is unwinding, and since when: the step (empty when cancelled), the reason, its code
-    and the fix.
-    """
+    """Why a run unwinds and since when. `step` is empty if it was cancelled."""
 
     at: datetime
     step: str
@@ -160,15 +152,15 @@ class Failure:
 
 
 def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | None:
-    """The first cancellation, refusal or exhausted retry of the forward way, if there is one."""
+    """The first cancellation, refusal or exhausted retry going forward, if any."""
     for entry in journal:
         if entry.direction is Direction.BACKWARD:
             continue
-        if entry.kind is Kind.CANCEL:
+        if entry.kind is EntryKind.CANCEL:
             return Failure(entry.at, "", str(entry.data.get("reason", "Cancelled.")), "cancelled")
-        if entry.kind is Kind.REFUSED:
+        if entry.kind is EntryKind.REFUSED:
             return _failure(entry)
-        if entry.kind is Kind.RETRY and exhausted(entry, pace):
+        if entry.kind is EntryKind.RETRY and exhausted(entry, pace):
             return _failure(entry)
     return None
 
@@ -176,20 +168,20 @@ def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | N
 def current_step(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> str:
     """The first step that is not ready going forward, or "" when all are."""
     last = _last(journal, Direction.FORWARD)
-    return next((step.name for step in steps if not _is(last.get(step.name), Kind.READY)), "")
+    return next((step.name for step in steps if not _is(last.get(step.name), EntryKind.READY)), "")
 
 
 def not_undone(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
-    """The steps that began going forward and were not seen undone: what they made may be there
-    still.
+    """The steps that began going forward and were not observed as undone: what they created may
+    still exist.
     """
     last = _last(journal, Direction.BACKWARD)
-    return [name for name in _begun(steps, journal) if not _is(last.get(name), Kind.READY)]
+    return [name for name in _begun(steps, journal) if not _is(last.get(name), EntryKind.READY)]
 
 
 def _begun(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
-    """The steps that may have left something: those with an entry, and the one reached, which a
-    worker that died may have claimed something for without a word.
+    """The steps that may have left something: those with an entry, and the current one, for which a
+    worker may have claimed something before it died.
     """
     begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD} | {
         current_step(steps, journal)
@@ -206,16 +198,16 @@ def _forward(
         if entry is None:
             return Do(step.name)
         match entry.kind:
-            case Kind.READY:
+            case EntryKind.READY:
                 continue
-            case Kind.WORKING:
+            case EntryKind.WORKING:
                 return _poll_or_wait(step, entry, now, pace)
-            case Kind.RETRY:
+            case EntryKind.RETRY:
                 at = next_try(entry, pace)
                 return Do(step.name) if at <= now else WaitUntil(at, step.name)
             case _:
                 return Do(step.name)
-    return Finish(clean=True, undone=False)
+    return Finish(undone=False)
 
 
 def _backward(
@@ -233,32 +225,32 @@ def _backward(
                 else WaitUntil(at, step.name, Direction.BACKWARD)
             )
         match entry.kind:
-            case Kind.READY:
+            case EntryKind.READY:
                 continue
-            case Kind.WORKING:
+            case EntryKind.WORKING:
                 return _poll_or_wait(step, entry, now, pace)
-            case Kind.RETRY if exhausted(entry, pace):
+            case EntryKind.RETRY if exhausted(entry, pace):
                 failure = _failure(entry)
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
-            case Kind.RETRY:
+            case EntryKind.RETRY:
                 at = next_try(entry, pace)
                 return (
                     Undo(step.name) if at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
                 )
-            case Kind.REFUSED:
+            case EntryKind.REFUSED:
                 failure = _failure(entry)
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
             case _:
                 return Undo(step.name)
-    return Finish(clean=True, undone=True, reason=why.reason, code=why.code, fix=why.fix)
+    return Finish(undone=True, reason=why.reason, code=why.code, fix=why.fix)
 
 
 def _settled_at(journal: Sequence[Entry], step: str, why: Failure, pace: float) -> datetime | None:
-    """From when on a step that wrote, or was about to, can be looked at backward; None when it
-    never came to that. Counted from the unwinding at the earliest: until then somebody else may
-    have been writing for this run as well.
+    """When a step that wrote, or was about to, can be observed backward; None if it never came to
+    that. At the earliest after the unwinding began: until then another run may have been writing
+    for this one.
     """
-    wrote = (Kind.INTENT, Kind.ACTED)
+    wrote = (EntryKind.INTENT, EntryKind.ACTED)
     writes = [
         e.at
         for e in journal
@@ -268,8 +260,7 @@ def _settled_at(journal: Sequence[Entry], step: str, why: Failure, pace: float) 
 
 
 def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> Decision:
-    # Noted by a machine whose clock is ahead, it may lie in the future: whoever was woken looks all
-    # the same.
+    # An entry by a machine whose clock is ahead may lie in the future: poll all the same.
     if entry.at == now:
         return WaitUntil(
             entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name, entry.direction
@@ -279,9 +270,7 @@ def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> 
 
 
 def next_try(entry: Entry, pace: float) -> datetime:
-    """When to try again: after 2, 4, 8, … 60 s or what the other side asked for, a tenth more or
-    less.
-    """
+    """When to try again: after 2, 4, 8, … 60 s, or what AWS asked for, with 10 % of jitter."""
     asked = entry.data.get("after")
     seconds = (
         float(asked)
@@ -298,8 +287,8 @@ def next_try(entry: Entry, pace: float) -> datetime:
 
 
 def exhausted(entry: Entry, pace: float) -> bool:
-    """Whether a spell of retries has lasted so long that the step counts as failed. A turn is
-    waited for without end: nothing has failed.
+    """Whether a spell of retries has lasted so long that the step counts as failed. Waiting for a
+    turn never does.
     """
     lasted = entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
     return lasted and entry.times >= GIVE_UP_AFTER_TRIES and not entry.data.get("quiet")
@@ -315,5 +304,5 @@ def _last(journal: Sequence[Entry], direction: Direction) -> dict[str, Entry]:
     return {entry.step: entry for entry in journal if entry.direction is direction and entry.step}
 
 
-def _is(entry: Entry | None, kind: Kind) -> bool:
+def _is(entry: Entry | None, kind: EntryKind) -> bool:
     return entry is not None and entry.kind is kind

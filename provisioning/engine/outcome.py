@@ -1,8 +1,4 @@
-"""What a look at the world, or an attempt to change it, can come to. Frozen values; waiting is not
-an error.
-
-PURE. The engine knows these five words and no AWS.
-"""
+"""The outcomes of observing or acting. Waiting is an outcome, not an error."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ready:
-    """It is as wanted. (Looking backward: it is gone.)"""
+    """It is as it should be. (Backward: it is gone.)"""
 
     seen: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -21,10 +17,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Working:
-    """The other side is busy bringing it about; look again later.
+    """AWS is busy; observe again later.
 
-    `watch` is the row that is kept up to date meanwhile and `status` what it said when we looked,
-    so that a change in between is not missed.
+    `watch` is the row that is kept up to date meanwhile, and `status` what it said when we
+    observed, so that a change in between is not missed.
     """
 
     seen: str
@@ -35,16 +31,15 @@ class Working:
 
 @dataclass(frozen=True)
 class Missing:
-    """It is not so yet, and nobody is working on it: our write is needed."""
+    """It is not there yet, and nothing is under way: our write is needed."""
 
     seen: str
 
 
 @dataclass(frozen=True)
 class Retry:
-    """A passing failure: the same again later. `after` seconds if the other side said so; a `quiet`
-    one is no failure, only somebody else's turn (a lock, the budget of calls): not worth a line to
-    people, never given up.
+    """A transient failure: try again later, after `after` seconds if AWS said so. A `quiet` one is
+    no failure but another's turn (a lock, the call budget): no event, and never given up.
     """
 
     reason: str
@@ -55,7 +50,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Refused:
-    """It will not work however often it is tried. `fix` says who can do what about it."""
+    """A permanent failure. `fix` says who can do what about it."""
 
     reason: str
     code: str

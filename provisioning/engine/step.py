@@ -1,8 +1,7 @@
-"""A step of a saga: look and act, forward and backward.
+"""A step of a saga: observe and act, forward and backward.
 
-PURE. `look` observes and never changes anything; `act` makes the one write that was found missing.
-Backward, `look` answers Ready when the thing is gone: undo means "make absent", and absence is
-success.
+`observe` never changes anything; `act` makes the one write that was found missing. Backward,
+`observe` returns Ready when the resource is gone: undo means "make absent", and absence is success.
 """
 
 from __future__ import annotations
@@ -20,18 +19,19 @@ Context = TypeVar("Context")
 class StepSide(Generic[Context]):
     """One direction of a step."""
 
-    look: Callable[[Context], Outcome]
+    observe: Callable[[Context], Outcome]
     act: Callable[[Context], Outcome]
 
 
 @dataclass(frozen=True)
 class Step(Generic[Context]):
-    """`expected_seconds` and `patience_seconds` are for real AWS. Past its patience a person is
-    told; nothing more.
+    """`title` says what the step does, `undo_title` what its undo does. `expected_seconds` and
+    `patience_seconds` are for real AWS; past its patience a step only warns.
     """
 
     name: str
     title: str
+    undo_title: str
     forward: StepSide[Context]
     backward: StepSide[Context]
     expected_seconds: int

@@ -25,6 +25,9 @@ class Migration(migrations.Migration):
                 ('last_sweep_at', models.DateTimeField(blank=True, null=True)),
                 ('last_sweep_error', models.CharField(blank=True, max_length=300)),
             ],
+            options={
+                'ordering': ['name'],
+            },
         ),
         migrations.CreateModel(
             name='EventStream',
@@ -60,6 +63,9 @@ class Migration(migrations.Migration):
                 ('data', models.JSONField(default=dict)),
                 ('stream', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='provisioning.eventstream')),
             ],
+            options={
+                'ordering': ['stream', 'seq'],
+            },
         ),
         migrations.CreateModel(
             name='IngressRule',
@@ -81,9 +87,9 @@ class Migration(migrations.Migration):
                 ('stream', models.CharField(max_length=60)),
                 ('plan_data', models.JSONField()),
                 ('plan_digest', models.CharField(max_length=64)),
-                ('state', models.CharField(choices=[('running', 'running'), ('waiting', 'waiting for AWS'), ('undoing', 'undoing'), ('done', 'done'), ('undone', 'undone: clean again'), ('stuck', 'stuck: a person is needed')], default='running', max_length=10)),
+                ('state', models.CharField(choices=[('running', 'running'), ('waiting', 'waiting for AWS'), ('undoing', 'undoing'), ('done', 'done'), ('undone', 'rolled back'), ('stuck', 'stuck: needs a person')], default='running', max_length=10)),
                 ('due_at', models.DateTimeField()),
-                ('mentioned_at', models.DateTimeField(blank=True, null=True)),
+                ('dispatched_at', models.DateTimeField(blank=True, null=True)),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
                 ('lease_holder', models.CharField(blank=True, max_length=80)),
                 ('fence', models.PositiveBigIntegerField(default=0)),
@@ -108,6 +114,9 @@ class Migration(migrations.Migration):
                 ('data', models.JSONField(default=dict)),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='provisioning.run')),
             ],
+            options={
+                'ordering': ['seq'],
+            },
         ),
         migrations.CreateModel(
             name='VpcOrigin',

@@ -1,6 +1,4 @@
-"""What we build, step by step: one module per kind of run, registered here by the name stored in
-the run.
-"""
+"""The kinds of run, one module each, registered here by the name that a run stores."""
 
 from typing import Any
 
@@ -11,6 +9,6 @@ from provisioning.sagas import create_endpoint
 SAGAS: dict[str, Saga[Any]] = {create_endpoint.SAGA.name: create_endpoint.SAGA}
 
 
-def saga_steps(name: str) -> tuple[Step[Any], ...]:
-    """The steps of a saga, in the order in which they are done."""
+def steps_of(name: str) -> tuple[Step[Any], ...]:
+    """The steps of a saga, in order."""
     return SAGAS[name].steps

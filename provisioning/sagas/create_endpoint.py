@@ -21,8 +21,9 @@ from provisioning.steps.context import RunContext, open_run
 STEPS: tuple[Step[RunContext], ...] = (
     Step(
         "approved-plan",
-        "Check that the approved plan still holds",
-        StepSide(approved_plan.see_that_it_holds, approved_plan.never_acts),
+        "Check that the approved plan still applies",
+        "Nothing to undo",
+        StepSide(approved_plan.observe, approved_plan.never_acts),
         StepSide(approved_plan.nothing_to_undo, approved_plan.never_acts),
         expected_seconds=5,
         patience_seconds=300,
@@ -30,24 +31,27 @@ STEPS: tuple[Step[RunContext], ...] = (
     Step(
         "vpc-origin",
         "Create the VPC origin",
-        StepSide(vpc_origin.see, vpc_origin.create),
-        StepSide(vpc_origin.see_that_it_is_gone, vpc_origin.delete),
+        "Delete the VPC origin",
+        StepSide(vpc_origin.observe, vpc_origin.create),
+        StepSide(vpc_origin.observe_absence, vpc_origin.delete),
         expected_seconds=540,
         patience_seconds=1800,
     ),
     Step(
         "ingress",
-        "Let CloudFront through the security group",
-        StepSide(ingress.see, ingress.admit),
-        StepSide(ingress.see_that_it_is_gone, ingress.withdraw),
+        "Allow CloudFront in the security group",
+        "Remove the security group rule",
+        StepSide(ingress.observe, ingress.add_rules),
+        StepSide(ingress.observe_absence, ingress.remove_rules),
         expected_seconds=10,
         patience_seconds=300,
     ),
     Step(
         "behaviors",
-        "Add origin and behaviors to the distribution",
-        StepSide(behaviors.see, behaviors.publish),
-        StepSide(behaviors.see_that_it_is_gone, behaviors.withdraw),
+        "Add the origin and behaviors to the distribution",
+        "Remove the origin and behaviors from the distribution",
+        StepSide(behaviors.observe, behaviors.add),
+        StepSide(behaviors.observe_absence, behaviors.remove),
         expected_seconds=300,
         patience_seconds=2100,
     ),
@@ -55,7 +59,7 @@ STEPS: tuple[Step[RunContext], ...] = (
 
 
 def record_end(run: Run, end: Finish, now: datetime) -> None:
-    """The endpoint is deployed, or absent again."""
+    """Mark the endpoint as deployed, or as absent again."""
     if end.undone:
         Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.ABSENT)
     else:

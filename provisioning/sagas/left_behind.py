@@ -1,7 +1,7 @@
-"""What a run whose undo failed may have left in AWS, in words for whoever looks after it by hand.
+"""What a run whose undo failed may have left in AWS, for the person who cleans up by hand.
 
-Decides from the run's journal which steps were not seen undone, and names what they make. It asks
-AWS nothing: the account may be lost. So it says what may be there, not what is.
+It reads the run's journal and does not ask AWS, since the portal may have lost access to the
+account. So it says what may be there, not what is.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from django.conf import settings
 from provisioning.engine.decide import not_undone
 from provisioning.facts import names
 from provisioning.models import IngressRule, Run, VpcOrigin
-from provisioning.sagas import saga_steps
+from provisioning.sagas import steps_of
 
 
 def left_behind(run: Run) -> list[str]:
-    """One sentence part for each thing, in the order in which they were made."""
+    """One phrase for each resource, in the order of creation."""
     known = {"vpc-origin": _vpc_origin, "ingress": _rules, "behaviors": _behaviors}
-    steps = not_undone(saga_steps(run.saga), run.journal())
+    steps = not_undone(steps_of(run.saga), run.journal())
     return [left for step in steps if step in known for left in known[step](run)]
 
 
@@ -50,4 +50,4 @@ def _behaviors(run: Run) -> list[str]:
 
 
 def _used_by(others: int) -> str:
-    return f", which {others} other endpoint(s) use" if others else ""
+    return f", used by {others} other endpoint(s)" if others else ""

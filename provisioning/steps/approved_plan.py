@@ -1,5 +1,5 @@
-"""Step: the approved plan still holds. Asks AWS afresh, plans again, compares digests; nothing is
-written before it.
+"""Step: the approved plan still applies. Plans again with a new snapshot and compares digests.
+Nothing is written before it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import QUOTA_CODES, Unplannable
 from provisioning.plan.planner import make_plan
-from provisioning.steps.context import RunContext, answering_errors
+from provisioning.steps.context import RunContext, errors_as_outcomes
 
 PLAN_STALE = "plan_stale"
 NOT_SEEN = "not_seen"
 
 
-@answering_errors
-def see_that_it_holds(context: RunContext) -> Outcome:
-    """Ready when planning again gives the approved digest; Refused with what changed when not, so
-    that whoever follows asks the preflight again. What was seen then and cannot be seen at the
-    moment is no change: Retry.
+@errors_as_outcomes
+def observe(context: RunContext) -> Outcome:
+    """Ready if planning again gives the approved digest; else Refused with what changed, so that
+    the request is planned and checked again. What AWS cannot show right now is no change: Retry.
     """
     spec = context.spec
     snapshot = context.account.snapshot_for(spec.target_arn, spec.distribution_id)
@@ -40,7 +39,7 @@ def see_that_it_holds(context: RunContext) -> Outcome:
             )
         return Refused(str(obstacle), PLAN_STALE, data={"changes": [str(obstacle)]})
     if plan.digest == context.run.plan_digest:
-        return Ready(f"AWS is as it was when plan {plan.digest[:8]} was approved.")
+        return Ready(f"The approved plan {plan.digest[:8]} can still be applied.")
     unseen = no_longer_known(context.run.plan_data, plan.to_dict())
     if unseen:
         reasons = "; ".join(gap.reason for gap in snapshot.gaps)
@@ -58,10 +57,10 @@ def see_that_it_holds(context: RunContext) -> Outcome:
 
 
 def nothing_to_undo(context: RunContext) -> Outcome:
-    """Looking changes nothing."""
-    return Ready("Nothing to undo: this step only looked.")
+    """This step only reads."""
+    return Ready("This step changed nothing.")
 
 
 def never_acts(context: RunContext) -> Outcome:
-    """Unreachable while the looks above never answer Missing."""
-    raise AssertionError("this step has nothing to write")
+    """Unreachable: neither side of this step ever returns Missing."""
+    raise AssertionError("this step writes nothing")

@@ -1,9 +1,9 @@
-"""Step: origin and behaviors in the distribution, and AWS says Deployed.
+"""Step: the origin and behaviors in the distribution, until AWS says Deployed.
 
 A distribution is shared, so one write carries every endpoint that waits for it: the run that gets
-the lock reads the config with its ETag, adds what all of them want, and writes with If-Match.
-Nobody else's origin or behavior is touched, and a config with elements that the installed botocore
-would drop is not written at all.
+the lock reads the config with its ETag, adds what all of them need, and writes with If-Match. Other
+origins and behaviors stay as they are, and a config with elements that the installed botocore would
+drop is never written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from provisioning.aws import distributions
 from provisioning.aws.errors import AwsError
-from provisioning.engine.decide import Kind
+from provisioning.engine.decide import EntryKind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.facts import names
 from provisioning.locks import only_one
@@ -21,55 +21,54 @@ from provisioning.models import Run, VpcOrigin, Watch
 from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
 from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
 from provisioning.poller import distribution_detail
-from provisioning.steps.context import RunContext, answering_errors
-from provisioning.watches import DEPLOYED, note_look, note_write
+from provisioning.steps.context import RunContext, errors_as_outcomes
+from provisioning.watches import DEPLOYED, record_observation, record_write
 
 FRESH_SECONDS = 60.0
 GATHER_SECONDS = 10.0
 
 
-@answering_errors
-def see(context: RunContext) -> Outcome:
-    """Are our origin and behaviors in, and is that Deployed?"""
+@errors_as_outcomes
+def observe(context: RunContext) -> Outcome:
+    """Does the distribution have our origin and behaviors, and is it Deployed?"""
     watch = _watch(context)
     if watch is None or not _is_in(context, watch):
         return Missing(
-            f"Adding {', '.join(context.spec.path_patterns)} to {context.spec.distribution_id}."
+            f"Adding {', '.join(context.spec.path_patterns)} to distribution "
+            f"{context.spec.distribution_id}."
         )
     if watch.status == DEPLOYED:
         Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
         return Ready(
-            f"{context.spec.distribution_id} is Deployed with "
+            f"Distribution {context.spec.distribution_id} is deployed with "
             f"{', '.join(context.spec.path_patterns)}."
         )
     return Working(
-        f"AWS says {context.spec.distribution_id} is {watch.status}.", watch.pk, watch.status
+        f"Distribution {context.spec.distribution_id}: {watch.status}.", watch.pk, watch.status
     )
 
 
-@answering_errors
-def publish(context: RunContext) -> Outcome:
-    """Write what everybody who waits for this distribution wants, in one update."""
+@errors_as_outcomes
+def add(context: RunContext) -> Outcome:
+    """Write what every run that waits for this distribution needs, in one update."""
     distribution_id = context.spec.distribution_id
     Run.objects.filter(pk=context.run.pk).update(writes_distribution=distribution_id)
     if _others_are_about_to(context):
         return Retry(
-            "Others are about to change the same distribution; going together.",
+            "Other runs are about to change this distribution; writing together.",
             "busy",
             after=1.0,
             quiet=True,
         )
     with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry(
-                "Another run is writing the same distribution.", "busy", after=1.0, quiet=True
-            )
+            return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
         companions = list(
             Run.objects.active()
             .select_related("endpoint")
             .filter(writes_distribution=distribution_id, endpoint__account=context.account)
             .exclude(state=Run.State.UNDOING)
-            .exclude(entries__kind=Kind.CANCEL)
+            .exclude(entries__kind=EntryKind.CANCEL)
             .exclude(pk=context.run.pk)
         )
         try:
@@ -80,63 +79,61 @@ def publish(context: RunContext) -> Outcome:
         except AwsError as error:
             if error.transient or error.is_stale or not companions:
                 raise
-        # A companion asks for something impossible: it will be told so itself, and spoils nobody
-        # else's write.
+        # A companion needs something impossible. It will fail by itself; leave it out here.
         return _write(context, [context.run])
 
 
-@answering_errors
-def see_that_it_is_gone(context: RunContext) -> Outcome:
-    """Are our origin and behaviors out, and is that Deployed? (Only then does AWS let go of the VPC
-    origin.)
+@errors_as_outcomes
+def observe_absence(context: RunContext) -> Outcome:
+    """Are our origin and behaviors gone, and is the distribution Deployed? (Only then can the VPC
+    origin be deleted.)
 
-    Whoever writes the distribution at this moment may have listed us as a companion before we took
-    our name off, so we look only once no write is under way: later writers do not find us any more.
+    A run that is writing the distribution right now may have picked us as a companion before we
+    withdrew, so observe only while nobody writes: later writers no longer find us.
     """
     Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
     with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry(
-                "Another run is writing the same distribution.", "busy", after=1.0, quiet=True
-            )
+            return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
         began = context.clock()
         record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
-        return Ready("The distribution is gone, and ours with it.")
+        return Ready("The distribution no longer exists.")
     ours = _origin_id(context)
     theirs = [b.path_pattern for b in record.facts.behaviors if b.target_origin_id == ours]
     if record.facts.origin(ours) is None and not theirs:
-        watch = _note(context, record, began)
+        watch = _record(context, record, began)
         if record.status == DEPLOYED or watch is None:
-            return Ready(f"Nothing of ours is left in {context.spec.distribution_id}.")
+            return Ready(
+                f"The endpoint is removed from distribution {context.spec.distribution_id}."
+            )
         return Working(
-            f"AWS says {context.spec.distribution_id} is {record.status}.", watch.pk, watch.status
+            f"Distribution {context.spec.distribution_id}: {record.status}.", watch.pk, watch.status
         )
     if refused := _led_to_us_by_others(context, record):
         return refused
     return Missing(
-        f"Taking {', '.join(context.spec.path_patterns)} out of {context.spec.distribution_id}."
+        f"Removing {', '.join(context.spec.path_patterns)} from distribution "
+        f"{context.spec.distribution_id}."
     )
 
 
-@answering_errors
-def withdraw(context: RunContext) -> Outcome:
-    """Take out our behaviors and our origin, and nothing else."""
+@errors_as_outcomes
+def remove(context: RunContext) -> Outcome:
+    """Remove our behaviors and our origin, and nothing else."""
     distribution_id = context.spec.distribution_id
     with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry(
-                "Another run is writing the same distribution.", "busy", after=1.0, quiet=True
-            )
+            return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
         record = distributions.read(context.aws, distribution_id)
         if record is None:
-            return Ready("The distribution is gone.")
+            return Ready("The distribution no longer exists.")
         if refused := _led_to_us_by_others(context, record):
             return refused
         config, changed = without_endpoint(record.config, _origin_id(context))
         if not changed:
-            return Ready("Nothing to take out any more.")
-        return _update(context, record, config, "Taken out")
+            return Ready("Already removed.")
+        return _update(context, record, config, "Removed from distribution")
 
 
 def _led_to_us_by_others(
@@ -152,19 +149,20 @@ def _led_to_us_by_others(
     if not strangers:
         return None
     return Refused(
-        f"Somebody made the behavior(s) {', '.join(strangers)} lead to our origin {ours}.",
+        f"Behavior(s) {', '.join(strangers)} use the portal's origin {ours}, but it did not create "
+        "them.",
         "changed_by_others",
-        "Point them elsewhere first; the portal does not remove what it did not make.",
+        "Point them to another origin first.",
     )
 
 
 def _others_are_about_to(context: RunContext) -> bool:
-    """Whether other runs on this distribution are due and may come here in a moment. Nobody waits
-    for them long.
+    """Whether other runs on this distribution are due and will get here in a moment. No run waits
+    for them longer than GATHER_SECONDS.
     """
     now = context.clock()
     began = (
-        context.run.entries.filter(step="behaviors", kind=Kind.INTENT)
+        context.run.entries.filter(step="behaviors", kind=EntryKind.INTENT)
         .order_by("seq")
         .values_list("at", flat=True)
     )
@@ -186,53 +184,53 @@ def _write(context: RunContext, runs: list[Run]) -> Outcome:
     record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
         return Refused(
-            f"The distribution {context.spec.distribution_id} is gone.",
+            f"Distribution {context.spec.distribution_id} no longer exists.",
             "distribution_gone",
-            "Ask for the endpoint on another distribution.",
+            "Request the endpoint on another distribution.",
         )
     config, changed = record.config, False
     for run in runs:
         fragment = _fragment(run, context.owner)
         if fragment is None and run == context.run:
             return Refused(
-                "The VPC origin that was made for this has been removed.",
+                "The VPC origin for this endpoint was deleted in AWS.",
                 "vpc_origin_gone",
-                "Somebody deleted it in AWS. Ask for the endpoint again.",
+                "Request the endpoint again.",
             )
         if fragment is None:
             continue
         config, differs = with_endpoint(config, *fragment, position_for)
         changed = changed or differs
     if not changed:
-        _note(context, record, began)
-        return Ready("It is in already.")
-    others = f", together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
-    return _update(context, record, config, f"AWS accepted the change{others}")
+        _record(context, record, began)
+        return Ready("The distribution already has it.")
+    others = f" together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
+    return _update(context, record, config, f"Added{others} to distribution")
 
 
 def _update(
     context: RunContext, record: distributions.DistributionRecord, config: dict[str, Any], done: str
 ) -> Outcome:
-    context.hold()
+    context.renew_lease()
     try:
         written = distributions.write(context.aws, record, config)
     except AwsError as error:
         if error.is_stale:
             return Retry(
-                "Somebody changed the distribution at the same moment; reading it again.",
+                "The distribution was changed at the same time; reading it again.",
                 error.code,
                 1.0,
             )
         if error.code == "NoSuchDistribution":
             return Retry(
-                "Somebody deleted the distribution at the same moment; looking again.",
+                "The distribution was deleted at the same time; checking again.",
                 error.code,
                 1.0,
             )
         raise
     detail = distribution_detail(written)
     now = context.clock()
-    note_write(
+    record_write(
         context.account,
         Watch.Resource.DISTRIBUTION,
         context.spec.distribution_id,
@@ -246,11 +244,11 @@ def _update(
         lease_until__isnull=True,
     )
     companions.make_due(now)
-    return Ready(f"{done}: {context.spec.distribution_id}.")
+    return Ready(f"{done} {context.spec.distribution_id}.")
 
 
 def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """What a run wants in the distribution; None while its VPC origin is not known."""
+    """The origin and behaviors that a run needs; None while its VPC origin is not known."""
     spec, key = run.spec, run.endpoint.key
     row = VpcOrigin.objects.filter(account_id=spec.account_id, key=spec.vpc_origin_key).first()
     if row is None or not row.aws_id:
@@ -262,8 +260,8 @@ def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]
 
 
 def _watch(context: RunContext) -> Watch | None:
-    """What AWS says of the distribution, not older than a minute (of AWS's time) unless a sweep
-    keeps it fresh.
+    """What AWS says about the distribution, at most a minute old (of AWS's time) unless sweeps keep
+    it fresh.
     """
     key = {
         "account": context.account,
@@ -272,23 +270,23 @@ def _watch(context: RunContext) -> Watch | None:
     }
     watch = Watch.objects.filter(**key).first()
     now = context.clock()
-    # Sweeps look for runs that wait; one that is stuck still names its watch, and nobody looks for
-    # it any more.
+    # Sweeps look only for runs that wait. One that is stuck still has its watch, which no sweep
+    # keeps fresh.
     kept_fresh = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
     if watch is not None and (
         kept_fresh or now - watch.seen_at <= timedelta(seconds=FRESH_SECONDS / context.pace)
     ):
         return watch
     record = distributions.read(context.aws, context.spec.distribution_id)
-    return _note(context, record, now) if record else None
+    return _record(context, record, now) if record else None
 
 
-def _note(
+def _record(
     context: RunContext, record: distributions.DistributionRecord, began: Any
 ) -> Watch | None:
     resource, aws_id = Watch.Resource.DISTRIBUTION, context.spec.distribution_id
     detail = distribution_detail(record)
-    note_look(
+    record_observation(
         context.account, resource, aws_id, record.status, detail, began=began, now=context.clock()
     )
     return Watch.objects.filter(account=context.account, resource=resource, aws_id=aws_id).first()

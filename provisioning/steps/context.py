@@ -1,6 +1,4 @@
-"""What a saga's steps work with: the run's spec and names, its account's AWS, the time, and the
-portal's mark.
-"""
+"""What steps work with: the run, its spec, the account's AWS clients, the clock and the lease."""
 
 from __future__ import annotations
 
@@ -23,9 +21,9 @@ CONFLICT_FIXES = {"path_taken": "Choose another path, or ask its owner to give i
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run, opened for work. `owner` is the mark this portal leaves on what it makes. `hold` is
-    called before each write to AWS, and before a claim: it raises when the run is somebody else's
-    by now.
+    """One run, opened for work. `owner` is the value of the tag on what this portal creates. Call
+    `renew_lease` before each write to AWS and before each claim: it raises if another worker has
+    the run by now.
     """
 
     run: Run
@@ -33,16 +31,16 @@ class RunContext:
     owner: str
     pace: float
     clock: Callable[[], datetime]
-    hold: Callable[[], None]
+    renew_lease: Callable[[], None]
 
     @property
     def endpoint(self) -> Endpoint:
-        """The endpoint the run builds."""
+        """The endpoint that the run builds."""
         return self.run.endpoint
 
     @property
     def account(self) -> AwsAccount:
-        """The account it is built in."""
+        """The account that it is built in."""
         return self.run.endpoint.account
 
     @cached_property
@@ -51,24 +49,24 @@ class RunContext:
         return self.account.client()
 
 
-def open_run(run: Run, clock: Callable[[], datetime], hold: Callable[[], None]) -> RunContext:
+def open_run(
+    run: Run, clock: Callable[[], datetime], renew_lease: Callable[[], None]
+) -> RunContext:
     """The context of a run."""
     return RunContext(
-        run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock, hold
+        run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock, renew_lease
     )
 
 
 def as_outcome(error: AwsError) -> Outcome:
-    """An error of AWS as the engine sees it: passing, or for good."""
+    """An AWS error as the engine sees it: transient or permanent."""
     if error.transient:
         return Retry(str(error), error.code, error.retry_after, quiet=error.code == OVER_BUDGET)
     return Refused(str(error), error.code, error.fix)
 
 
-def answering_errors(step: Callable[[RunContext], Outcome]) -> Callable[[RunContext], Outcome]:
-    """A look or an act whose AWS errors become outcomes, and so does what others have put in our
-    way.
-    """
+def errors_as_outcomes(step: Callable[[RunContext], Outcome]) -> Callable[[RunContext], Outcome]:
+    """Decorates a side of a step: AWS errors and conflicts become outcomes."""
 
     def guarded(context: RunContext) -> Outcome:
         try:

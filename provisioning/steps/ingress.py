@@ -1,8 +1,8 @@
-"""Step: the target's security group lets CloudFront in.
+"""Step: the target's security group allows CloudFront.
 
-Where nothing admits CloudFront yet, and the plan says so, one rule is added whose source is the
-VPC's own CloudFront service group: narrower than the public prefix list, and nothing to do with the
-internet. The group exists only after the VPC origin does, so this step comes after that one.
+If no rule does yet, and the plan says so, this adds one whose source is the VPC's own CloudFront
+service group: narrower than the public prefix list, and closed to the internet. AWS creates that
+group with the VPC origin, so this step comes after it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from provisioning.locks import only_one
 from provisioning.models import IngressRule
 from provisioning.plan.items import KEEP
 from provisioning.steps.approved_plan import PLAN_STALE
-from provisioning.steps.context import RunContext, answering_errors
+from provisioning.steps.context import RunContext, errors_as_outcomes
 
-BUSY = Retry("Another run is at work on the same security group.", "busy", after=1.0, quiet=True)
+BUSY = Retry("Another run is changing the same security group.", "busy", after=1.0, quiet=True)
 
 
-@answering_errors
-def see(context: RunContext) -> Outcome:
+@errors_as_outcomes
+def observe(context: RunContext) -> Outcome:
     """Is every origin port open to CloudFront?"""
     target = _target(context)
     if isinstance(target, Refused):
@@ -37,20 +37,20 @@ def see(context: RunContext) -> Outcome:
             return refused
     if not closed:
         return _rely_on(context, target)
-    return Missing(f"TCP {', '.join(map(str, closed))} is closed to CloudFront. Adding a rule.")
+    return Missing(f"Allowing CloudFront on TCP {', '.join(map(str, closed))}.")
 
 
-@answering_errors
-def admit(context: RunContext) -> Outcome:
-    """Add one rule per closed port. The endpoint is written down as its user first, so that undo
-    finds it.
+@errors_as_outcomes
+def add_rules(context: RunContext) -> Outcome:
+    """Add one rule per closed port. The endpoint is recorded as its user first, so that undo finds
+    the rule.
     """
     target = _target(context)
     if isinstance(target, Refused):
         return target
     if not target.service_group_id:
         return Retry(
-            f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.",
+            f"AWS has not created {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.",
             "service_group_missing",
         )
     region, opened = context.spec.region, set()
@@ -62,7 +62,7 @@ def admit(context: RunContext) -> Outcome:
             if not alone:
                 return BUSY
             with transaction.atomic():
-                context.hold()
+                context.renew_lease()
                 row, _ = IngressRule.objects.get_or_create(
                     account=context.account,
                     group_id=group,
@@ -82,30 +82,30 @@ def admit(context: RunContext) -> Outcome:
             IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
             opened.add(group)
     return (
-        Ready(f"Added the rule to {', '.join(sorted(opened))}.")
+        Ready(f"Added a rule to {', '.join(sorted(opened))}.")
         if opened
-        else Ready("It is open already.")
+        else Ready("CloudFront is already allowed.")
     )
 
 
-@answering_errors
-def see_that_it_is_gone(context: RunContext) -> Outcome:
-    """Is every rule gone that only this endpoint needed?"""
+@errors_as_outcomes
+def observe_absence(context: RunContext) -> Outcome:
+    """Are all rules gone that only this endpoint used?"""
     for group in _groups(context):
         with only_one(_lock(context, group)) as alone:
             if not alone:
                 return BUSY
             sole = _sole(context, group)
             if any(_in_aws(context, row) for row in sole):
-                return Missing(f"Removing our rule from {group}.")
+                return Missing(f"Removing the portal's rule from {group}.")
             for row in sole:
                 row.delete()
-    return Ready("No rule of ours is left that only this endpoint needed.")
+    return Ready("The security group rules that only this endpoint used are removed.")
 
 
-@answering_errors
-def withdraw(context: RunContext) -> Outcome:
-    """Remove the rules that only this endpoint needed."""
+@errors_as_outcomes
+def remove_rules(context: RunContext) -> Outcome:
+    """Remove the rules that only this endpoint used."""
     for group in _groups(context):
         with only_one(_lock(context, group)) as alone:
             if not alone:
@@ -113,7 +113,7 @@ def withdraw(context: RunContext) -> Outcome:
             for row in _sole(context, group):
                 rule_id = _in_aws(context, row)
                 if rule_id:
-                    context.hold()
+                    context.renew_lease()
                     security_groups.revoke(context.aws, context.spec.region, group, rule_id)
     return Ready("Removed.")
 
@@ -135,7 +135,7 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
                 if not alone:
                     return BUSY
                 with transaction.atomic():
-                    context.hold()
+                    context.renew_lease()
                     still = IngressRule.objects.select_for_update().filter(pk=row.pk).first()
                     if still is not None:
                         still.users.add(context.endpoint)
@@ -144,13 +144,13 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
     if isinstance(again, Refused):
         return again
     if closed := _closed(context, again):
-        return Missing(f"TCP {closed[0]} has just been closed to CloudFront. Adding a rule.")
-    return Ready("The security group admits CloudFront.")
+        return Missing(f"CloudFront is no longer allowed on TCP {closed[0]}. Adding a rule.")
+    return Ready("The security group allows CloudFront.")
 
 
 def _closed(context: RunContext, target: TargetFacts) -> list[int]:
-    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port,
-    any prefix list counts as open: what is in it is not looked at, and the approver was told so.
+    """The origin ports on which no rule allows CloudFront. If the plan has no rule for a port, any
+    prefix list counts as open: its entries are not read, and the plan says so.
     """
     return [
         port
@@ -165,27 +165,26 @@ def _listed(target: TargetFacts, port: int) -> bool:
 
 
 def _planned(context: RunContext, port: int) -> Mapping[str, Any]:
-    """What the approved plan says of the rule for a port; empty where it has none."""
+    """The approved plan's item for a port; empty if it has none."""
     items = (item for item in context.run.plan_data["items"] if item["resource"] == "ingress-rule")
     return next((item for item in items if item["after"]["Port"] == port), {})
 
 
 def _not_as_approved(context: RunContext, target: TargetFacts, port: int) -> Refused | None:
-    """Why no rule may be added for a closed port: only what was approved is."""
+    """Why no rule may be added for a closed port: only an approved one is."""
     planned = _planned(context, port)
     if not planned:
         return Refused(
-            f"No rule of the target's security groups admits CloudFront to TCP {port}.",
+            f"No rule of the target's security groups allows CloudFront on TCP {port}.",
             "ingress_closed",
             "Add a rule for the CloudFront prefix list, or let the plan open the security group.",
         )
     group = planned["after"]["GroupId"]
     if planned["action"] == KEEP:
-        changed = f"the rule of {group} that admitted CloudFront to TCP {port} is gone"
+        changed = f"the rule of {group} that allowed CloudFront on TCP {port} is gone"
     elif group not in target.security_groups:
         changed = (
-            f"{group}, which was to admit CloudFront to TCP {port}, is no group of the target "
-            "any more"
+            f"{group}, which was to allow CloudFront on TCP {port}, no longer belongs to the target"
         )
     else:
         return None
@@ -197,15 +196,15 @@ def _target(context: RunContext) -> TargetFacts | Refused:
     target = targets.admission_facts(context.aws, context.spec.target_arn)
     if target is None:
         return Refused(
-            "The target is gone.",
+            "The target no longer exists.",
             "target_gone",
-            "Make the load balancer again, or ask for another target.",
+            "Create the load balancer again, or request the endpoint with another target.",
         )
     if not target.security_groups:
         return Refused(
             "The target has no security group.",
             "no_security_group",
-            "Give it one; AWS requires it.",
+            "Attach one; AWS requires it.",
         )
     return target
 
@@ -215,15 +214,13 @@ def _lock(context: RunContext, group: str) -> str:
 
 
 def _groups(context: RunContext) -> list[str]:
-    """The security groups with rules of ours that this endpoint uses."""
+    """The security groups with rules of the portal that this endpoint uses."""
     rows = IngressRule.objects.filter(account=context.account, users=context.endpoint)
     return sorted(set(rows.values_list("group_id", flat=True)))
 
 
 def _sole(context: RunContext, group: str) -> list[IngressRule]:
-    """Rules of ours in the group that this endpoint uses and nobody else does; its use of shared
-    ones is struck off.
-    """
+    """The portal's rules in the group that only this endpoint uses. Ends its use of shared ones."""
     rows = []
     with transaction.atomic():
         for row in IngressRule.objects.select_for_update().filter(
@@ -237,8 +234,8 @@ def _sole(context: RunContext, group: str) -> list[IngressRule]:
 
 
 def _in_aws(context: RunContext, row: IngressRule) -> str:
-    """The rule's id in AWS, or "": by id, or by source and port where the reply that told the id
-    was lost.
+    """The rule's ID in AWS, or "": found by ID, or by source and port if the reply with the ID was
+    lost.
     """
     for rule in security_groups.ingress_rules(context.aws, context.spec.region, [row.group_id]):
         same = (rule.source, rule.from_port, rule.owner) == (

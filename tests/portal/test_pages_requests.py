@@ -133,8 +133,8 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> 
     words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Building" in words
     assert "You can close this page." in words
-    assert "Check that the approved plan still holds · in progress" in words
-    assert "Add origin and behaviors to the distribution · to do" in words
+    assert "Check that the approved plan still applies · in progress" in words
+    assert "Add the origin and behaviors to the distribution · to do" in words
     assert "Approved by olga" in words
     assert "Cancel and roll back" in words
     run, now = (

@@ -58,7 +58,7 @@ def boundaries(
     """Watch every write of this process to AWS and every transaction of the runner. `fail` may
     refuse a call.
     """
-    call, write, rest = BaseClient._make_api_call, runner.Lease.write, runner.Lease.rest  # type: ignore[attr-defined]
+    call, write, release = BaseClient._make_api_call, runner.Lease.write, runner.Lease.release  # type: ignore[attr-defined]
 
     def watched_call(self: Any, operation: str, parameters: Any) -> Any:
         if not operation.startswith(WRITES):
@@ -82,7 +82,7 @@ def boundaries(
     with (
         mock.patch.object(BaseClient, "_make_api_call", watched_call),
         mock.patch.object(runner.Lease, "write", watched(write)),
-        mock.patch.object(runner.Lease, "rest", watched(rest)),
+        mock.patch.object(runner.Lease, "release", watched(release)),
     ):
         yield
 

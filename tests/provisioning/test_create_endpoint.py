@@ -55,7 +55,7 @@ def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> No
     writes = [
         label.removeprefix("before ") for label in watch.passed if label.startswith("before ")
     ]
-    assert [w for w in writes if w not in ("write", "rest")] == WRITES_OF_A_CREATE
+    assert [w for w in writes if w not in ("write", "release")] == WRITES_OF_A_CREATE
     assert [step.state for step in progress(run, machine.now).steps] == ["done"] * 4
 
 

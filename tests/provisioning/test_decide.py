@@ -16,8 +16,8 @@ from provisioning.engine.decide import (
     Direction,
     Do,
     Entry,
+    EntryKind,
     Finish,
-    Kind,
     Poll,
     Stuck,
     Undo,
@@ -33,14 +33,15 @@ from provisioning.progress import step_progress
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 WAY: StepSide[None] = StepSide(lambda _: Ready(""), lambda _: Ready(""))
 STEPS = tuple(
-    Step(name, name, WAY, WAY, expected_seconds=10, patience_seconds=60) for name in ("a", "b", "c")
+    Step(name, name, f"undo {name}", WAY, WAY, expected_seconds=10, patience_seconds=60)
+    for name in ("a", "b", "c")
 )
 F, B = Direction.FORWARD, Direction.BACKWARD
 
 
 def entry(
     step: str,
-    kind: Kind,
+    kind: EntryKind,
     way: Direction = F,
     at: float = 0,
     since: float | None = None,
@@ -57,73 +58,73 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-READY_A = entry("a", Kind.READY)
-INTENT_B = entry("b", Kind.INTENT)
-REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
+READY_A = entry("a", EntryKind.READY)
+INTENT_B = entry("b", EntryKind.INTENT)
+REFUSED_B = entry("b", EntryKind.REFUSED, reason="No.", code="X", fix="Do.")
 
 
 @pytest.mark.parametrize(
     ("journal", "now", "expected"),
     [
         ([], 0, Do("a")),
-        ([entry("a", Kind.INTENT)], 0, Do("a")),
-        ([entry("a", Kind.INTENT), entry("a", Kind.ACTED)], 0, Do("a")),
-        ([entry("a", Kind.MISSING)], 0, Do("a")),
+        ([entry("a", EntryKind.INTENT)], 0, Do("a")),
+        ([entry("a", EntryKind.INTENT), entry("a", EntryKind.ACTED)], 0, Do("a")),
+        ([entry("a", EntryKind.MISSING)], 0, Do("a")),
         ([READY_A], 0, Do("b")),
-        ([READY_A, entry("b", Kind.WORKING)], 0, WaitUntil(at(POLL_SECONDS), "b")),
-        ([READY_A, entry("b", Kind.WORKING)], 1, Poll("b", F, overdue=False)),
-        ([READY_A, entry("b", Kind.WORKING, at=5)], 1, Poll("b", F, overdue=False)),
-        ([READY_A, entry("b", Kind.WORKING, at=61, since=0)], 62, Poll("b", F, overdue=True)),
+        ([READY_A, entry("b", EntryKind.WORKING)], 0, WaitUntil(at(POLL_SECONDS), "b")),
+        ([READY_A, entry("b", EntryKind.WORKING)], 1, Poll("b", F, overdue=False)),
+        ([READY_A, entry("b", EntryKind.WORKING, at=5)], 1, Poll("b", F, overdue=False)),
+        ([READY_A, entry("b", EntryKind.WORKING, at=61, since=0)], 62, Poll("b", F, overdue=True)),
         (
-            [READY_A, entry("b", Kind.READY), entry("c", Kind.READY)],
+            [READY_A, entry("b", EntryKind.READY), entry("c", EntryKind.READY)],
             0,
-            Finish(clean=True, undone=False),
+            Finish(undone=False),
         ),
         ([READY_A, REFUSED_B], 0, Undo("b")),
         ([READY_A, INTENT_B, REFUSED_B], 29, WaitUntil(at(SETTLING_SECONDS), "b", B)),
         ([READY_A, INTENT_B, REFUSED_B], 30, Undo("b")),
         (
-            [READY_A, INTENT_B, entry("", Kind.CANCEL, at=9)],
+            [READY_A, INTENT_B, entry("", EntryKind.CANCEL, at=9)],
             38,
             WaitUntil(at(9 + SETTLING_SECONDS), "b", B),
         ),
         (
-            [READY_A, entry("", Kind.CANCEL), entry("b", Kind.ACTED, at=9)],
+            [READY_A, entry("", EntryKind.CANCEL), entry("b", EntryKind.ACTED, at=9)],
             38,
             WaitUntil(at(39), "b", B),
         ),
-        ([READY_A, REFUSED_B, entry("b", Kind.INTENT, B)], 0, Undo("b")),
-        ([READY_A, REFUSED_B, entry("b", Kind.WORKING, B)], 1, Poll("b", B, overdue=False)),
-        ([READY_A, REFUSED_B, entry("b", Kind.READY, B)], 0, Undo("a")),
+        ([READY_A, REFUSED_B, entry("b", EntryKind.INTENT, B)], 0, Undo("b")),
+        ([READY_A, REFUSED_B, entry("b", EntryKind.WORKING, B)], 1, Poll("b", B, overdue=False)),
+        ([READY_A, REFUSED_B, entry("b", EntryKind.READY, B)], 0, Undo("a")),
         (
-            [READY_A, REFUSED_B, entry("b", Kind.READY, B), entry("a", Kind.READY, B)],
+            [READY_A, REFUSED_B, entry("b", EntryKind.READY, B), entry("a", EntryKind.READY, B)],
             0,
-            Finish(clean=True, undone=True, reason="No.", code="X", fix="Do."),
+            Finish(undone=True, reason="No.", code="X", fix="Do."),
         ),
         (
             [
                 READY_A,
                 REFUSED_B,
-                entry("b", Kind.REFUSED, B, reason="Foreign.", code="Y", fix="Look."),
+                entry("b", EntryKind.REFUSED, B, reason="Foreign.", code="Y", fix="Look."),
             ],
             0,
             Stuck("b", "Foreign.", "Y", "Look."),
         ),
         (
-            [READY_A, REFUSED_B, entry("b", Kind.REFUSED, B), entry("b", Kind.AGAIN, B)],
+            [READY_A, REFUSED_B, entry("b", EntryKind.REFUSED, B), entry("b", EntryKind.AGAIN, B)],
             0,
             Undo("b"),
         ),
         (
-            [READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")],
+            [READY_A, entry("", EntryKind.CANCEL, reason="Ana cancelled it.", code="cancelled")],
             0,
             Undo("b"),
         ),
-        ([entry("", Kind.CANCEL, code="cancelled")], 0, Undo("a")),
+        ([entry("", EntryKind.CANCEL, code="cancelled")], 0, Undo("a")),
         (
-            [entry("", Kind.CANCEL, code="cancelled"), entry("a", Kind.READY, B)],
+            [entry("", EntryKind.CANCEL, code="cancelled"), entry("a", EntryKind.READY, B)],
             0,
-            Finish(True, True, "Cancelled.", "cancelled"),
+            Finish(True, "Cancelled.", "cancelled"),
         ),
     ],
 )
@@ -136,17 +137,17 @@ def test_the_next_thing_follows_from_the_journal(
 def test_retries_wait_longer_each_time_and_no_longer_than_a_minute() -> None:
     waits = []
     for times in range(1, 9):
-        decision = decide(STEPS, [entry("a", Kind.RETRY, times=times)], T0)
+        decision = decide(STEPS, [entry("a", EntryKind.RETRY, times=times)], T0)
         assert isinstance(decision, WaitUntil)
         waits.append((decision.at - T0).total_seconds())
     assert waits == sorted(waits[:5]) + waits[5:]
     assert 1.8 <= waits[0] <= 2.2
     assert max(waits) <= 66
-    assert decide(STEPS, [entry("a", Kind.RETRY)], at(3)) == Do("a")
+    assert decide(STEPS, [entry("a", EntryKind.RETRY)], at(3)) == Do("a")
 
 
 def test_a_retry_waits_as_long_as_the_other_side_asked() -> None:
-    decision = decide(STEPS, [entry("a", Kind.RETRY, after=30)], T0)
+    decision = decide(STEPS, [entry("a", EntryKind.RETRY, after=30)], T0)
     assert isinstance(decision, WaitUntil)
     assert 27 <= (decision.at - T0).total_seconds() <= 33
 
@@ -154,16 +155,16 @@ def test_a_retry_waits_as_long_as_the_other_side_asked() -> None:
 def test_retries_that_never_succeed_end_in_undo_and_a_failing_undo_in_stuck() -> None:
     late = GIVE_UP_AFTER_SECONDS + 1
     gave_up = entry(
-        "a", Kind.RETRY, at=late, since=0, times=33, reason="Throttled.", code="Throttling"
+        "a", EntryKind.RETRY, at=late, since=0, times=33, reason="Throttled.", code="Throttling"
     )
     assert decide(STEPS, [gave_up], at(late + 99)) == Undo("a")
-    still = entry("a", Kind.RETRY, at=late - 2, since=0, times=33)
+    still = entry("a", EntryKind.RETRY, at=late - 2, since=0, times=33)
     assert decide(STEPS, [still], at(late + 99)) == Do("a")
-    away_meanwhile = entry("a", Kind.RETRY, at=late, since=0, times=2)
+    away_meanwhile = entry("a", EntryKind.RETRY, at=late, since=0, times=2)
     assert decide(STEPS, [away_meanwhile], at(late + 99)) == Do("a")
     undo_failed = entry(
         "a",
-        Kind.RETRY,
+        EntryKind.RETRY,
         B,
         at=2 * late,
         since=late,
@@ -179,12 +180,12 @@ def test_retries_that_never_succeed_end_in_undo_and_a_failing_undo_in_stuck() ->
 @pytest.mark.parametrize(
     ("undo", "state"),
     [
-        (entry("b", Kind.WORKING, B), "undoing"),
-        (entry("b", Kind.RETRY, B, at=1800, since=0, times=7), "undoing"),
-        (entry("b", Kind.RETRY, B, at=1800, since=0, times=8), "failed"),
-        (entry("b", Kind.REFUSED, B), "failed"),
-        (entry("b", Kind.AGAIN, B), "undoing"),
-        (entry("b", Kind.READY, B), "undone"),
+        (entry("b", EntryKind.WORKING, B), "undoing"),
+        (entry("b", EntryKind.RETRY, B, at=1800, since=0, times=7), "undoing"),
+        (entry("b", EntryKind.RETRY, B, at=1800, since=0, times=8), "failed"),
+        (entry("b", EntryKind.REFUSED, B), "failed"),
+        (entry("b", EntryKind.AGAIN, B), "undoing"),
+        (entry("b", EntryKind.READY, B), "undone"),
     ],
 )
 def test_the_rail_shows_where_an_undo_stopped(undo: Entry, state: str) -> None:
@@ -193,22 +194,22 @@ def test_the_rail_shows_where_an_undo_stopped(undo: Entry, state: str) -> None:
 
 
 def test_pace_divides_every_interval() -> None:
-    decision = decide(STEPS, [entry("a", Kind.WORKING)], T0, pace=10)
+    decision = decide(STEPS, [entry("a", EntryKind.WORKING)], T0, pace=10)
     assert decision == WaitUntil(at(POLL_SECONDS / 10), "a")
-    assert decide(STEPS, [entry("a", Kind.WORKING, at=7, since=0)], at(8), pace=10) == Poll(
+    assert decide(STEPS, [entry("a", EntryKind.WORKING, at=7, since=0)], at(8), pace=10) == Poll(
         "a", F, overdue=True
     )
 
 
 def test_the_current_step_is_the_first_that_is_not_ready() -> None:
     assert current_step(STEPS, [READY_A]) == "b"
-    assert current_step(STEPS, [entry(s.name, Kind.READY) for s in STEPS]) == ""
+    assert current_step(STEPS, [entry(s.name, EntryKind.READY) for s in STEPS]) == ""
 
 
 ENTRIES = st.builds(
     entry,
     st.sampled_from(["a", "b", "c"]),
-    st.sampled_from([k for k in Kind if k is not Kind.CANCEL]),
+    st.sampled_from([k for k in EntryKind if k is not EntryKind.CANCEL]),
     st.sampled_from(Direction),
     st.floats(0, 5000),
 )
@@ -223,7 +224,7 @@ def test_any_journal_has_exactly_one_answer_and_it_never_waits_in_the_past(
     if isinstance(decision, WaitUntil):
         assert decision.at > at(now)
     if isinstance(decision, Finish) and not decision.undone:
-        assert {e.step for e in journal if e.kind is Kind.READY and e.direction is F} == {
+        assert {e.step for e in journal if e.kind is EntryKind.READY and e.direction is F} == {
             "a",
             "b",
             "c",
@@ -240,9 +241,9 @@ def test_undo_touches_only_what_was_begun_and_the_step_reached(journal: list[Ent
 
 
 def test_a_step_reached_without_a_word_is_undone_too() -> None:
-    cancelled = [READY_A, entry("", Kind.CANCEL, at=1)]
+    cancelled = [READY_A, entry("", EntryKind.CANCEL, at=1)]
     assert decide(STEPS, cancelled, at(2)) == Undo("b")
     assert not_undone(STEPS, cancelled) == ["a", "b"]
-    undone = [*cancelled, entry("b", Kind.READY, B, at=3)]
+    undone = [*cancelled, entry("b", EntryKind.READY, B, at=3)]
     assert decide(STEPS, undone, at(4)) == Undo("a")
     assert not_undone(STEPS, undone) == ["a"]

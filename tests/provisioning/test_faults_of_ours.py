@@ -13,7 +13,7 @@ import pytest
 from provisioning import actions, runner, tasks
 from provisioning.aws import distributions, quotas, targets, vpc_origins
 from provisioning.aws.errors import OVER_BUDGET, AwsError
-from provisioning.engine.decide import Finish, Kind, decide
+from provisioning.engine.decide import EntryKind, Finish, decide
 from provisioning.models import Event, JournalEntry, Run
 from provisioning.steps import behaviors, vpc_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, boundaries
@@ -37,7 +37,7 @@ def test_a_fault_of_our_own_is_told_and_tried_again(
     machine.finish(run, other)
     assert (run.state, other.state) == (Run.State.DONE, Run.State.DONE)
     told = Event.objects.get(stream_id=run.stream, kind="step.retry")
-    assert "The portal itself failed (KeyError)" in told.text
+    assert "Internal error in the portal (KeyError)" in told.text
 
 
 def test_a_fault_that_stays_ends_in_an_undo_that_says_so(
@@ -120,7 +120,7 @@ def test_a_worker_that_was_stopped_and_wakes_after_the_undo_makes_nothing(
     def and_is_stopped_before_it_writes(*given: Any) -> Any:
         answer = asked(*given)
         last = run.entries.order_by("-seq").first()
-        if not stalled and last is not None and (last.step, last.kind) == (step, Kind.INTENT):
+        if not stalled and last is not None and (last.step, last.kind) == (step, EntryKind.INTENT):
             stalled.append(last)
             machine.step(LEASE_SECONDS + 1)
             assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
@@ -274,14 +274,14 @@ def test_who_cancels_what_has_just_failed_is_told_that_it_is_being_undone_alread
         site.start(path_patterns=["/ws/going-on"]),
     )
     asked: list[bool] = []
-    note = runner.Turn._note
+    note = runner.StepTurn._record
 
-    def and_ana_cancels(turn: Any, kind: Kind, *given: Any, **named: Any) -> None:
+    def and_ana_cancels(turn: Any, kind: EntryKind, *given: Any, **named: Any) -> None:
         note(turn, kind, *given, **named)
-        if kind is Kind.REFUSED and turn.lease.run.pk == failing.pk:
+        if kind is EntryKind.REFUSED and turn.lease.run.pk == failing.pk:
             asked.append(actions.cancel_run(failing, reason="Ana cancelled it.", now=machine.now))
 
-    monkeypatch.setattr(runner.Turn, "_note", and_ana_cancels)
+    monkeypatch.setattr(runner.StepTurn, "_record", and_ana_cancels)
     Run.objects.filter(pk=failing.pk).update(plan_digest="another")
     assert actions.cancel_run(going_on, reason="Ana cancelled it.", now=machine.now)
     machine.finish(failing, going_on)

@@ -148,7 +148,7 @@ def test_a_vpc_origin_that_somebody_begins_to_use_while_it_is_being_deleted_is_m
             if label == "before DeleteVpcOrigin" and not late:
                 late.append(site.start(path_patterns=["/ws/late"]))
                 assert not isinstance(
-                    vpc_origin.see(open_run(late[0], machine.clock, lambda: None)), Ready
+                    vpc_origin.observe(open_run(late[0], machine.clock, lambda: None)), Ready
                 )
                 machine.turn()
 

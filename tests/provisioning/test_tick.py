@@ -76,7 +76,7 @@ def test_what_is_due_is_told_once_the_longest_due_first(
 def test_a_lost_word_is_said_again(workers: Workers, account: AwsAccount) -> None:
     run = run_due(account, NOW)
     assert workers.told_at(NOW) == [run.pk]
-    again = timedelta(seconds=tasks.MENTION_AGAIN_SECONDS)
+    again = timedelta(seconds=tasks.DISPATCH_AGAIN_SECONDS)
     assert workers.told_at(NOW + again - timedelta(seconds=1)) == []
     assert workers.told_at(NOW + again + timedelta(seconds=1)) == [run.pk]
 
@@ -88,7 +88,7 @@ def test_a_word_heard_twice_does_nothing_the_second_time(account: AwsAccount) ->
     run = run_due(account, NOW)
     first = runner.claim(run.pk, holder="one", now=NOW, seconds=60, fence=run.fence)
     assert first is not None
-    first.rest(NOW, NOW, state=Run.State.RUNNING)
+    first.release(NOW, NOW, state=Run.State.RUNNING)
     assert runner.claim(run.pk, holder="two", now=NOW, seconds=60, fence=run.fence) is None
     assert runner.claim(run.pk, holder="two", now=NOW, seconds=60, fence=run.fence + 1) is not None
 
@@ -96,7 +96,7 @@ def test_a_word_heard_twice_does_nothing_the_second_time(account: AwsAccount) ->
 def test_workers_that_are_behind_are_not_told_more_than_they_can_take(
     workers: Workers, account: AwsAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "MOST_MENTIONED", 3)
+    monkeypatch.setattr(tasks, "MOST_DISPATCHED", 3)
     runs = [run_due(account, NOW - timedelta(seconds=10 - number)).pk for number in range(5)]
     assert workers.told_at(NOW) == runs[:3]
     assert workers.told_at(NOW + timedelta(seconds=1)) == []
