@@ -1,8 +1,6 @@
-"""Distributions: list, read with what botocore would drop, and write back under the ETag they were
-read with.
+"""Distributions: list, read, and write back with the ETag of the read.
 
-It decides one thing: a distribution with elements that botocore does not know is never written.
-What shall be in a configuration is decided elsewhere; nothing here makes or deletes a distribution.
+A distribution with elements that botocore does not know, and would drop, is never written.
 """
 
 from __future__ import annotations
@@ -81,10 +79,10 @@ def read(aws: Aws, distribution_id: str) -> DistributionRecord | None:
 def write(aws: Aws, record: DistributionRecord, config: Mapping[str, Any]) -> DistributionRecord:
     """Send one UpdateDistribution with the ETag of `record`, and return what AWS made of it.
 
-    :raises EdgeError: UnknownElements, without a call, when the record has elements that botocore
+    :raises AwsError: UnknownElements, without a call, when the record has elements that botocore
     would drop;
-        `is_stale` when somebody wrote since the record was read: read again. Without an answer the
-        write may have happened nevertheless.
+        `is_stale` if it was changed since the record was read: read again. Without an answer, the
+        write may still have happened.
     """
     if record.facts.unknown_elements:
         raise AwsError(

@@ -1,9 +1,8 @@
-"""How every error of AWS is to be seen: one table from code to "passes by itself or not, and who
-can fix it".
+"""What each AWS error means: one table from code to "transient or not, and who can fix it how".
 
-It decides nothing about a run and never retries. Everything that leaves `edge/` as a failure is an
-EdgeError; no botocore exception gets past this module. A write that was not answered may have
-happened: its error is transient, and whoever made it looks before trying again.
+Every failure that leaves `provisioning.aws` is an AwsError; no botocore exception gets past this
+module. A write without an answer may have happened: its error is transient, and the caller observes
+before it tries again.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ STALE = frozenset({"PreconditionFailed", "InvalidIfMatchVersion"})
 
 
 class AwsError(Exception):
-    """AWS refused a call, or did not answer it. `retry_after` is in seconds; `fix` says who can do
+    """AWS refused a call or did not answer it. `retry_after` is in seconds; `fix` says who can do
     what.
     """
 
@@ -94,33 +93,29 @@ class AwsError(Exception):
 
     @property
     def is_stale(self) -> bool:
-        """Somebody changed the thing since it was read. Read it again."""
+        """The resource was changed since it was read. Read it again."""
         return self.code in STALE
 
 
 @dataclass(frozen=True)
 class View:
-    """How a code is seen: whether it passes by itself, and what a person can do."""
+    """What a code means: whether it is transient, and what a person can do."""
 
     transient: bool
     fix: str = ""
 
 
 _ASK_IAM = (
-    "Ask whoever administers the account to allow this action for the portal's role. The "
-    "portal's operators have the "
-    "whole policy: docs/iam-policy.json."
+    "Ask the account's administrator to allow this action for the portal's role (full policy: "
+    "docs/iam-policy.json)."
 )
-_QUOTA = (
-    "Remove what is no longer used, or ask AWS for a higher quota in the Service Quotas console."
-)
+_QUOTA = "Delete what is no longer used, or request a higher quota in the Service Quotas console."
 _TRUST = (
-    "The account's role edge-portal must trust the portal's own identity and name the same "
-    "ExternalId. "
-    "Ask whoever administers the account to compare both."
+    "The account's role edge-portal must trust the portal's identity and require the same "
+    "ExternalId. Ask the account's administrator to compare both."
 )
-_CLOCK = "Set the clock of the machine that the portal runs on."
-_KEYS = "Ask whoever operates the portal to renew the AWS credentials it runs with."
+_CLOCK = "Set the clock of the machine on which the portal runs."
+_KEYS = "Ask the portal's operators to renew its AWS credentials."
 
 # For one operation only, before the general table.
 OPERATION_VIEWS: dict[tuple[str, str], View] = {
@@ -130,37 +125,35 @@ OPERATION_VIEWS: dict[tuple[str, str], View] = {
         "account's first VPC origin "
         "iam:CreateServiceLinkedRole on role/aws-service-role/vpcorigin.cloudfront.amazonaws.com/"
         "AWSServiceRoleForCloudFrontVPCOrigin. AWS names no action when only the latter is "
-        "missing. Or have the role "
-        "made once: aws iam create-service-linked-role --aws-service-name "
+        "missing. Or create "
+        "the role once: aws iam create-service-linked-role --aws-service-name "
         "vpcorigin.cloudfront.amazonaws.com",
     ),
     ("CreateVpcOrigin", "InvalidArgument"): View(
         False,
-        "AWS does not accept this target. It must be active, have a security group, lie in "
-        "a VPC with an internet "
-        "gateway attached, and not be a Gateway Load Balancer or have TLS listeners. Run "
-        "the preflight again.",
+        "AWS does not accept this target. It must be active, have a security group, be in a "
+        "VPC with an internet gateway, and not be a Gateway Load Balancer or have TLS listeners. "
+        "Run the preflight again.",
     ),
     ("CreateVpcOrigin", "EntityLimitExceeded"): View(
-        False, f"The account's VPC origins are used up. {_QUOTA}"
+        False, f"The account has reached its quota of VPC origins. {_QUOTA}"
     ),
     ("AssumeRole", "AccessDenied"): View(False, _TRUST),
     ("UpdateDistribution", "EntityLimitExceeded"): View(
         False,
-        "A VPC origin serves 50 distributions at most. Choose a distribution that uses this "
-        "target already, or take "
-        "the target out of one that no longer needs it.",
+        "A VPC origin can serve at most 50 distributions. Choose a distribution that already uses "
+        "this target, or remove the target from one that no longer needs it.",
     ),
     ("UpdateDistribution", "EntityNotFound"): View(
-        False, "The VPC origin is gone. Start the run again."
+        False, "The VPC origin no longer exists. Start the run again."
     ),
     ("UpdateDistribution", "IllegalUpdate"): View(
-        False, "Somebody changed what must not change. Look at the distribution."
+        False, "AWS does not allow this change. Check the distribution."
     ),
 }
 
 VIEWS: dict[str, View] = {
-    # Passing by themselves: throttling
+    # Transient: throttling
     "Throttling": View(True),
     "ThrottlingException": View(True),
     "ThrottledException": View(True),
@@ -171,8 +164,8 @@ VIEWS: dict[str, View] = {
     "BandwidthLimitExceeded": View(True),
     "SlowDown": View(True),
     "PriorRequestNotComplete": View(True),
-    OVER_BUDGET: View(True, "Nothing to do: it is asked when it is its turn."),
-    # Passing by themselves: the other side is unwell, or we did not hear it
+    OVER_BUDGET: View(True, "No action needed: the portal calls AWS at its turn."),
+    # Transient: AWS is unwell, or its answer was lost
     "ServiceUnavailable": View(True),
     "Unavailable": View(True),
     "InternalError": View(True),
@@ -180,12 +173,12 @@ VIEWS: dict[str, View] = {
     "InternalServiceError": View(True),
     "RequestTimeout": View(True),
     NO_ANSWER: View(
-        True, "Nothing to do: the portal looks whether the change was made, and goes on from there."
+        True, "No action needed: the portal checks if the change was made, and continues."
     ),
     UNREADABLE_ANSWER: View(
-        True, "Nothing to do: the portal looks whether the change was made, and goes on from there."
+        True, "No action needed: the portal checks if the change was made, and continues."
     ),
-    # Passing once something around the portal is put right; the request itself is sound
+    # Transient until the portal's surroundings are fixed; the request itself is sound
     NO_CREDENTIALS: View(True, _KEYS),
     "AuthFailure": View(True, _KEYS),
     "InvalidClientTokenId": View(True, _KEYS),
@@ -195,42 +188,40 @@ VIEWS: dict[str, View] = {
     "ExpiredTokenException": View(True, _KEYS),
     "RequestExpired": View(True, _CLOCK),
     "RequestTimeTooSkewed": View(True, _CLOCK),
-    # Passing after another look
-    "PreconditionFailed": View(
-        True, "Somebody else changed it at the same time. The portal reads it again."
-    ),
+    # Transient: read again
+    "PreconditionFailed": View(True, "It was changed at the same time. The portal reads it again."),
     "InvalidIfMatchVersion": View(
-        True, "Somebody else changed it at the same time. The portal reads it again."
+        True, "It was changed at the same time. The portal reads it again."
     ),
     "CannotDeleteEntityWhileInUse": View(
-        True, "Remove it from every distribution; AWS needs minutes to let go."
+        True, "Remove it from every distribution; AWS takes minutes to release it."
     ),
-    "ResourceInUse": View(True, "Something still refers to it; AWS needs minutes to let go."),
+    "ResourceInUse": View(True, "Something still uses it; AWS takes minutes to release it."),
     # Existing or absent
-    "EntityAlreadyExists": View(False, "A thing of this name exists already. Rename or remove it."),
-    "DistributionAlreadyExists": View(
-        False, "A distribution was made with this reference already."
+    "EntityAlreadyExists": View(
+        False, "The name is already in use. Rename or delete the existing resource."
     ),
-    "InvalidPermission.Duplicate": View(False, "The rule exists already."),
-    "EntityNotFound": View(False, "It was removed. Start again."),
+    "DistributionAlreadyExists": View(False, "A distribution with this reference already exists."),
+    "InvalidPermission.Duplicate": View(False, "The rule already exists."),
+    "EntityNotFound": View(False, "It was deleted. Start again."),
     "NoSuchDistribution": View(
-        False, "The distribution was removed, or is in another account. Choose another."
+        False, "The distribution was deleted, or is in another account. Choose another."
     ),
     "NoSuchEntity": View(False, "It does not exist in the account."),
-    "ResourceNotFoundException": View(False, "It was removed, or is in another account or Region."),
+    "ResourceNotFoundException": View(False, "It was deleted, or is in another account or Region."),
     "NoSuchResourceException": View(False, "AWS does not know it in this account and Region."),
-    "NoSuchResource": View(False, "It was removed. Start again."),
+    "NoSuchResource": View(False, "It was deleted. Start again."),
     "LoadBalancerNotFound": View(
-        False, "The load balancer was removed, or is in another account. Choose another."
+        False, "The load balancer was deleted, or is in another account. Choose another."
     ),
     "TargetGroupNotFound": View(
-        False, "The target group was removed. Look at the load balancer's listeners."
+        False, "The target group was deleted. Check the load balancer's listeners."
     ),
     "InvalidInstanceID.NotFound": View(
         False, "The instance was terminated, or is in another account. Choose another."
     ),
     "InvalidGroup.NotFound": View(
-        False, "The security group was removed. Look at the target's security groups."
+        False, "The security group was deleted. Check the target's security groups."
     ),
     "InvalidPermission.NotFound": View(False),
     "InvalidSecurityGroupRuleId.NotFound": View(False),
@@ -239,57 +230,56 @@ VIEWS: dict[str, View] = {
     "AccessDeniedException": View(False, _ASK_IAM),
     "UnauthorizedOperation": View(False, _ASK_IAM),
     "OperationNotPermitted": View(
-        False, "The account's policies forbid it. Ask whoever administers the account."
+        False, "The account's policies forbid it. Ask the account's administrator."
     ),
     "OptInRequired": View(
-        False, "The account is not signed up for the service. Ask whoever administers the account."
+        False, "The account is not signed up for the service. Ask its administrator."
     ),
     "UnsupportedOperation": View(
         False, "AWS does not offer this in the Region of the target. Choose another Region."
     ),
     # Quotas
     "EntityLimitExceeded": View(False, _QUOTA),
-    "TooManyOrigins": View(False, f"The distribution has as many origins as it may. {_QUOTA}"),
+    "TooManyOrigins": View(False, f"The distribution has reached its quota of origins. {_QUOTA}"),
     "TooManyCacheBehaviors": View(
-        False, f"The distribution has as many behaviors as it may. {_QUOTA}"
+        False, f"The distribution has reached its quota of behaviors. {_QUOTA}"
     ),
     "TooManyDistributionsAssociatedToOriginRequestPolicy": View(False, _QUOTA),
     "RulesPerSecurityGroupLimitExceeded": View(
         False,
-        "The security group has no room for another rule; CloudFront's prefix list counts "
-        "as 55 of 60. "
-        "Remove rules, or ask AWS for more rules per security group.",
+        "The security group is full; CloudFront's prefix list alone counts as 55 of 60 rules. "
+        "Remove rules, or request a higher quota of rules per security group.",
     ),
-    # What is there does not allow it
+    # The current state does not allow it
     "CannotUpdateEntityWhileInUse": View(
-        False, "A VPC origin cannot be changed while a distribution uses it. Make a new one."
+        False, "A VPC origin cannot be changed while a distribution uses it. Create a new one."
     ),
-    "IllegalUpdate": View(False, "AWS does not allow this change. Make a new one instead."),
+    "IllegalUpdate": View(False, "AWS does not allow this change. Create a new one instead."),
     "IllegalDelete": View(
-        False, "AWS does not allow deleting it now. Wait until it is Deployed, then try again."
+        False, "AWS cannot delete it now. Wait until it is deployed, then try again."
     ),
     "NoSuchOrigin": View(
         False,
-        "A behavior names an origin that is not in the distribution. Look at the distribution.",
+        "A behavior names an origin that the distribution does not have. Check the distribution.",
     ),
-    "NoSuchCachePolicy": View(False, "The cache policy was removed. Look at the distribution."),
+    "NoSuchCachePolicy": View(False, "The cache policy was deleted. Check the distribution."),
     "NoSuchOriginRequestPolicy": View(
-        False, "The origin request policy was removed. Choose another."
+        False, "The origin request policy was deleted. Choose another."
     ),
     "InvalidViewerCertificate": View(
-        False, "Look at the distribution's certificate in ACM, us-east-1."
+        False, "Check the distribution's certificate in ACM, us-east-1."
     ),
     "CNAMEAlreadyExists": View(
-        False, "Another distribution already answers for this name. Remove it there first."
+        False, "Another distribution already has this domain name. Remove it there first."
     ),
     "InvalidWebACLId": View(
-        False, "The distribution's web ACL is gone. Choose another in the CloudFront console."
+        False, "The distribution's web ACL was deleted. Choose another in the CloudFront console."
     ),
     "InvalidOriginReadTimeout": View(
-        False, "The account allows a smaller read timeout only. Lower it, or raise the quota."
+        False, "The response timeout exceeds the account's quota. Lower it, or raise the quota."
     ),
     "InvalidOriginKeepaliveTimeout": View(
-        False, "The account allows a smaller keep-alive only. Lower it, or raise the quota."
+        False, "The keep-alive timeout exceeds the account's quota. Lower it, or raise the quota."
     ),
     "StagingDistributionInUse": View(
         False, "A continuous deployment is under way. Finish or stop it first."
@@ -297,19 +287,17 @@ VIEWS: dict[str, View] = {
     "ContinuousDeploymentPolicyInUse": View(
         False, "A continuous deployment is under way. Finish or stop it first."
     ),
-    "InvalidArgument": View(
-        False, "AWS does not accept a value. Compare the request with the message."
-    ),
+    "InvalidArgument": View(False, "AWS does not accept a value; the message says which."),
     "InconsistentQuantities": View(
-        False, "This is a fault of the portal. Tell its operators the request id."
+        False, "Internal error in the portal. Tell its operators the request ID."
     ),
     "InvalidTagging": View(
-        False, "AWS does not accept the portal's tags. Look for a tag policy in the organisation."
+        False, "AWS does not accept the portal's tags. Check the organisation's tag policies."
     ),
     "TagPolicyViolation": View(
-        False, "A tag policy of the organisation forbids the portal's tags. Ask its administrators."
+        False, "The organisation's tag policy forbids the portal's tags. Ask its administrators."
     ),
-    INVALID_REQUEST: View(False, "This is a fault of the portal. Tell its operators."),
+    INVALID_REQUEST: View(False, "Internal error in the portal. Tell its operators."),
     UNKNOWN_ELEMENTS: View(False, "Update the portal's boto3, then try again."),
 }
 
@@ -326,7 +314,7 @@ _NO_CREDENTIALS = (
 
 
 def translate(error: Exception, operation: str) -> AwsError:
-    """What an exception of botocore means. An EdgeError is returned as it is."""
+    """What a botocore exception means. An AwsError is returned as it is."""
     if isinstance(error, AwsError):
         return error
     if isinstance(error, exceptions.ClientError):
@@ -337,14 +325,13 @@ def translate(error: Exception, operation: str) -> AwsError:
         return _own(operation, NO_CREDENTIALS, error)
     if isinstance(error, ResponseParserError):
         return _own(operation, UNREADABLE_ANSWER, error)
-    # HTTPClientError and what botocore raises around it: refused, reset, timed out, cut off in the
-    # middle
+    # HTTPClientError and its kin: connection refused, reset, timed out or cut off
     return _own(operation, NO_ANSWER, error)
 
 
 @contextmanager
 def calling(operation: str) -> Iterator[None]:
-    """Around one call to AWS: whatever botocore raises comes out as an EdgeError."""
+    """Around one call to AWS: every botocore exception becomes an AwsError."""
     try:
         yield
     except (exceptions.BotoCoreError, exceptions.ClientError, ResponseParserError) as error:
@@ -352,9 +339,7 @@ def calling(operation: str) -> Iterator[None]:
 
 
 def view(operation: str, code: str, http_status: int) -> View:
-    """The table, the operation's own rows first. Of codes it does not know, 429 and 5xx pass by
-    themselves.
-    """
+    """The table's row, the operation's own first. An unknown code is transient with 429 or 5xx."""
     known = OPERATION_VIEWS.get((operation, code)) or VIEWS.get(code)
     return known or View(http_status == 429 or http_status >= 500)
 
@@ -368,7 +353,7 @@ def _answered(error: exceptions.ClientError, operation: str) -> AwsError:
     response: dict[str, Any] = dict(error.response)
     metadata = response.get("ResponseMetadata") or {}
     detail = response.get("Error") or {}
-    # A role is assumed on the way to another call; the refusal is then AssumeRole's.
+    # A role may be assumed before another call; then AssumeRole was refused.
     operation = error.operation_name or operation
     code = str(detail.get("Code") or "Unknown")
     seen = view(operation, code, int(metadata.get("HTTPStatusCode") or 0))

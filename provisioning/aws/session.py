@@ -1,9 +1,8 @@
-"""Who we are in an AWS account, and the clients that speak for us there.
+"""The boto3 clients of an AWS account: credentials, Regions, timeouts and retries.
 
-It decides credentials, Regions, timeouts and retries, and nothing else. It never keeps a key:
-boto3's own environment applies (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), and an account's role is
-assumed from there. Reads are repeated by botocore. Writes are sent once: botocore's repetition of a
-create whose answer was lost would create again, so whoever writes looks before writing once more.
+No key is stored: boto3's own environment applies (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), and an
+account's role is assumed from there. botocore retries reads. Writes are sent once: a retry after a
+lost answer could create a second resource, so the caller observes before it writes again.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 CLOUDFRONT_REGION = "us-east-1"
 ROLE_SESSION_NAME = "edge-portal"
 
-# Three tries of a read that nobody answers end within half a minute: well before a run's lease.
+# Three tries of a read without an answer take half a minute: well within a run's lease.
 READ = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
@@ -60,11 +59,10 @@ _PAGES = (b"<html", b"<!doctype html")
 
 @dataclass(frozen=True)
 class AccountRef:
-    """An AWS account and how to get in: with no role, the portal's own identity is used.
+    """An AWS account and its role; without a role, the portal's own identity is used.
 
-    `before_cloudfront` is called with account id and operation before each call to CloudFront, and
-    may raise an EdgeError instead of letting it pass. It belongs to the process, not to the
-    account's identity.
+    `before_cloudfront` is called with account ID and operation before each call to CloudFront, and
+    may raise an AwsError to stop it. It belongs to the process, not to the account's identity.
     """
 
     account_id: str
@@ -77,7 +75,7 @@ class AccountRef:
 
 
 class Aws:
-    """The clients of one account, made when first needed and then shared by all threads."""
+    """The clients of one account, created on first use and shared by all threads."""
 
     def __init__(self, account: AccountRef) -> None:
         self.account = account
@@ -92,7 +90,7 @@ class Aws:
 
     @property
     def cloudfront_write(self) -> CloudFrontClient:
-        """For everything that changes something; sends once."""
+        """For all writes; sends once."""
         return cast("CloudFrontClient", self._client("cloudfront", CLOUDFRONT_REGION, writes=True))
 
     def ec2_read(self, region: str) -> EC2Client:
@@ -133,7 +131,7 @@ class Aws:
         found = self._clients.get(key)
         if found is not None:
             return found
-        # Clients may be shared by threads; making them on one session may not.
+        # Threads may share clients, but not create them on one session at the same time.
         with self._lock, calling("GetCredentials"):
             if key not in self._clients:
                 self._clients[key] = self._make(service, region, WRITE if writes else READ)
@@ -167,8 +165,8 @@ def aws_for(account: AccountRef) -> Aws:
 
 
 def _forget_after_fork() -> None:
-    """A forked worker must not share its parent's sockets, nor wait for a lock that nobody will
-    release.
+    """A forked worker must not share its parent's sockets, nor wait for a lock of a thread that
+    does not exist there.
     """
     global _accounts_lock
     _accounts_lock = threading.Lock()
@@ -197,7 +195,7 @@ def _open_session(account: AccountRef) -> boto3.Session:
     own = _botocore_session()
     credentials = own.get_credentials()
     if credentials is None:
-        # A client made without credentials would keep on being without.
+        # A client created without credentials would never get any.
         raise NoCredentialsError()
     if not account.role_arn:
         return boto3.Session(botocore_session=own, region_name=account.region)
@@ -226,13 +224,9 @@ def _botocore_session() -> botocore.session.Session:
 
 
 def _refuse_web_pages(**event: Any) -> None:
-    """A proxy's sign-in page with status 200 is XML enough for botocore, which would read it as an
-    empty answer.
-    """
+    """botocore would parse a proxy's sign-in page (status 200) as an empty answer."""
     answer = event["response_dict"]
     if answer["status_code"] < 300 and bytes(answer["body"][:200]).lstrip().lower().startswith(
         _PAGES
     ):
-        raise ResponseParserError(
-            "a web page came in the place of AWS's answer; a proxy may be in the way"
-        )
+        raise ResponseParserError("received a web page instead of AWS's answer; check for a proxy")

@@ -1,7 +1,7 @@
-"""One look at everything that a plan or a preflight judges, in one go.
+"""Everything that a plan or a preflight is based on, read in one go.
 
-It never raises for something that AWS refuses or does not answer: that becomes a Gap with the
-reason, so that "could not look" stays apart from "is not there". It judges nothing.
+What AWS refuses or does not answer is no exception but a Gap with the reason, so that "not known"
+differs from "does not exist".
 """
 
 from __future__ import annotations

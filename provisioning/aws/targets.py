@@ -1,8 +1,6 @@
-"""Load balancers and instances as targets: a quick list for choosing, and one target looked at
-closely.
+"""Load balancers and instances as targets: a quick list to choose from, and one target in detail.
 
-It judges nothing. A part that could not be looked at is named with its error, never left looking
-empty.
+A part that could not be read is reported with its error, never as empty.
 """
 
 from __future__ import annotations
@@ -48,9 +46,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Survey:
-    """A target as far as it could be seen, and the parts that could not: name of the part →
-    error.
-    """
+    """A target as far as it could be read, and the parts that could not (name → error)."""
 
     facts: TargetFacts | None
     failures: Mapping[str, AwsError]
@@ -81,8 +77,8 @@ def list_targets(aws: Aws, region: str) -> tuple[TargetFacts, ...]:
 
 
 def target_facts(aws: Aws, arn: str) -> TargetFacts | None:
-    """Everything about one target, or None when the account has no such target. Raises when a part
-    is not to be had.
+    """Everything about one target, or None if the account has no such target. Raises AwsError if a
+    part cannot be read.
     """
     with ThreadPoolExecutor(LOOKS_AT_ONCE, "target") as pool:
         survey = survey_target(aws, arn, pool)
@@ -109,7 +105,7 @@ def admission_facts(aws: Aws, arn: str) -> TargetFacts | None:
 
 
 def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
-    """Everything that can be seen of one target. Raises when the target itself cannot be looked at.
+    """Everything that can be read about one target. Raises AwsError if the target itself cannot be.
 
     1. The target itself says its VPC, groups and subnets.
     2. Everything else is asked side by side.

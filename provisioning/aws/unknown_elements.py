@@ -2,8 +2,8 @@
 
 UpdateDistribution replaces the whole configuration, and botocore parses only the elements that it
 knows: read, edit and write back would delete settings newer than the library. This module compares
-the answer's raw XML with botocore's own shape, for each call by itself. It never changes an answer;
-whoever writes must refuse when it found something.
+the raw XML of each answer with botocore's own shape. It never changes an answer; a caller must not
+write if it found something.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ answers mean.
 
 PURE. It lists what a plan and its undoing would do, each with the resource and the circumstances in
 which AWS will look at the role's policies (docs/iam-policy.json). It never asks, and never takes an
-answer that depends on what was not told for a yes or a no.
+answer that depends on missing context for a yes or a no.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What AWS says about a target, a distribution and an account: frozen values that plan and
-preflight judge.
+"""What AWS says about a target, a distribution and an account: the basis of plan and preflight.
 
-PURE. Nothing here decides anything. A fact that could not be had (no permission, an API error) is a
-Gap, never an empty value, so that "unknown" cannot look like "fine".
+A fact that could not be read (no permission, an API error) is a Gap, never an empty value, so that
+"unknown" cannot pass for "fine".
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ def everybody(ranges: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something AWS did not tell: what was asked, and the reason in words. `turn_in_seconds`, where
-    the portal itself did not ask because its budget of calls was spent: when it may.
+    """Something that AWS did not say, and why. `turn_in_seconds`: if the portal did not ask because
+    its call budget was used up, when its turn is.
     """
 
     what: str
@@ -96,7 +95,7 @@ class Listener:
     """A listener of a load balancer. `default_action` is AWS's Type: forward, redirect,
     fixed-response, …
 
-    `certificates` and `rules` are None where they were not looked at. `target_groups` are those of
+    `certificates` and `rules` are None if they were not read. `target_groups` are those of
     the default action.
     """
 
@@ -185,7 +184,7 @@ class Subnet:
     gateway.
 
     `maps_public` means that whatever starts in it gets a public address. `acl_egress` are the
-    outbound entries of its network ACL, in their order; None where they were not looked at.
+    outbound entries of its network ACL, in their order; None if they were not read.
     """
 
     id: str
@@ -261,7 +260,7 @@ class TargetFacts:
 
     def certificate_names(self) -> dict[int, tuple[str, ...]]:
         """Port → the names, without those with a star, in the certificates in force that it shows
-        there. A port whose certificates were not looked at is left out.
+        there. A port whose certificates were not read is left out.
         """
         found: dict[int, tuple[str, ...]] = {}
         for listener in self.listeners:
@@ -419,13 +418,13 @@ class VpcOriginFacts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything one judgement is based on, looked at together. Quotas are AWS's defaults, unless
-    they would not do and AWS told what applies.
+    """Everything that one plan or preflight is based on, read together. Quotas are AWS's defaults,
+    unless those would not suffice and AWS said what applies.
 
     `viewer_certificate` is what the distribution shows to viewers under its own names;
     `service_role` says whether the account has CloudFront's role for VPC origins; `permissions` is
     what the portal's own role may do; `domain_conflicts` what overlaps with those of the
-    distribution's names that have a star. None where it was not looked at. `request_policies` are
+    distribution's names that have a star. None if it was not read. `request_policies` are
     the custom origin request policies that the distribution's behaviors have, by id, as far as AWS
     showed them.
     """
@@ -445,13 +444,11 @@ class Snapshot:
     gaps: tuple[Gap, ...] = field(default=())
 
     def gap(self, what: str) -> Gap | None:
-        """The gap about `what`, if it could not be looked at."""
+        """The gap about `what`, if it could not be read."""
         return next((gap for gap in self.gaps if gap.what == what), None)
 
     @property
     def held_back(self) -> Gap | None:
-        """The gap to be waited for longest, if the budget of calls did not suffice: look again
-        then.
-        """
+        """The gap with the longest wait, if the call budget did not suffice: try again then."""
         held = [gap for gap in self.gaps if gap.turn_in_seconds is not None]
         return max(held, key=lambda gap: gap.turn_in_seconds or 0.0, default=None)

@@ -1,9 +1,8 @@
-"""An endpoint's part of a distribution's configuration: put it in, take it out, leave everything
-else as it is.
+"""An endpoint's part of a distribution's configuration: add it, remove it, leave the rest as it is.
 
-PURE. A configuration is botocore's DistributionConfig dict. These functions never change their
-arguments, touch only the origin with the given id and the behaviors that lead to it, and say
-whether anything would change, so that nobody writes a distribution for nothing.
+A configuration is botocore's DistributionConfig dict. These functions do not change their arguments
+and affect only the origin with the given ID and the behaviors that lead to it. They return whether
+anything differs, so that no distribution is written without need.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ PositionFor = Callable[[str, tuple[str, ...]], int]
 
 
 class Conflict(Exception):
-    """What is asked cannot be done without touching somebody else's part. `code`: path_taken or
+    """The change would affect what the portal did not create. `code`: path_taken or
     origin_shared.
     """
 
@@ -43,8 +42,8 @@ def with_endpoint(
     1. The origin with our id is adjusted where it differs, or added as the last.
     2. A behavior for our pattern's paths is adjusted where it differs; it stays where it is.
     3. A missing behavior goes to `position_for(pattern, patterns so far)`.
-    Settings that AWS added to our entries by itself stay. Raises Conflict when a pattern is
-    somebody else's.
+    Settings that AWS added to our entries stay. Raises Conflict if a pattern leads to another
+    origin.
     """
     origins = _items(config, "Origins")
     place = _place(origins, "Id", origin["Id"])
@@ -67,9 +66,8 @@ def with_endpoint(
         elif entries[place]["TargetOriginId"] != origin["Id"]:
             raise Conflict(
                 "path_taken",
-                f"The distribution has a behavior for {entries[place]['PathPattern']}, leading to "
-                f"{entries[place]['TargetOriginId']}. "
-                "The portal does not take it over.",
+                f"The distribution already has a behavior for {entries[place]['PathPattern']}, "
+                f"with origin {entries[place]['TargetOriginId']}.",
             )
         else:
             entries[place] = _adjusted(entries[place], behavior)
@@ -102,9 +100,8 @@ def _refuse_if_shared(config: Mapping[str, Any], origin_id: str) -> None:
     if users:
         raise Conflict(
             "origin_shared",
-            f"The distribution uses the origin {origin_id} in {' and '.join(users)}, which "
-            "the portal did not make. "
-            "Lead them elsewhere first.",
+            f"The distribution uses origin {origin_id} in {' and '.join(users)}, which the portal "
+            "did not create. Point them to another origin first.",
         )
 
 

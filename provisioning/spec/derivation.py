@@ -1,4 +1,4 @@
-"""How the portal chooses a setting that nobody gave: one function per rule, each with its reason.
+"""How the portal chooses a setting that was not given: one function per rule, each with a reason.
 
 A rule sees what a person answered and what is known of the target. Its reason is a sentence that
 the person can verify. The rows of `fields.py` name the rule that each setting follows.

@@ -119,8 +119,8 @@ def remove_rules(context: RunContext) -> Outcome:
 
 
 def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
-    """Open. Where it is a rule of ours that lets CloudFront in, this endpoint is written down as
-    its user too, and then we look again: whoever made the rule may have been taking it away.
+    """All ports are open. If a rule of the portal opens one, record this endpoint as its user, then
+    read again: the run that added the rule may have been removing it.
     """
     newly = False
     for port in context.spec.origin_ports:

@@ -284,6 +284,6 @@ def test_what_is_not_allowed_becomes_a_gap_and_the_rest_is_there(
     )
     assert [one.what for one in snapshot.gaps] == [gap]
     assert "not authorized" in snapshot.gaps[0].reason
-    assert "Ask whoever administers the account" in snapshot.gaps[0].reason
+    assert "Ask the account's administrator" in snapshot.gaps[0].reason
     assert (snapshot.target is None) == (gap == "target")
     assert (snapshot.distribution is None) == (gap == "distribution")
