@@ -81,7 +81,7 @@ def test_a_rule_that_the_plan_relied_on_and_that_is_gone_is_not_replaced_without
     machine.finish(run)
     assert run.failure["code"] == "plan_stale"
     assert (
-        f"the rule of {site.group} that admitted CloudFront to TCP 80 is gone"
+        f"the rule of {site.group} that allowed CloudFront on TCP 80 is gone"
         in run.failure["reason"]
     )
     site.assert_clean(run)
