@@ -21,7 +21,7 @@ EXAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ClientCommand:
     """One command for a POSIX shell; Python's has line breaks inside its quotes.
 
     `note` says what to look for or what this tool cannot do.
@@ -40,7 +40,7 @@ def commands_for(
     origin: str | None = None,
     ca_file: str | None = None,
     connect_to: Destination | None = None,
-) -> tuple[Command, ...]:
+) -> tuple[ClientCommand, ...]:
     """The same handshake in four tools; `connect_to` is used only where it differs from the URL."""
     if connect_to is not None and (connect_to.host, connect_to.port) == (url.host, url.port):
         connect_to = None
@@ -65,7 +65,7 @@ class _Handshake:
     connect_to: Destination | None
 
 
-def _wscat(asked: _Handshake) -> Command:
+def _wscat(asked: _Handshake) -> ClientCommand:
     words, note = ["wscat"], "Type a line to send it; incoming lines start with <."
     address = str(asked.url)
     if asked.connect_to is not None:
@@ -87,10 +87,10 @@ def _wscat(asked: _Handshake) -> Command:
         words += ["--subprotocol", name]
     for name, value in asked.headers:
         words += ["--header", f"{name}:{value}"]
-    return Command("wscat", shlex.join([*words, "--connect", address]), note)
+    return ClientCommand("wscat", shlex.join([*words, "--connect", address]), note)
 
 
-def _websocat(asked: _Handshake) -> Command:
+def _websocat(asked: _Handshake) -> ClientCommand:
     words, note = [], "Type a line to send it. Written for websocat 1.x."
     if asked.ca_file:
         words += ["env", f"SSL_CERT_FILE={asked.ca_file}"]
@@ -101,16 +101,16 @@ def _websocat(asked: _Handshake) -> Command:
         words += [f"--protocol={', '.join(asked.subprotocols)}"]
     words += [f"--header={name}: {value}" for name, value in asked.headers]
     if asked.connect_to is None:
-        return Command("websocat", shlex.join([*words, str(asked.url)]), note)
+        return ClientCommand("websocat", shlex.join([*words, str(asked.url)]), note)
     place = f"tcp:{_host_port(asked.connect_to)}"
     words += [f"--ws-c-uri={asked.url}"]
     if asked.url.secure:
         words += [f"--tls-domain={asked.url.host}"]
         place = f"ssl:{place}"
-    return Command("websocat", shlex.join([*words, "-", f"ws-c:{place}"]), note)
+    return ClientCommand("websocat", shlex.join([*words, "-", f"ws-c:{place}"]), note)
 
 
-def _python(asked: _Handshake) -> Command:
+def _python(asked: _Handshake) -> ClientCommand:
     # Not the threaded client: over TLS its threads read and write concurrently, and its handshake
     # sometimes hangs.
     arguments = [repr(str(asked.url)), "proxy=None"]
@@ -137,10 +137,10 @@ def _python(asked: _Handshake) -> Command:
         ]
     )
     note = "Requires pip install websockets. Prints the first message that comes back."
-    return Command("python", shlex.join(["python3", "-c", code]), note)
+    return ClientCommand("python", shlex.join(["python3", "-c", code]), note)
 
 
-def _curl(asked: _Handshake) -> Command:
+def _curl(asked: _Handshake) -> ClientCommand:
     page = str(asked.url).replace("ws", "http", 1)
     words = ["curl", "--http1.1", "--include", "--no-buffer", "--max-time", "5", "--noproxy", "*"]
     if asked.ca_file:
@@ -165,7 +165,7 @@ def _curl(asked: _Handshake) -> Command:
         "Shows only the handshake, for 5 s. The expected answer is 101 with Sec-WebSocket-Accept: "
         f"{EXAMPLE_ACCEPT}"
     )
-    return Command("curl", shlex.join([*words, page]), note)
+    return ClientCommand("curl", shlex.join([*words, page]), note)
 
 
 def _host_port(destination: Destination) -> str:

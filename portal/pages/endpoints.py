@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from checks.diagnosis.probe_kinds import DESCRIPTIONS, ProbeKind
 from checks.diagnosis.verdicts import Verdict, verdict_of
 from checks.models import Check, Probe
-from checks.output.client_commands import Command, commands_for
+from checks.output.client_commands import ClientCommand, commands_for
 from checks.output.reports import Report
 from checks.preflight import Fix
 from checks.probe.probe_request import usual_silence
@@ -300,7 +300,7 @@ def _further_probes(check: Check) -> list[FurtherProbe]:
     return found
 
 
-def _commands(endpoint: Endpoint) -> tuple[Command, ...]:
+def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
     """The same handshake from a person's own machine, with the portal's own rules for resolving
     names.
     """

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
-from checks.output.client_commands import EXAMPLE_ACCEPT, EXAMPLE_KEY, Command, commands_for
+from checks.output.client_commands import EXAMPLE_ACCEPT, EXAMPLE_KEY, ClientCommand, commands_for
 from checks.protocol.connect_to import Destination
 from checks.protocol.handshake import accept_for
 from tests.checks.origins import HOST, Authority
@@ -26,7 +26,7 @@ CHAT = judged("wss://d111.cloudfront.net/ws?room=1&as=me")
 LAB = Destination("127.0.0.1", 8002, "rule")
 
 
-def lines(commands: tuple[Command, ...]) -> dict[str, str]:
+def lines(commands: tuple[ClientCommand, ...]) -> dict[str, str]:
     return {command.tool: command.line for command in commands}
 
 
