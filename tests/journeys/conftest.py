@@ -44,7 +44,8 @@ BOTH_IN_ONE = """
 from django.utils import timezone
 from portal.people.actions import issue_token
 from portal.people.models import Membership, Person, Team
-mona = Person.objects.create(username="mona", first_name="Mona", last_name="Mayer", role=Person.Role.APPROVER)
+names = {"username": "mona", "first_name": "Mona", "last_name": "Mayer"}
+mona = Person.objects.create(**names, role=Person.Role.APPROVER)
 Membership.objects.create(person=mona, team=Team.objects.get(slug="chat"))
 scopes = ["requests:read", "requests:write", "approvals:write"]
 print(issue_token(mona, "journeys", scopes, days=1, now=timezone.now())[0])

@@ -122,7 +122,7 @@ def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(
 
     # Ana has not touched her page since. It shows the run live; then the web process is killed
     # under it.
-    expect(ana.locator("#standing-title")).to_have_text("Being built")
+    expect(ana.locator("#standing-title")).to_have_text("Building")
     expect(line_of(ana, "step.waiting", "vpc-origin")).to_be_visible()
     expect(ana.locator(".steps .waiting, .steps .doing").first).to_contain_text(
         "Create the VPC origin"

@@ -104,8 +104,15 @@ def test_health_is_a_word() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(None, ""), (0.2, "under 1 s"), (42, "42 s"), (75, "1 min 15 s"), (900, "15 min"), (7260, "2 h 1 min")],
-)  # fmt: skip
+    [
+        (None, ""),
+        (0.2, "under 1 s"),
+        (42, "42 s"),
+        (75, "1 min 15 s"),
+        (900, "15 min"),
+        (7260, "2 h 1 min"),
+    ],
+)
 def test_durations(seconds: float | None, said: str) -> None:
     assert portal_format.duration(seconds) == said
 

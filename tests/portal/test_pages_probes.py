@@ -191,7 +191,10 @@ class TestLogRows:
     def test_a_row_with_what_no_database_keeps_is_taken_all_the_same(
         self, people: Cast, check: Check
     ) -> None:
-        odd = '{"x-edge-request-id":"abc","sc-status":"502","cs-uri-stem":"/%00","x-host-header":"\\ud800","time-taken":"'
+        odd = (
+            '{"x-edge-request-id":"abc","sc-status":"502","cs-uri-stem":"/%00",'
+            '"x-host-header":"\\ud800","time-taken":"'
+        )
         sent = signed_in(people.ana).post(self.url(check), {"rows_text": f'{odd}{"9" * 400}"}}'})
         assert sent.status_code == 302
         assert (Probe.objects.get().rows[0]["status"], Probe.objects.get().rows[0]["seconds"]) == (

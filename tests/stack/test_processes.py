@@ -241,7 +241,8 @@ from pathlib import Path
 from stack.processes import Child, Supervisor
 directory = Path(sys.argv[1])
 supervisor = Supervisor(directory / "run", directory / "logs", print)
-supervisor.start(Child("worker", [sys.executable, "-c", "import time; time.sleep(300)"], {}, directory))
+command = [sys.executable, "-c", "import time; time.sleep(300)"]
+supervisor.start(Child("worker", command, {}, directory))
 print(supervisor.pid("worker"), flush=True)
 import time; time.sleep(300)
 """
