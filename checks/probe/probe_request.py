@@ -33,7 +33,7 @@ REQUESTABLE = tuple(kind for kind in ProbeKind if kind not in INTERNAL)
 BOUNDS: Mapping[ProbeKind, tuple[int, int]] = MappingProxyType(
     {ProbeKind.RECONNECT: (1, 10), ProbeKind.CROWD: (2, 12), ProbeKind.IDLE: (2, 120)}
 )
-"""Minimum and maximum of a kind's number (times, clients, seconds). The command line allows more."""
+"""Minimum and maximum of a kind's number: times, clients, seconds. The command line allows more."""
 WITH_AWS = frozenset({ProbeKind.JOURNEY, ProbeKind.IDLE, ProbeKind.LOG_ROWS})
 """Kinds whose reports need AWS's side."""
 

@@ -426,8 +426,7 @@ _REQUEST_NOTES = {
     "sec-websocket-key": "16 random bytes; the server must prove that it read them. A policy that "
     "drops it causes a 400.",
     "sec-websocket-version": "13 is the only version in use. It must reach the origin too.",
-    "sec-websocket-protocol": "Subprotocols that the client speaks, best first. The server picks one, "
-    "or none.",
+    "sec-websocket-protocol": "The client's subprotocols, best first. The server picks one or none.",
     "origin": "The page that a browser would have open. Many apps accept only listed origins.",
     "authorization": "Sent, but not stored.",
     "cookie": "Sent, but not stored.",
@@ -454,7 +453,7 @@ _RESPONSE_NOTES = {
     "location": "Where a redirect points. WebSocket clients do not follow redirects, nor does "
     "this check.",
     "content-type": "The type of the body. A WebSocket response has none.",
-    "sec-websocket-version": "Versions that the server speaks: it did not see the 13 that was sent.",
+    "sec-websocket-version": "The server's versions: it did not see the 13 that was sent.",
     "set-cookie": "Received, but its value is not stored.",
     "allow": "Methods that are allowed on this path.",
     "retry-after": "When to try again.",

@@ -236,12 +236,12 @@ def test_the_team_audits_now_an_auditor_and_another_team_do_not(
         assert signed_in(people.ana).get(path).status_code == 200
     assert signed_in(people.ana).get(f"{address}{endpoint.pk}.json").status_code == 404
     assert signed_in(people.tara).post(address).status_code == 404
-    assert "Only the team" in text_of(signed_in(people.rita).post(address, follow=True))
+    assert "Only its team" in text_of(signed_in(people.rita).post(address, follow=True))
     assert not PrivacyAudit.objects.filter(finished_at__isnull=True).exists()
     rita = signed_in(people.rita)
     refused = rita.post(address, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (address, b"")
-    assert "Only the team" in text_of(rita.get(address))
+    assert "Only its team" in text_of(rita.get(address))
     assert "Reading the configuration from AWS" in text_of(
         signed_in(people.ana).post(address, follow=True)
     )
