@@ -1,4 +1,4 @@
-// The live console of a request: goes on from the last line on the page, loses nothing, says how it is connected.
+// The live console of a request: continues from the last line on the page, loses nothing, shows how it is connected.
 // Order and completeness are the server's; this only keeps its cursor (the last data-seq) and asks again from there.
 // Without it the page shows the lines as of its loading and has a link to reload.
 "use strict";
@@ -116,7 +116,7 @@
     closed(close) {
       this.disconnect();
       if (REFUSED.has(close.code)) {
-        this.stop(close.reason || "You may not see this any more.");
+        this.stop(close.reason || "You no longer have access to this request.");
       } else {
         this.failed();
       }
@@ -233,7 +233,7 @@
     // What the socket brought meanwhile was left to the fetch that failed; a new socket brings it again.
     goOnFromTheLastLine() {
       if (this.timers.poll) {
-        this.say("Polling, no answer", "warn");
+        this.say("Polling, no response", "warn");
       } else if (this.socket) {
         this.disconnect();
         this.failed();
@@ -248,7 +248,7 @@
       });
       if ([401, 403, 404].includes(answer.status)) {
         const problem = await answer.json().catch(() => ({}));
-        this.stop(answer.status === 401 ? "Your session has ended. Sign in again." : problem.detail ?? "It is not here any more.");
+        this.stop(answer.status === 401 ? "Your session has ended. Sign in again." : problem.detail ?? "This request is no longer available.");
         return null;
       }
       if (!answer.ok) throw new Error(String(answer.status));
@@ -353,7 +353,7 @@
       this.search.setAttribute("aria-keyshortcuts", "/");
       this.followButton = document.createElement("button");
       this.followButton.type = "button";
-      this.followButton.title = "Whether new lines are scrolled to";
+      this.followButton.title = "Scroll to new lines";
       this.followButton.setAttribute("aria-keyshortcuts", "f");
       this.followButton.addEventListener("click", () => this.follow(!this.following));
       for (const control of [this.level, this.step]) {

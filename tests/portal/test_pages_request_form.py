@@ -45,9 +45,9 @@ def test_ana_asks_and_lands_on_the_request(people: Cast, lab: Lab) -> None:
 def test_the_form_offers_what_the_account_holds_with_its_state(people: Cast, lab: Lab) -> None:
     page = text_of(signed_in(people.ana).get("/requests/new/"))
     assert "Ready int-chat" in page
-    assert "Not ready pub-web" in page
+    assert "Not supported pub-web" in page
     assert "open to the internet" in page
-    assert "Not ready gwlb-inspect" in page
+    assert "Not supported gwlb-inspect" in page
     assert "Chat front door" in page
     assert "Trading front door" not in page
     assert "updated just now" in page
