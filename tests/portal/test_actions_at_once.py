@@ -18,7 +18,7 @@ from portal.endpoints import actions as endpoint_actions
 from portal.requests import actions
 from portal.requests.lifecycle import Allowed, Denied
 from portal.requests.models import EndpointRequest
-from provisioning.engine.decide import Kind
+from provisioning.engine.decide import EntryKind
 from provisioning.models import Event, JournalEntry, Run
 from tests.portal.endpoint_requests import ANSWERS, deploy, planned
 from tests.portal.people import NOW, make_cast
@@ -70,7 +70,7 @@ def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
         )
     assert isinstance(approved, Allowed)
     assert isinstance(cancelled(), Allowed)
-    assert JournalEntry.objects.get(kind=Kind.CANCEL).run == Run.objects.get()
+    assert JournalEntry.objects.get(kind=EntryKind.CANCEL).run == Run.objects.get()
     told = (
         Event.objects.filter(stream_id=request.stream)
         .order_by("seq")
