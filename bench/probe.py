@@ -254,8 +254,11 @@ def _against_wscat(arms: Arms, tests: int) -> bool:
                 before, began = _cpu(resource.RUSAGE_SELF), time.perf_counter()
                 runner.run(arms.by_prober_with_message())
                 ours.add(_cpu(resource.RUSAGE_SELF) - before, time.perf_counter() - began)
-    print(f"wscat: {theirs.cpu * 1e3:.0f} ms of CPU and {theirs.wall * 1e3:.0f} ms each; prober " "with a message:"
-          f" {ours.cpu * 1e3:.2f} and {ours.wall * 1e3:.2f} ms")  # fmt: skip
+    print(
+        f"wscat: {theirs.cpu * 1e3:.0f} ms of CPU and {theirs.wall * 1e3:.0f} ms each; prober "
+        "with a message:"
+        f" {ours.cpu * 1e3:.2f} and {ours.wall * 1e3:.2f} ms"
+    )
     print(
         f"{theirs.cpu / ours.cpu:.0f} times less CPU, {theirs.wall / ours.wall:.0f} times less time"
     )

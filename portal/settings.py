@@ -106,7 +106,8 @@ CHANNEL_LAYERS = {
     }
 }
 CELERY_BROKER_URL = REDIS_URL
-# A worker for each queue: checks wait minutes for silent sockets, and provisioning never for checks.
+# A worker for each queue: checks can wait minutes for silent sockets, and provisioning must never
+# wait for checks.
 CELERY_TASK_DEFAULT_QUEUE = "provisioning"
 CELERY_TASK_ROUTES = {"checks.tasks.*": {"queue": "checks"}}
 CELERY_TASK_IGNORE_RESULT = True

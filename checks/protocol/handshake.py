@@ -426,7 +426,7 @@ _REQUEST_NOTES = {
     "sec-websocket-key": "16 random bytes; the server must prove that it read them. A policy that "
     "drops it causes a 400.",
     "sec-websocket-version": "13 is the only version in use. It must reach the origin too.",
-    "sec-websocket-protocol": "The client's subprotocols, best first. The server picks one or none.",
+    "sec-websocket-protocol": "The client's subprotocols, best first. The server picks one at most",
     "origin": "The page that a browser would have open. Many apps accept only listed origins.",
     "authorization": "Sent, but not stored.",
     "cookie": "Sent, but not stored.",

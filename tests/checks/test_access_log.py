@@ -18,10 +18,18 @@ STANDARD = (
     "0.001\tOriginDnsError\ttext/html\t78\t-\t-"
 )
 V2 = {
-    "date": "2026-05-14", "time": "22:34:07", "x-edge-location": "SOF50-P2", "cs-method": "GET", "cs-uri-stem": "/ws",
-    "sc-status": "502", "x-edge-result-type": "Error", "x-edge-request-id": "SOX4xwn4XV6Q4rgb7XiVGOHms==",
-    "x-edge-detailed-result-type": "OriginDnsError", "timestamp(ms)": "1731620046814", "sc-range-start": "-",
-}  # fmt: skip
+    "date": "2026-05-14",
+    "time": "22:34:07",
+    "x-edge-location": "SOF50-P2",
+    "cs-method": "GET",
+    "cs-uri-stem": "/ws",
+    "sc-status": "502",
+    "x-edge-result-type": "Error",
+    "x-edge-request-id": "SOX4xwn4XV6Q4rgb7XiVGOHms==",
+    "x-edge-detailed-result-type": "OriginDnsError",
+    "timestamp(ms)": "1731620046814",
+    "sc-range-start": "-",
+}
 ATHENA = "date,time,sc_status,x_edge_detailed_result_type,x_edge_request_id,cs_uri_stem"
 LOGS = {"events": [{"timestamp": 1, "message": json.dumps(V2)}], "searchedLogStreams": []}
 FORMS = {
@@ -36,8 +44,10 @@ FORMS = {
     "JSON, rows with commas between": f"{json.dumps(V2)},\n{json.dumps(V2)},",
     "events of CloudWatch Logs": json.dumps(LOGS, indent=2),
     "Logs Insights": json.dumps([{"@timestamp": "x", "@message": json.dumps(V2)}]),
-    "CSV of Athena": f'{ATHENA}\n2026-05-14,22:34:07,502,OriginDnsError,"SOX4xwn4XV6Q4rgb7XiVGOHms==",/ws\n',
-    "CSV of Athena, quoted": f'"{ATHENA.replace(",", chr(34) + "," + chr(34))}"\n"a","b","502","OriginDnsError",'
+    "CSV of Athena": f"{ATHENA}\n2026-05-14,22:34:07,502,OriginDnsError,"
+    '"SOX4xwn4XV6Q4rgb7XiVGOHms==",/ws\n',
+    "CSV of Athena, quoted": f'"{ATHENA.replace(",", chr(34) + "," + chr(34))}"\n'
+    '"a","b","502","OriginDnsError",'
     '"SOX4xwn4XV6Q4rgb7XiVGOHms==","/ws"',
 }
 
@@ -60,9 +70,20 @@ def test_the_one_field_that_an_article_shows_is_enough() -> None:
 
 def test_log_rows_are_read_as_they_are_pasted() -> None:
     tabs = "\t".join(
-        ["2026-11-21", "09:00:00", "FRA56", "10", "192.0.2.1", "GET", "d111.cloudfront.net", "/ws%20a", "502"]
-        + ["-"] * 4 + ["Error", "abc", "chat.example.com", "wss", "20", "0.5"]
-    )  # fmt: skip
+        [
+            "2026-11-21",
+            "09:00:00",
+            "FRA56",
+            "10",
+            "192.0.2.1",
+            "GET",
+            "d111.cloudfront.net",
+            "/ws%20a",
+            "502",
+        ]
+        + ["-"] * 4
+        + ["Error", "abc", "chat.example.com", "wss", "20", "0.5"]
+    )
     (row,) = parse_log_rows(f"#Version: 1.0\n{tabs}\n")
     assert (row.status, row.path, row.result, row.request_id, row.seconds) == (
         502,

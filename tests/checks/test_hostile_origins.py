@@ -253,7 +253,7 @@ def test_a_redirect_to_an_internal_port_is_shown_and_never_followed(
     )
 
 
-def test_a_name_that_changes_its_address_is_asked_once_even_when_the_certificate_makes_the_probe_connect_again(
+def test_a_name_is_resolved_once_even_if_the_certificate_makes_the_probe_reconnect(
     authority: Authority,
 ) -> None:
     """DNS rebinding: the first answer is allowed, every later one is not."""

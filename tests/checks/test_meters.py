@@ -304,9 +304,7 @@ def test_a_crowd_of_four_in_two_processes_misses_those_of_the_other_and_no_more(
     assert "connected to different processes" in crowd_report(crowd).lines[-1]
 
 
-def test_a_crowd_hears_itself_also_where_all_lines_come_in_one_message_and_no_close_is_answered() -> (
-    None
-):
+def test_a_crowd_hears_itself_if_lines_share_a_message_and_no_close_is_answered() -> None:
     said: list[str] = []
     members: list[ServerConnection] = []
 

@@ -97,14 +97,22 @@ CASES = [
     ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda"), "pass"),
     ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=()), "block"),
     ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=BOTH), "block"),
-    ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=(to(OURS, "/ws/chat"),)), "warn"),
+    (
+        "PF-TARGET-GROUP",
+        shared(WELL, FUNCTION, target_type="lambda", rules=(to(OURS, "/ws/chat"),)),
+        "warn",
+    ),
     ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=None), "warn"),
     ("PF-HEALTH", shared((), WELL, rules=None) | {"registered_targets": 2}, "unknown"),
     # security groups
     ("PF-INGRESS", {"ingress": HALVES}, "pass"),
     ("PF-INGRESS", {"ingress": HALVES[:1]}, "fixable"),
     ("PF-INGRESS", {"ingress": (ingress("cidr", "::/0"),)}, "fixable"),
-    ("PF-INGRESS", {"ingress": (ingress("prefix-list", ""),), "origin_facing_prefix_list": ""}, "fixable"),
+    (
+        "PF-INGRESS",
+        {"ingress": (ingress("prefix-list", ""),), "origin_facing_prefix_list": ""},
+        "fixable",
+    ),
     ("PF-PUBLIC", {"ingress": HALVES}, "warn"),
     ("PF-PUBLIC", OWN_LIST, "unknown"),
     ("PF-PUBLIC", OWN_LIST | {"own_lists": ()}, "unknown"),
@@ -114,9 +122,13 @@ CASES = [
     ("PF-LISTENER", {"kind": "network", "listeners": (listener(protocol="QUIC"),)}, "block"),
     ("PF-ACTION", {"listeners": (listener(rules=(rule_for("/*"),), **DEFAULT_404),)}, "pass"),
     ("PF-RULES", {"listeners": (listener(rules=REGEX, **DEFAULT_404),)}, "unknown"),
-    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/api/*", narrow=True),), **DEFAULT_404),)}, "warn"),
+    (
+        "PF-RULES",
+        {"listeners": (listener(rules=(rule_for("/api/*", narrow=True),), **DEFAULT_404),)},
+        "warn",
+    ),
     ("PF-ACTION", {"listeners": (listener(action="jwt-validation"),)}, "warn"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -214,14 +226,17 @@ ACLS = [
     (True, [(1, True, ALL, "0.0.0.0/0", 0, 65535), (2, False, TCP, "0.0.0.0/0", 0, 65535)]),
     (True, [(1, False, TCP, "10.0.0.0/8", 0, 65535), (2, True, ALL, "0.0.0.0/0", 0, 65535)]),
     (True, [(1, False, "17", "0.0.0.0/0", 0, 65535), (2, True, ALL, "0.0.0.0/0", 0, 65535)]),
-    (True, [(1, True, TCP, "0.0.0.0/0", 1024, 65535), (2, False, TCP, "130.176.0.0/16", 2000, 3000)]),
+    (
+        True,
+        [(1, True, TCP, "0.0.0.0/0", 1024, 65535), (2, False, TCP, "130.176.0.0/16", 2000, 3000)],
+    ),
     (False, [(1, False, TCP, "130.176.0.0/16", 2000, 3000), (2, True, ALL, "0.0.0.0/0", 0, 65535)]),
     (False, [(1, True, TCP, "0.0.0.0/1", 1024, 65535), (2, True, TCP, "128.0.0.0/1", 1024, 65534)]),
     (False, [(1, True, TCP, "0.0.0.0/0", 1024, 40000), (2, True, TCP, "0.0.0.0/0", 40002, 65535)]),
     (False, [(1, True, TCP, "::/0", 0, 65535)]),
     (False, [(1, True, "17", "0.0.0.0/0", 0, 65535)]),
     (False, []),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("out", "entries"), ACLS)

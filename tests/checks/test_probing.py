@@ -409,7 +409,10 @@ def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
     check = failed_check(
         endpoint, ok=True, verdict="WSE-LIVE", transcript_data=live().to_dict(), next_probe=""
     )
-    row = '{"cs-method":"POST","x-edge-request-id":"other","x-edge-detailed-result-type":"InvalidRequestMethod"}'
+    row = (
+        '{"cs-method":"POST","x-edge-request-id":"other",'
+        '"x-edge-detailed-result-type":"InvalidRequestMethod"}'
+    )
     asked = ProbeRequest(ProbeKind.LOG_ROWS)
     probe = probe_actions.request_probe(
         endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row)

@@ -642,7 +642,10 @@ def test_the_row_of_this_very_request_is_certain_and_that_of_another_is_not(
     detail: str, status: int, code: str
 ) -> None:
     def row(request_id: str) -> str:
-        return f'{{"x-edge-request-id":"{request_id}","sc-status":"{status}","x-edge-detailed-result-type":"{detail}"}}'
+        return (
+            f'{{"x-edge-request-id":"{request_id}","sc-status":"{status}",'
+            f'"x-edge-detailed-result-type":"{detail}"}}'
+        )
 
     ours = rank_verdicts(
         Observations(refused(status), looked=True, log_rows=parse_log_rows(row("abc")))
@@ -658,18 +661,48 @@ HINTS = [
     # a row, the answer that came, what is known besides, and the first verdict: never certain of
     # one of several causes
     ('"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"', 504, {}, "WSE-504-SG"),
-    ('"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"', 504, {"preflight": ALL_PASS}, "WSE-504-SLOW"),
-    ('"sc-status":"502","x-edge-detailed-result-type":"OriginCommError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
-    ('"sc-status":"502","x-edge-detailed-result-type":"OriginConnectError"', 502, {}, "WSE-502-PORT"),
-    ('"sc-status":"502","x-edge-detailed-result-type":"OriginReadError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
-    ('"sc-status":"403","x-edge-detailed-result-type":"InvalidRequestBlocked"', 403, {}, "WSE-403-WAF"),
+    (
+        '"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"',
+        504,
+        {"preflight": ALL_PASS},
+        "WSE-504-SLOW",
+    ),
+    (
+        '"sc-status":"502","x-edge-detailed-result-type":"OriginCommError"',
+        502,
+        {"origin_tls": False},
+        "WSE-502-ORIGIN",
+    ),
+    (
+        '"sc-status":"502","x-edge-detailed-result-type":"OriginConnectError"',
+        502,
+        {},
+        "WSE-502-PORT",
+    ),
+    (
+        '"sc-status":"502","x-edge-detailed-result-type":"OriginReadError"',
+        502,
+        {"origin_tls": False},
+        "WSE-502-ORIGIN",
+    ),
+    (
+        '"sc-status":"403","x-edge-detailed-result-type":"InvalidRequestBlocked"',
+        403,
+        {},
+        "WSE-403-WAF",
+    ),
     ('"sc-status":"403","x-edge-detailed-result-type":"InvalidRequest"', 403, {}, "WSE-403-EDGE"),
     ('"sc-status":"503","x-edge-result-type":"LimitExceeded"', 503, {}, "WSE-503-EDGE"),
     # of another path, of another end, of the viewer's own leaving
-    ('"sc-status":"502","cs-uri-stem":"/b","x-edge-detailed-result-type":"OriginDnsError"', 502, {}, "WSE-502-TLS"),
+    (
+        '"sc-status":"502","cs-uri-stem":"/b","x-edge-detailed-result-type":"OriginDnsError"',
+        502,
+        {},
+        "WSE-502-TLS",
+    ),
     ('"sc-status":"502","x-edge-detailed-result-type":"OriginDnsError"', 504, {}, "WSE-504-SG"),
     ('"sc-status":"000","x-edge-detailed-result-type":"ClientCommError"', 504, {}, "WSE-504-SG"),
-]  # fmt: skip
+]
 
 
 def test_a_row_of_a_timeout_speaks_for_a_slow_app_only_where_nothing_else_may_drop_packets() -> (

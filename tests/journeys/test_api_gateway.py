@@ -100,8 +100,8 @@ def test_as_the_article_sets_it_up_the_form_has_nothing_against_it_and_a_handsha
     product: Product, doors: Doors
 ) -> None:
     words = form_says(product, doors.right["Id"])
-    assert "Is it ready?" in words
-    assert "Other paths of this distribution" not in words, words
+    assert "Preflight results" in words
+    assert "Other paths on this distribution" not in words, words
     await_deployed(product, doors.right)
     told = typed(product, f"wss://{doors.right['DomainName']}/", "--handshake-only")
     assert (told.exit_code, told.status, told.code) == (0, 101, "WSE-LIVE")
@@ -131,7 +131,7 @@ def form_says(product: Product, distribution_id: str) -> str:
         )
         words = html.unescape(words_of(page))
         assert "could not be checked" not in words, words
-        return "" if "AWS has not answered yet" in words else words
+        return "" if "Waiting for AWS to answer" in words else words
 
     return until(look, "AWS's answer in the form")
 

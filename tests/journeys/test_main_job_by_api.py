@@ -111,7 +111,7 @@ def test_an_approval_is_void_when_aws_changed_before_it_was_applied(product: Pro
     assert product.account.vpc_origins_of(target) == []
     assert product.account.behaviors_of("/void") == []
     page = words_of(product.visitor("olga").get(f"/approvals/{asked['id']}/"))
-    assert "What changed since the plan before" in page
+    assert "Changes since the previous plan" in page
     assert "Security group: TCP 80 from CloudFront" in page
 
     # The old approval opens nothing any more, nor does its digest.

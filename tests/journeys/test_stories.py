@@ -189,7 +189,7 @@ def test_a_method_that_is_not_allowed_is_found_by_its_log_row_beside_a_handshake
 
     words = html.unescape(until(told, "the log row weighed", CHECK_SECONDS))
     assert VERDICTS["WSE-403-METHOD"].title in words
-    assert "Weighed again with CloudFront's log" in words
+    assert "Analyzed with CloudFront's log" in words
 
 
 @contextmanager

@@ -145,7 +145,7 @@ def test_without_signing_in_there_is_only_the_sign_in_page(
         assert answer.headers["Location"].startswith("/sign-in/"), path
     assert nobody.get("/sign-in/").status_code == 200
     wrong = nobody.post("/sign-in/", username="ana", password="demo-ana-2025")
-    assert "Name and password do not fit." in words_of(wrong)
+    assert "Incorrect username or password." in words_of(wrong)
 
     api = product.api("")
     for path in (
