@@ -17,9 +17,9 @@ from portal.pages.home import stuck_context
 from portal.pages.paging import page_of
 from portal.pages.requests import plan_context
 from portal.people.models import Person, Team
-from portal.requests.actions import approve_request, reject_request
 from portal.requests.lifecycle import Denied, State, Verb, may
 from portal.requests.models import Approval, EndpointRequest
+from portal.requests.verbs import LONGEST_REASON, VERBS_BY_NAME
 from provisioning.models import Endpoint
 
 NEIGHBORS_SHOWN = 20
@@ -71,20 +71,15 @@ def approval(request: SignedIn, pk: UUID) -> HttpResponse:
 def decide(request: SignedIn, pk: UUID) -> HttpResponse:
     """Approve or reject. A plan that changed meanwhile is shown again, with what changed."""
     shown = request_or_404(request.user, pk)
-    reason = posted_text(request, "reason", 500)
-    now = timezone.now()
     decision = request.POST.get("decision", "")
-    if decision == "approve":
-        digest = request.POST.get("digest", "")
-        outcome = approve_request(request.user, shown, plan_digest=digest, reason=reason, now=now)
-        done = f"Approved. Building “{shown.answers.get('name', '')}” starts now."
-    elif decision == "reject":
-        outcome = reject_request(request.user, shown, reason=reason, now=now)
-        done = "Rejected. The team sees your reason."
-    else:
+    if decision not in ("approve", "reject"):
         return redirect("approval", pk)
+    verb = VERBS_BY_NAME[decision]
+    reason = posted_text(request, "reason", LONGEST_REASON)
+    given = {"plan_digest": request.POST.get("digest", ""), "reason": reason}
+    outcome = verb.use(request.user, shown, given, timezone.now())
     if not isinstance(outcome, Denied):
-        messages.success(request, done)
+        messages.success(request, verb.done)
         return redirect(shown)
     if _recorded(request.user, shown, decision):
         return redirect(shown)

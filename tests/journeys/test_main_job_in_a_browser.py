@@ -234,7 +234,7 @@ def approve(olga: Page, digest: str) -> str:
     expect(olga.get_by_role("region", name="Changes in AWS")).to_contain_text("/ws/orders")
     agreed = olga.locator("input[name=digest]").input_value()
     olga.get_by_role("button", name=f"Approve plan {digest[:8]}").click()
-    expect(olga.get_by_text("Approved. Building “orders” starts now.")).to_be_visible()
+    expect(olga.get_by_text("Approved. Building starts now.")).to_be_visible()
     return agreed
 
 
