@@ -1,4 +1,5 @@
 """From what was seen to a verdict with cause and fix (PURE).
 
-Rules are functions and tables over frozen values. Nothing here makes a probe or asks AWS.
+Start at `ranking`: it names every rule and the order in which they compete. Rules are rows and
+functions over frozen values. Nothing here makes a probe or asks AWS.
 """
