@@ -21,7 +21,7 @@ from checks.preflight.distribution import (
     vpc_origin,
 )
 from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
-from checks.preflight.groups import attributes, group_fit, health, stickiness
+from checks.preflight.listener_rules import default_action, listener_rules
 from checks.preflight.network import (
     block_public_access,
     gateway,
@@ -32,7 +32,6 @@ from checks.preflight.network import (
 )
 from checks.preflight.permissions import permissions, service_role
 from checks.preflight.results import TITLES, Fix, Level, PreflightResult, PreflightSubject
-from checks.preflight.rules import default_action, listener_rules
 from checks.preflight.target import (
     idle,
     ip_type,
@@ -44,6 +43,7 @@ from checks.preflight.target import (
     target_exists,
     tls_listener,
 )
+from checks.preflight.target_groups import attributes, group_fit, health, stickiness
 from provisioning.facts.snapshot import DistributionFacts, Snapshot, TargetFacts
 
 __all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "evaluate"]

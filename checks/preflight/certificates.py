@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from checks.preflight.listener_rules import hosts_seen
 from checks.preflight.results import (
     Amendment,
     Fix,
@@ -19,7 +20,6 @@ from checks.preflight.results import (
     PreflightSubject,
     unknown,
 )
-from checks.preflight.rules import hosts_seen
 from provisioning.facts.snapshot import (
     Certificate,
     DistributionFacts,

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
-from checks.preflight.origins import evaluate_behavior
+from checks.preflight.custom_origins import evaluate_behavior
 from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
 from portal.pages.forms import RequestForm, request_form_data, settings_form_data
 from portal.requests import inventory

@@ -223,7 +223,9 @@ def retry_undo(
         if isinstance(allowed, Denied):
             return allowed
         if locked.run is None or not provisioning.retry_undo(locked.run, reason=reason, now=now):
-            return Denied("wrong_state", "There is no rollback to retry. Try again in a moment.")
+            return Denied(
+                "wrong_state", "The rollback cannot be retried yet. Try again in a moment."
+            )
         move(locked, Verb.RETRY_UNDO, now, reason="")
         text = _with_reason(f"{person} retried the rollback", reason)
         record(locked, "request.retrying_undo", text, now, person)

@@ -65,7 +65,7 @@ def _record_internal_error(request_id: str, error: Exception, now: datetime) -> 
             log.error("request %s: internal error while following it", request.pk, exc_info=error)
             text = (
                 f"Internal error ({name}). New progress is not shown until it is fixed; the portal "
-                "retries every minute. Contact its operators."
+                "retries every minute. Contact the portal's operators."
             )
             record(request, "request.portal_fault", text, now, level="error")
 
@@ -79,7 +79,7 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         _handle_undone(request, event.data, now)
     elif state is State.PROVISIONING and event.kind == "run.stuck":
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
-        text = "The rollback failed. A platform admin has to look at it."
+        text = "The rollback failed. A platform admin must resolve it."
         record(request, "request.stuck", text, now, level="error")
     elif event.kind == checks.PARTICULAR and state is State.VERIFYING:
         # It was running when the usual check was requested and was taken for it, but says nothing

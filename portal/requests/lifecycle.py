@@ -105,11 +105,11 @@ NEXT_STEPS: dict[State, str] = {
     S.VERIFYING: "The portal is making a real WebSocket handshake through CloudFront.",
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was removed.",
-    S.FAILED: "Everything this request created in AWS was removed. The reason is below.",
-    S.STUCK: "The rollback failed. A platform admin has to fix the cause below, then retry it.",
+    S.FAILED: "Everything this request created in AWS was removed. See the reason.",
+    S.STUCK: "The rollback failed. A platform admin must fix the cause, then retry the rollback.",
     S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "
     "left in AWS.",
-    S.REJECTED: "The reason is below. You can send a new request that addresses it.",
+    S.REJECTED: "See the reason. You can submit a new request that addresses it.",
     S.CANCELLED: "Nothing is left in AWS.",
 }
 
@@ -168,8 +168,10 @@ class Permission:
 
 
 PERMISSIONS: dict[Verb, Permission] = {
-    V.APPROVE: Permission(Party.APPROVER, "approve this request", "There is nothing to approve"),
-    V.REJECT: Permission(Party.APPROVER, "reject this request", "There is nothing to reject"),
+    V.APPROVE: Permission(
+        Party.APPROVER, "approve this request", "This request cannot be approved"
+    ),
+    V.REJECT: Permission(Party.APPROVER, "reject this request", "This request cannot be rejected"),
     V.CANCEL: Permission(Party.TEAM, "cancel this request", "This request cannot be cancelled"),
     V.EDIT: Permission(Party.TEAM, "change this request", "This request cannot be changed"),
     V.REPLAN: Permission(Party.TEAM, "replan this request", "This request cannot be replanned"),
@@ -213,7 +215,7 @@ def _refuse_actor(permission: Permission, actor: Actor, standing: Standing) -> D
     action = permission.action
     if permission.party is Party.TEAM:
         if not (actor.is_active and actor.is_team_member):
-            return Denied("not_your_team", f"Only the team that asked can {action}.")
+            return Denied("not_your_team", f"Only members of the requesting team can {action}.")
         return None
     if permission.party is Party.PLATFORM_ADMIN:
         if not (actor.is_active and actor.is_admin):
@@ -221,9 +223,9 @@ def _refuse_actor(permission: Permission, actor: Actor, standing: Standing) -> D
         return None
     if not (actor.is_active and actor.is_approver):
         return Denied("not_approver", f"Only an approver of the platform team can {action}.")
-    other = f"Another approver has to {action}."
+    other = f"Another approver must {action}."
     if actor.id == standing.requester_id:
-        return Denied("own_request", f"You asked for this yourself. {other}")
+        return Denied("own_request", f"You submitted this request. {other}")
     if actor.id == standing.beneficiary_id:
         return Denied("beneficiary", f"This endpoint is for you. {other}")
     if actor.id == standing.last_editor_id or actor.id in standing.editor_ids:

@@ -11,32 +11,32 @@ from typing import Any
 
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 
-ACTIONS = {"create": ("Create", "busy"), "reuse": ("Share", ""), "keep": ("Keep", "")}
+ACTIONS = {"create": ("Create", "busy"), "reuse": ("Reuse", ""), "keep": ("Keep", "")}
 LABELS = {
     "Name": "Name",
-    "Id": "Id",
-    "Arn": "Leads to",
+    "Id": "ID",
+    "Arn": "Target",
     "HTTPPort": "HTTP port",
     "HTTPSPort": "HTTPS port",
     "OriginProtocolPolicy": "Protocol to the target",
     "OriginSslProtocols": "TLS versions to the target",
     "DomainName": "Domain name",
     "ConnectionAttempts": "Connection attempts",
-    "ConnectionTimeout": "Seconds to connect",
-    "VpcOriginConfig OriginReadTimeout": "Seconds to wait for the answer",
-    "VpcOriginConfig OriginKeepaliveTimeout": "Seconds idle HTTP connections are kept",
+    "ConnectionTimeout": "Connection timeout (seconds)",
+    "VpcOriginConfig OriginReadTimeout": "Response timeout (seconds)",
+    "VpcOriginConfig OriginKeepaliveTimeout": "Keep-alive timeout (seconds)",
     "VpcOriginConfig VpcOriginId": "VPC origin",
-    "PathPattern": "Answered by behavior",
-    "TargetOriginId": "Leads to origin",
-    "ViewerProtocolPolicy": "Viewers without TLS",
-    "AllowedMethods": "Methods that pass",
-    "AllowedMethods CachedMethods": "Methods that could be cached",
+    "PathPattern": "Matching behavior",
+    "TargetOriginId": "Origin",
+    "ViewerProtocolPolicy": "Viewer protocol policy",
+    "AllowedMethods": "Allowed HTTP methods",
+    "AllowedMethods CachedMethods": "Cached HTTP methods",
     "CachePolicyId": "Cache policy",
-    "OriginRequestPolicyId": "What is forwarded",
+    "OriginRequestPolicyId": "Origin request policy",
     "GroupId": "Security group",
     "IpProtocol": "Protocol",
     "Port": "Port",
-    "Source": "Admitted",
+    "Source": "Allowed source",
     "Description": "Description",
 }
 _ORDER = list(LABELS)

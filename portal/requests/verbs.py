@@ -72,8 +72,8 @@ VERBS: tuple[RequestVerb, ...] = (
         ApiToken.Scope.APPROVE,
         actions.approve_request,
         "Approve a plan",
-        "Approves exactly the plan with this digest. Nobody can approve a request that they asked "
-        "for, opened the ticket of, edited or benefit from.",
+        "Approves exactly the plan with this digest. Nobody can approve a request that they "
+        "submitted, edited, opened the ticket for or benefit from.",
         "Approved. Building starts now.",
         (
             VerbField(
@@ -144,7 +144,7 @@ VERBS: tuple[RequestVerb, ...] = (
         Verb.EDIT,
         ApiToken.Scope.WRITE,
         suggestions.amend_request,
-        "Apply a suggestion of the preflight",
+        "Apply a preflight suggestion",
         "A preflight result may carry an `amendment`: fields of the request with other values, "
         "with which the plan solves the problem. This applies it and replans.",
         "Request changed. Replanning.",
@@ -152,7 +152,7 @@ VERBS: tuple[RequestVerb, ...] = (
             VerbField("code", "The code of the preflight result.", "PF-PATH-BARE", required=True),
             VerbField(
                 "amendment_label",
-                "Which of several suggestions; the first if empty.",
+                "Which suggestion to apply, if there are several. Default: the first.",
                 "Add /ws/chat to the paths",
             ),
         ),

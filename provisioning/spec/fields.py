@@ -43,7 +43,7 @@ ACCOUNT_ID = Text(
 TARGET = Text(
     name="target_arn",
     label="Target",
-    help="The internal load balancer or EC2 instance that your app runs behind.",
+    help="The internal load balancer in front of your app, or the EC2 instance it runs on.",
     example="arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/int-chat/"
     "50dc6c495c0c9188",
     pattern=TARGET_ARN,
@@ -94,7 +94,7 @@ SUBPROTOCOLS = Words(
 )
 CARRIES_HTTP_API = Flag(
     name="carries_http_api",
-    label="The same path also carries an HTTP API",
+    label="This path also serves an HTTP API",
     help="For example Socket.IO with long polling, which needs POST.",
     example=True,
     default=False,
@@ -157,7 +157,7 @@ ORIGIN_DOMAIN = Text(
 )
 VIEWER_PROTOCOL = Choice(
     name="viewer_protocol_policy",
-    label="Viewers without TLS",
+    label="Viewer protocol policy",
     help="Whether CloudFront refuses ws:// viewers or redirects them to HTTPS.",
     example="https-only",
     section=ADVANCED,

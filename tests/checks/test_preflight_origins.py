@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from checks.preflight import TITLES, Level
-from checks.preflight.origins import evaluate_behavior
+from checks.preflight.custom_origins import evaluate_behavior
 from provisioning.facts.forwarding import Forwarding, Selection
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.snapshot import Behavior, Origin

@@ -376,7 +376,7 @@ def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(people: 
     assert [fault["field"] for fault in wrong.json()["errors"]] == ["nonsense"]
     wrong = ask_for(path="room", script="shout")
     assert {fault["field"]: fault["message"][:22] for fault in wrong.json()["errors"]} == {
-        "path": "Write a path that begi",
+        "path": "Paths must start with ",
         "script": "Line 1: begins with 's",
     }
     asked = ask_for(path="/ws/room", script="send hi\nexpect text hi within 2")

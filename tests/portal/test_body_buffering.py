@@ -92,7 +92,7 @@ def test_what_is_too_slow_or_too_large_is_refused(
         b"application/problem+json",
     )
     _, page = send(pieces, headers, stays=stays, path="/requests/new/")
-    assert b"<h1>That" in page[1]["body"]
+    assert b"<h1>Request " in page[1]["body"]
 
 
 def test_a_query_beyond_ascii_and_names_with_underscores_do_not_reach_wsgi() -> None:

@@ -30,7 +30,7 @@ def test_petra_reads_and_approves_exactly_this_plan(people: Cast, lab: Lab) -> N
     words = text_of(page)
     assert f"You approve plan {request.plan_digest[:8]}" in words
     assert f'name="digest" value="{request.plan_digest}"' in page.content.decode()
-    assert words.index("In the plan") < words.index("questions passed")
+    assert words.index("In the plan") < words.index("checks passed")
     assert "What else could be affected" in words
     sent = client.post(
         f"/requests/{request.pk}/decide/",
@@ -85,7 +85,7 @@ def test_who_may_not_decide_sees_why_and_no_buttons(people: Cast, lab: Lab) -> N
     Membership.objects.create(person=people.olga, team=people.chat)
     own = planned_in_lab(lab, people, people.olga)
     people_and_reasons: tuple[tuple[Person, str], ...] = (
-        (people.olga, "You asked for this yourself"),
+        (people.olga, "You submitted this request"),
         (people.ana, "Only an approver"),
         (people.rita, "Only an approver"),
     )

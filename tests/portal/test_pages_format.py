@@ -84,9 +84,9 @@ def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
     view = plan_view(plan, pace=45)
     behavior, shared = view.items
     assert [(line.label, line.before, line.after) for line in behavior.lines] == [
-        ("Answered by behavior", "*", "/ws"),
-        ("Leads to origin", "web", "ours"),
-        ("Methods that pass", "", "GET, HEAD"),
+        ("Matching behavior", "*", "/ws"),
+        ("Origin", "web", "ours"),
+        ("Allowed HTTP methods", "", "GET, HEAD"),
     ]
     assert behavior.left_out == 2
     assert not shared.changes
@@ -155,7 +155,7 @@ def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
     assert (
         told.index("Could not be checked")
         < told.index("Check these")
-        < told.index("1 question passed")
+        < told.index("1 check passed")
     )
     assert "Not ready." in page("unknown", "block")
 

@@ -79,7 +79,7 @@ def test_a_link_says_yes_or_no_to_what_can_be_ticked(
 @pytest.mark.parametrize(
     ("target", "word", "reason"),
     [
-        ("int-chat", "Ready to build.", "questions passed"),
+        ("int-chat", "Ready to build.", "checks passed"),
         ("int-orders", "In the plan", "does not allow CloudFront"),
         ("pub-web", "Not ready.", "internet-facing"),
         ("gwlb-inspect", "Not ready.", "gateway load balancer"),
@@ -108,7 +108,7 @@ def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Cast, lab:
         part="target",
     )
     fragment = text_of(signed_in(people.ana).get("/requests/new/preview/", said))
-    assert "questions passed" in fragment
+    assert "checks passed" in fragment
 
 
 def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is_wrong(
@@ -370,7 +370,7 @@ def test_a_decided_request_is_not_edited_any_more(people: Cast, lab: Lab) -> Non
     ):
         assert "This request cannot be changed" in text_of(answer)
     rita = signed_in(people.rita).get(f"/requests/{request.pk}/edit/", follow=True)
-    assert "Only the team that asked" in text_of(rita)
+    assert "Only members of the requesting team" in text_of(rita)
 
 
 def test_what_people_type_is_shown_as_text(people: Cast, lab: Lab) -> None:

@@ -58,10 +58,10 @@ def test_the_plan_shows_each_resource_before_and_after(people: Cast, lab: Lab) -
     assert "Create VPC origin edge-portal-" in words
     assert "Create Security group: TCP 80 from CloudFront" in words
     assert "Create Behavior /ws/chat" in words
-    assert "Answered by behavior * /ws/chat" in words
+    assert "Matching behavior * /ws/chat" in words
     assert "every header, cookie and query string (AllViewer)" in words
     assert "Olga" in words or "olga" in words
-    assert "A VPC origin has no charge of its own" in words
+    assert "No extra charge for the VPC origin" in words
     assert request.plan_digest[:8] in words
     assert "In the plan" in words
 
@@ -95,7 +95,7 @@ def test_the_team_takes_up_what_the_preflight_proposes(people: Cast, lab: Lab) -
     )
     said = {"code": "PF-PATH-BARE", "amendment_label": "Add /ws to the paths"}
     refused = signed_in(people.olga).post(f"/requests/{request.pk}/amend/", said, follow=True)
-    assert "Only the team that asked" in text_of(refused)
+    assert "Only members of the requesting team" in text_of(refused)
     assert "Request changed. Replanning." in text_of(
         signed_in(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
     )
@@ -111,7 +111,7 @@ def test_the_team_takes_up_what_the_preflight_proposes(people: Cast, lab: Lab) -
 def test_the_team_cancels_and_others_cannot(people: Cast, lab: Lab) -> None:
     request = planned_in_lab(lab, people)
     refused = signed_in(people.olga).post(f"/requests/{request.pk}/cancel/", follow=True)
-    assert "Only the team that asked" in text_of(refused)
+    assert "Only members of the requesting team" in text_of(refused)
     request.refresh_from_db()
     assert request.state == State.AWAITING_APPROVAL
     assert "Cancel the request" not in text_of(
@@ -154,7 +154,7 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> 
             last_sweep_error="ListVpcOrigins: no (AccessDenied).", next_sweep_at=asked_at
         )
         words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
-        assert ("keeps retrying. ListVpcOrigins: no (AccessDenied)." in words) == tells
+        assert ("It will keep retrying. ListVpcOrigins: no (AccessDenied)." in words) == tells
     undoing = signed_in(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
     assert "Rolling back." in text_of(undoing)
     Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
@@ -183,7 +183,7 @@ def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
     client = signed_in(people.ana)
     page = client.get(f"/requests/{request.pk}/")
     assert page.content.decode().count('class="event ') == 3
-    assert "Shows only the latest events" in text_of(page)
+    assert "Showing only the latest events" in text_of(page)
     records = streamed(client.get(f"/requests/{request.pk}/events.jsonl")).splitlines()
     assert [json.loads(line)["seq"] for line in records] == [1, 2, 3, 4, 5, 6]
     text = client.get(f"/requests/{request.pk}/events.txt")

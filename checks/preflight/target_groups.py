@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from checks.preflight.listener_rules import groups_reached
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from checks.preflight.rules import groups_reached
 from provisioning.facts.snapshot import Snapshot, TargetFacts, TargetGroup
 
 _UPGRADING = ("", "HTTP1")
