@@ -1,8 +1,4 @@
-"""Moments that somebody sent: the text of one, as a filter or a cursor has it, and what can be
-compared (PURE).
-
-It never guesses a zone: a time without one is no moment.
-"""
+"""Parses timestamps in filters and cursors (PURE). A time without a zone is rejected."""
 
 from __future__ import annotations
 

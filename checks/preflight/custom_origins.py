@@ -58,9 +58,7 @@ def evaluate_behavior(
 def _headers(
     distribution: DistributionFacts, behavior: Behavior, policies: _Policies
 ) -> Iterator[PreflightResult]:
-    """Without Sec-WebSocket-Extensions all works, uncompressed: that is told, not held against
-    it.
-    """
+    """Without Sec-WebSocket-Extensions all works, but uncompressed: reported, not blocked."""
     passing = {header: _forwards(behavior, header, policies) for header in HANDSHAKE_HEADERS}
     if any(passing[header] is None for header in HANDSHAKE_HEADERS):
         yield unknown(

@@ -48,11 +48,10 @@ def check_now(
     options: HandshakeOptions | None = None,
     saved: SavedCheck | None = None,
 ) -> Check | Denied:
-    """Ask for a handshake check, the usual one or one of one's own, told where the endpoint's
-    newest request is.
+    """Request a handshake check: the usual one, a saved one, or one with `options`. Its events go
+    to the stream of the endpoint's newest request.
 
-    One at a time: asking for the same again gives the one under way; asking for another is refused
-    until it has ended.
+    One runs at a time: the same check again returns the one that is running; another is refused.
     """
     refusal = check_refusal(person, endpoint)
     if refusal:

@@ -1,4 +1,4 @@
-"""Somebody who acts, as the rules of the lifecycle see them (PURE)."""
+"""The person who acts, as the rules of the lifecycle see them (PURE)."""
 
 from __future__ import annotations
 

@@ -41,9 +41,7 @@ class Team(models.Model):
 
 
 class Person(AbstractUser):
-    """Somebody who signs in. A role of the platform team applies everywhere; membership applies to
-    a team.
-    """
+    """A person who signs in. A platform role applies everywhere; a membership applies to a team."""
 
     class Role(models.TextChoices):
         NONE = "", "app team only"

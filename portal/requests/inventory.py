@@ -85,7 +85,7 @@ class Looks:
             return Look()
 
     def forget(self, account_id: str) -> None:
-        """Look anew next time, for somebody who has just changed something in the account."""
+        """Ask AWS again next time, after a change in the account."""
         with self._lock:
             for key in [key for key in self._asked if account_id in key]:
                 del self._asked[key]
@@ -117,7 +117,7 @@ def snapshot_of(
 
 
 def forget(account: AwsAccount) -> None:
-    """Look anew next time."""
+    """Ask AWS again next time."""
     _looks.forget(account.pk)
 
 

@@ -26,8 +26,8 @@ from provisioning.models import AwsAccount
 
 TOKEN_NAME = "demo"  # noqa: S105  the name under which it is listed, not a secret
 TOKEN_DAYS = 30
-# Everybody can read these passwords: Django's million rounds would protect nothing, and cost half a
-# second for each. Whoever signs in gets them.
+# These passwords are public: Django's million rounds would protect nothing and cost half a second
+# each. Signing in upgrades the hash.
 ROUNDS = 1000
 ACCOUNTS = {"111122223333": "Chat production", "444455556666": "Trading"}
 TEAMS = {"chat": ("Chat", "111122223333"), "trading": ("Trading", "444455556666")}
@@ -35,7 +35,7 @@ TEAMS = {"chat": ("Chat", "111122223333"), "trading": ("Trading", "444455556666"
 
 @dataclass(frozen=True)
 class DemoPerson:
-    """Somebody to sign in as."""
+    """A person to sign in as."""
 
     username: str
     first_name: str
