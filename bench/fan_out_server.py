@@ -3,7 +3,7 @@ loads `application`.
 
 `hub` is the portal's own socket branch. `stock` is what Channels' tutorial makes: a consumer per
 socket that joins a group. `stock-gc` is the same with the garbage collector tuned as the hub tunes
-it, so that this alone is told apart.
+it, so that only this differs.
 """
 
 from __future__ import annotations

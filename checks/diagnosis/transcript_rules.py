@@ -57,7 +57,7 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
 
     1. A live endpoint is reported as live; what is odd about it follows.
     2. Otherwise the failure that decides is explained: by its reason, by the broken rule of a 101,
-       or by the status and whoever wrote it.
+       or by the status and its author.
     3. Later failures are explained after it.
     4. What matches nothing is reported as unknown.
     """

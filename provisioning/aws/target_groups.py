@@ -2,7 +2,7 @@
 nothing.
 
 What is registered has several names: an instance its id and an address, a load balancer its ARN and
-addresses. Whoever compares two ways has to know them all.
+addresses. Comparing two routes needs all of them.
 """
 
 from __future__ import annotations

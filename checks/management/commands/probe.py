@@ -1,7 +1,7 @@
 """`manage.py probe wss://…`: one handshake or measurement from the command line, explained.
 
 It needs no database. The operator's settings (PROBE_ALLOWED_NETWORKS, PROBE_CONNECT_TO,
-PROBE_CA_FILE) say what may be contacted; options widen that, since whoever can run this command
+PROBE_CA_FILE) say what may be contacted; options widen that, since anyone who can run this command
 operates the portal.
 """
 
