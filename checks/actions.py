@@ -18,11 +18,11 @@ from checks.aws_view import fetch_aws_view
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
-from checks.investigate import AGAIN, MOST_PROBES, Investigation, investigate
+from checks.investigate import MAX_PROBES, MIN_REPEATS, Investigation, investigate
 from checks.models import Check, SavedCheck
 from checks.probe.interruptible import Interrupted
 from checks.probe.limits import Limits
-from checks.probe.probe_request import MOST_WAYS, parse_routes, routes_of
+from checks.probe.probe_request import MAX_ROUTES, parse_routes, routes_of
 from checks.probe.prober import ProbeNetwork, probe_blocking
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
@@ -198,7 +198,7 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
                 pause = timedelta(seconds=RETRY_SECONDS / settings.PROVISIONING_PACE)
                 check.release(due_at=now + pause)
                 return check
-            probes = MOST_PROBES + AGAIN + MOST_WAYS
+            probes = MAX_PROBES + MIN_REPEATS + MAX_ROUTES
             check.renew(now, probes * limits.total_s + LEASE_MARGIN_SECONDS)
         found = _investigate(check, transcript)
     except Interrupted:

@@ -16,8 +16,8 @@ from checks.diagnosis.ranking import Conclusion, rank_verdicts
 from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.transcript import Reason, Transcript
 
-MOST_PROBES = 6
-AGAIN, MOST_AGAIN = 2, 4
+MAX_PROBES = 6
+MIN_REPEATS, MAX_REPEATS = 2, 4
 QUICK_MS = 2000.0
 """What the repetitions may have taken together for one more to be made. A patient 504 is repeated
 twice and no more.
@@ -50,7 +50,7 @@ def investigate(
     failure = seen.handshake.failure
     if failure is not None and failure.reason in OUR_OWN:
         return Investigation(seen, replace(conclusion, next_probe=None))
-    for _ in range(MOST_PROBES):
+    for _ in range(MAX_PROBES):
         if conclusion.next_probe is None:
             break
         match conclusion.next_probe:
@@ -83,10 +83,10 @@ def _repeated(handshake: Transcript, probe: Callable[[], Transcript]) -> tuple[T
     edges in a row that lag behind may be chance.
     """
     again: list[Transcript] = []
-    while len(again) < MOST_AGAIN:
+    while len(again) < MAX_REPEATS:
         again.append(probe())
         alike = all(other.upgraded == handshake.upgraded for other in again)
         took_ms = sum(other.timing.total or 0.0 for other in again)
-        if len(again) >= AGAIN and not (alike and took_ms < QUICK_MS):
+        if len(again) >= MIN_REPEATS and not (alike and took_ms < QUICK_MS):
             break
     return tuple(again)

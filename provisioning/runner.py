@@ -37,7 +37,7 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry,
 from provisioning.engine.step import Step
 from provisioning.models import JournalEntry, Run, Watch
 
-MOST_DECISIONS_PER_CLAIM = 60
+MAX_DECISIONS_PER_CLAIM = 60
 FAULT = "portal_fault"
 FAULT_AGAIN_SECONDS = 60.0
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ def advance(
     run = lease.run
     context = saga.open(run, clock, lambda: lease.renew(clock()))
     steps = {step.name: step for step in saga.steps}
-    for _ in range(MOST_DECISIONS_PER_CLAIM):
+    for _ in range(MAX_DECISIONS_PER_CLAIM):
         now = clock()
         journal = run.journal()
         decision = decide(saga.steps, journal, now, pace=pace)

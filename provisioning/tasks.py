@@ -18,7 +18,7 @@ from provisioning import poller, runner
 from provisioning.models import AwsAccount, Run
 from provisioning.sagas import SAGAS
 
-MOST_DISPATCHED = 200
+MAX_DISPATCHED = 200
 DISPATCH_AGAIN_SECONDS = 5.0
 
 
@@ -60,7 +60,7 @@ def sweep_account(account_id: str) -> None:
 def tick(now: datetime) -> None:
     """Dispatch due runs and due sweeps to the workers, the longest due first.
 
-    1. At most MOST_DISPATCHED runs that no worker has claimed yet. If workers are behind, more
+    1. At most MAX_DISPATCHED runs that no worker has claimed yet. If workers are behind, more
        messages would only queue up, be out of date when they are read, and delay sweeps and new
        runs behind them.
     2. A run that is still due after a few seconds is dispatched again: a lost message costs
@@ -68,7 +68,7 @@ def tick(now: datetime) -> None:
     """
     patience = timedelta(seconds=DISPATCH_AGAIN_SECONDS)
     with transaction.atomic():
-        room = max(0, MOST_DISPATCHED - Run.objects.dispatched(now, since=now - patience).count())
+        room = max(0, MAX_DISPATCHED - Run.objects.dispatched(now, since=now - patience).count())
         waiting = Run.objects.to_dispatch(now, not_since=now - patience).order_by("due_at")
         due = list(waiting.select_for_update(skip_locked=True).values_list("pk", "fence")[:room])
         Run.objects.filter(pk__in=[pk for pk, _ in due]).update(dispatched_at=now)

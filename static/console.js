@@ -13,7 +13,7 @@
   const SILENCE_IS_DEATH = 60000;
   const LONGEST_FETCH = 15000;
   const HIDDEN_BEFORE_PAUSE = 5000;
-  const MOST_LINES = 5000;
+  const MAX_LINES = 5000;
   const ANNOUNCE_EVERY = 3000;
   const REFUSED = new Set([4400, 4401, 4403, 4404]);
   const OVER = new Set(["rejected", "cancelled", "failed", "closed"]);
@@ -285,7 +285,7 @@
       }
       this.list.append(holder.content);
       this.seq = fresh[fresh.length - 1].seq;
-      while (this.list.children.length > MOST_LINES) this.list.firstElementChild.remove();
+      while (this.list.children.length > MAX_LINES) this.list.firstElementChild.remove();
       if (this.following) {
         this.toEnd();
       } else {

@@ -14,10 +14,10 @@ import secrets
 from stack.ports import Ports, is_free
 
 FIRST, LAST, BLOCK = 10_000, 30_000, 10
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_WORKERS
-_mine = range(FIRST + _worker * BLOCK, LAST, MOST_WORKERS * BLOCK)
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MAX_WORKERS
+_mine = range(FIRST + _worker * BLOCK, LAST, MAX_WORKERS * BLOCK)
 # Another run on this machine begins elsewhere.
 _turn = itertools.count(secrets.randbelow(len(_mine)))
 

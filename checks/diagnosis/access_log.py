@@ -126,7 +126,7 @@ _WRAPPERS = ("events", "message", "@message", "logEvents", "Records")
 """Where CloudWatch Logs keeps rows, and in which they are texts."""
 _DEEPEST = 5
 """A document, its events, one event, its message, and a list around it all."""
-MOST_SECONDS = 1e9
+MAX_SECONDS = 1e9
 
 
 def _records(text: str) -> Iterator[Mapping[str, Any]]:
@@ -259,4 +259,4 @@ def _row(found: Mapping[str, Any]) -> LogRow:
 def _seconds(said: str) -> float | None:
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", said):
         return None
-    return min(float(said), MOST_SECONDS)
+    return min(float(said), MAX_SECONDS)

@@ -19,8 +19,8 @@ from checks.output.comparison import Cell, CellState, compare
 from checks.preflight.behavior_match import BehaviorMatch
 from checks.protocol.transcript import MASK, SECRET_HEADERS, HeaderLine, Transcript, storable
 
-MOST_LINES = 40
-MOST_TEXT = 300
+MAX_LINES = 40
+MAX_TEXT = 300
 _STATES: frozenset[CellState] = frozenset({"good", "bad", "not reached", "info"})
 
 Row = tuple[str, tuple[Cell, ...]]
@@ -158,9 +158,9 @@ def crowd_report(crowd: Crowd) -> Report:
     """Which client's message did not reach which other client."""
     if crowd.ok:
         return Report(True, f"All {crowd.clients} clients heard each other.")
-    lines = list(crowd.missing[:MOST_LINES])
-    if len(crowd.missing) > MOST_LINES:
-        lines.append(f"… and {len(crowd.missing) - MOST_LINES} more.")
+    lines = list(crowd.missing[:MAX_LINES])
+    if len(crowd.missing) > MAX_LINES:
+        lines.append(f"… and {len(crowd.missing) - MAX_LINES} more.")
     shut = [
         (number, transcript)
         for number, transcript in enumerate(crowd.seen, 1)
@@ -168,7 +168,7 @@ def crowd_report(crowd: Crowd) -> Report:
     ]
     lines += [
         f"client {number} could not connect: {_outcome(transcript)}"
-        for number, transcript in shut[:MOST_LINES]
+        for number, transcript in shut[:MAX_LINES]
     ]
     if crowd.opened < crowd.clients:
         code = diagnose(shut[0][1])[0].code if shut else None
@@ -336,7 +336,7 @@ def _asked(seen: Transcript, what: str) -> str:
 
 # --- header trace
 
-MOST_HEADERS = 100
+MAX_HEADERS = 100
 _ALWAYS = frozenset({"upgrade", "connection"})
 _NEEDED = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"})
 
@@ -355,7 +355,7 @@ def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
         return None
     fit = [pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]
     return (
-        tuple((str(name)[:MOST_TEXT], str(value)[: 8 * 1024]) for name, value in fit[:MOST_HEADERS])
+        tuple((str(name)[:MAX_TEXT], str(value)[: 8 * 1024]) for name, value in fit[:MAX_HEADERS])
         or None
     )
 
@@ -468,17 +468,17 @@ def _by_policy(name: str, behavior: BehaviorMatch | None) -> tuple[Cell, bool | 
 
 
 def _short(name: str, value: str) -> str:
-    return MASK if name.lower() in SECRET_HEADERS else value[:MOST_TEXT]
+    return MASK if name.lower() in SECRET_HEADERS else value[:MAX_TEXT]
 
 
 def _outcome(seen: Transcript) -> str:
     if seen.failure is not None:
-        return (seen.failure.detail or seen.failure.reason.value)[:MOST_TEXT]
-    return seen.response.status_line[:MOST_TEXT] if seen.response else "no answer"
+        return (seen.failure.detail or seen.failure.reason.value)[:MAX_TEXT]
+    return seen.response.status_line[:MAX_TEXT] if seen.response else "no answer"
 
 
 def _told(seen: Transcript) -> str:
     if seen.request is not None and not seen.request.upgrade and seen.response is not None:
-        return seen.response.status_line[:MOST_TEXT]
+        return seen.response.status_line[:MAX_TEXT]
     first = diagnose(seen)[0]
     return first.verdict.title if seen.live else f"{first.verdict.title} ({_outcome(seen)})"

@@ -19,7 +19,7 @@ from checks.preflight.results import (
 from provisioning.facts.path_patterns import covers, matches, overlap
 from provisioning.facts.snapshot import DistributionFacts, Snapshot, VpcOriginFacts
 from provisioning.plan.behaviors import position_for
-from provisioning.spec.fields import MOST_PATHS
+from provisioning.spec.fields import MAX_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
 
@@ -187,7 +187,7 @@ def bare_paths(
         bare = pattern.removesuffix("/*")
         if bare in ("", pattern) or any(matches(other, bare) for other in patterns):
             continue
-        room = len(patterns) < MOST_PATHS and distribution.behavior_for(bare) is None
+        room = len(patterns) < MAX_PATHS and distribution.behavior_for(bare) is None
         yield PreflightResult(
             "PF-PATH-BARE",
             Level.WARN,

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ALGORITHM = "Ed25519"
-MOST_BYTES = 5_000_000
+MAX_BYTES = 5_000_000
 HOW_TO_VERIFY = (
     "python3 -c 'import base64, json, sys; "
     'kept = json.load(open(sys.argv[1], "rb")); '
@@ -81,8 +81,8 @@ def sealed(
 
 def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
     """Every fault of an archived document; none if it is exactly what the key's holder signed."""
-    if len(kept) > MOST_BYTES:
-        return [f"It is larger than {MOST_BYTES} bytes; no evidence of this portal is."]
+    if len(kept) > MAX_BYTES:
+        return [f"It is larger than {MAX_BYTES} bytes; no evidence of this portal is."]
     try:
         read = json.loads(kept, object_pairs_hook=_each_once)
     except _TwiceError as twice:

@@ -21,10 +21,10 @@ from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import ExpectText, Gather, Hold, Script, Send
 from checks.protocol.transcript import Transcript
 
-MOST_IDLE_SECONDS = 900.0
-MOST_BEATS = 1000
-MOST_CLIENTS = 20
-MOST_RECONNECTS = 50
+MAX_IDLE_SECONDS = 900.0
+MAX_BEATS = 1000
+MAX_CLIENTS = 20
+MAX_RECONNECTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ async def measure_idle(
     """Hold one socket of each variant for `seconds`; those that talk do so every `every`
     seconds.
     """
-    seconds = min(seconds, MOST_IDLE_SECONDS)
-    every = max(every, seconds / MOST_BEATS)
+    seconds = min(seconds, MAX_IDLE_SECONDS)
+    every = max(every, seconds / MAX_BEATS)
     limits = Limits(total_s=seconds + OPENING_SECONDS, frames_in=4096)
     seen = await asyncio.gather(
         *(
@@ -74,7 +74,7 @@ async def gather_crowd(
 
     Nobody sends before everybody has joined or failed to join, or after `join_s`.
     """
-    clients = max(2, min(clients, MOST_CLIENTS))
+    clients = max(2, min(clients, MAX_CLIENTS))
     mark = secrets.token_hex(6)
     # The words after the number keep client 1's line from being found in client 12's.
     lines = {
@@ -123,7 +123,7 @@ async def reconnect(
     """Connect, close and connect again, as a client does after a deployment or a network change."""
     once = limits or Limits()
     seen: list[Transcript] = []
-    for _ in range(max(1, min(times, MOST_RECONNECTS))):
+    for _ in range(max(1, min(times, MAX_RECONNECTS))):
         seen.append(
             await probe(target, network=network, script=Script.handshake_only(), limits=once)
         )

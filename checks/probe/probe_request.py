@@ -19,7 +19,7 @@ from checks.protocol.handshake_options import (
     parse_handshake_options,
 )
 
-MOST_WAYS = 4
+MAX_ROUTES = 4
 HEARS_WITHIN = 5.0
 """Seconds in which each client of a crowd must receive all lines, once it has sent its own."""
 JOINS_WITHIN = 10.0
@@ -126,8 +126,10 @@ def parse_routes(texts: Sequence[str]) -> tuple[Route, ...]:
                 f"{text!r} is not a route. Write name=wss://host{{path}}; {{name}} is the endpoint."
             )
         ways.append(Route(name, url))
-    if len(ways) > MOST_WAYS:
-        raise RoutesError(f"At most {MOST_WAYS} routes can be compared, but {len(ways)} are given.")
+    if len(ways) > MAX_ROUTES:
+        raise RoutesError(
+            f"At most {MAX_ROUTES} routes can be compared, but {len(ways)} are given."
+        )
     return tuple(ways)
 
 

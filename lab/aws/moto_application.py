@@ -12,7 +12,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 # Enough for all services and Regions in use. Bounded, since clients choose the host name.
-_MOST_HOSTS = 500
+_MAX_HOSTS = 500
 
 
 class MotoApplication(DomainDispatcherApplication):
@@ -20,7 +20,7 @@ class MotoApplication(DomainDispatcherApplication):
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
-        self._remembered = functools.lru_cache(_MOST_HOSTS)(super().get_backend_for_host)
+        self._remembered = functools.lru_cache(_MAX_HOSTS)(super().get_backend_for_host)
 
     def get_backend_for_host(self, host: str | None) -> Any:
         """The name of the backend for a host name."""

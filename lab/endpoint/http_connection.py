@@ -28,7 +28,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 # Seconds for which a client may keep sending a body that is not read.
 _PATIENCE = 2.0
 _LONGEST_LINE = 8192
-_MOST_TRAILERS = 100
+_MAX_TRAILERS = 100
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
@@ -199,7 +199,7 @@ def _read_chunks(stream: Any) -> bytes | None:
         if len(chunk) < length or stream.readline(_LONGEST_LINE) not in (b"\r\n", b"\n"):
             raise OSError("a chunk that is shorter or longer than its size")
         body += chunk
-    for _ in range(_MOST_TRAILERS):
+    for _ in range(_MAX_TRAILERS):
         line = stream.readline(_LONGEST_LINE)
         if line in (b"\r\n", b"\n"):
             return bytes(body)

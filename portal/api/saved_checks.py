@@ -25,7 +25,7 @@ from portal.api.checks import (
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
 from portal.endpoints.actions import (
-    MOST_SAVED_CHECKS,
+    MAX_SAVED_CHECKS,
     SCHEDULES,
     check_now,
     check_refusal,
@@ -92,7 +92,7 @@ class SavedChecks(OfEndpoint):
     @operation(
         "listSavedChecks",
         SAVED_CHECKS,
-        docs=f"List saved checks.\n\nAll of them, by name: there are at most {MOST_SAVED_CHECKS}.",
+        docs=f"List saved checks.\n\nAll of them, by name: there are at most {MAX_SAVED_CHECKS}.",
     )
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         saved = SavedCheck.objects.filter(endpoint=self.endpoint(endpoint_id)).order_by("name")

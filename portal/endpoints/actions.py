@@ -22,7 +22,7 @@ from portal.requests.lifecycle import (
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 
-MOST_SAVED_CHECKS = 20
+MAX_SAVED_CHECKS = 20
 SCHEDULES = (0, 15, 60, 1440)
 """Intervals at which a saved check can run, in minutes; 0 means only on demand."""
 
@@ -124,10 +124,10 @@ def save_check(
         # Simultaneous saves queue for this lock; the second one counts the first.
         Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         known = SavedCheck.objects.filter(endpoint=endpoint)
-        if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
+        if known.count() >= MAX_SAVED_CHECKS and not known.filter(name=name).exists():
             return Denied(
                 "too_many",
-                f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Delete one first.",
+                f"An endpoint has at most {MAX_SAVED_CHECKS} saved checks. Delete one first.",
             )
         return checks.save_check(
             endpoint,

@@ -25,7 +25,7 @@ from portal.people.models import Person
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
 
-MOST_SHOWN = 100
+MAX_SHOWN = 100
 
 
 @signed_in
@@ -48,7 +48,7 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
     return render(
         request,
         "privacy/list.html",
-        context | {"audits": made.order_by("-requested_at")[:MOST_SHOWN]},
+        context | {"audits": made.order_by("-requested_at")[:MAX_SHOWN]},
     )
 
 

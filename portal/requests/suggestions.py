@@ -16,7 +16,7 @@ from portal.requests.actions import edit_request
 from portal.requests.lifecycle import Allowed, Denied, Verb, may
 from portal.requests.models import EndpointRequest
 
-MOST_TEXT = 4000
+MAX_TEXT = 4000
 
 
 def amend_request(
@@ -58,7 +58,7 @@ def parse_changes(text: str, known: frozenset[str]) -> dict[str, Any]:
     values. Everything else is dropped.
     """
     try:
-        changes = json.loads(text) if len(text) <= MOST_TEXT else None
+        changes = json.loads(text) if len(text) <= MAX_TEXT else None
     except (ValueError, RecursionError):
         changes = None
     if not isinstance(changes, dict):

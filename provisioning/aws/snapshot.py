@@ -27,9 +27,9 @@ from provisioning.facts.snapshot import (
     TargetFacts,
     VpcOriginFacts,
 )
-from provisioning.spec.fields import MOST_PATHS
+from provisioning.spec.fields import MAX_PATHS
 
-MOST_PORTS = 2
+MAX_PORTS = 2
 Part = TypeVar("Part")
 Unknown = TypeVar("Unknown")
 
@@ -142,12 +142,12 @@ def _quotas(
     behaviors, origins = (
         (len(record.facts.behaviors), len(record.facts.origins)) if record else (0, 0)
     )
-    full = behaviors + MOST_PATHS > default.behavior_quota or origins >= default.origin_quota
+    full = behaviors + MAX_PATHS > default.behavior_quota or origins >= default.origin_quota
     if full or len(known) >= default.vpc_origin_quota:
         found |= service_quotas.of_cloudfront(aws)
     if target is not None and target.group_to_open:
         used = target.rules_used(target.group_to_open)
-        if used is not None and used + MOST_PORTS > default.rules_per_group:
+        if used is not None and used + MAX_PORTS > default.rules_per_group:
             found |= service_quotas.of_security_groups(aws, target.arn.split(":")[3])
     return found
 

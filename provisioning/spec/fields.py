@@ -20,7 +20,7 @@ TARGET_ARN = re.compile(
     r"|ec2:(?P<ec2>[a-z]{2}(?:-[a-z]+)+-[0-9]):(?P<ec2_account>[0-9]{12}):instance/i-[0-9a-f]{8,17})",
     re.ASCII,
 )
-MOST_PATHS = 5
+MAX_PATHS = 5
 ADVANCED = Section.ADVANCED
 
 NAME = Text(
@@ -63,12 +63,12 @@ PATHS = Words(
     name="path_patterns",
     label="Path",
     help="Where clients connect, for example /ws/chat. To include everything below it, add "
-    f"/ws/chat/*. Up to {MOST_PATHS}, separated by commas.",
+    f"/ws/chat/*. Up to {MAX_PATHS}, separated by commas.",
     example=("/ws/chat",),
     pattern=re.compile(r"/[A-Za-z0-9_\-.*$/~\"'@:+&?]{0,254}", re.ASCII),
     advice='Paths must start with "/", for example /ws/orders. Letters, digits and '
     "_-.*$/~\"'@:+&? are allowed.",
-    most=MOST_PATHS,
+    most=MAX_PATHS,
     place=Place("behavior", "PathPattern"),
 )
 MAX_SILENCE = Number(

@@ -42,10 +42,10 @@ from tests.checks.origins import (
     says,
 )
 
-MOST_SECONDS = QUICK.total_s + ONE_TURN
-MOST_BYTES = QUICK.bytes_in + READ_SIZE
+MAX_SECONDS = QUICK.total_s + ONE_TURN
+MAX_BYTES = QUICK.bytes_in + READ_SIZE
 """The limit can only be looked at after a read."""
-MOST_MEMORY = 4 * 1024 * 1024
+MAX_MEMORY = 4 * 1024 * 1024
 
 WRONG_ACCEPT = (
     b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -198,9 +198,9 @@ def test_a_hostile_origin_costs_no_more_than_the_limits(
     assert seen.failure.reason is row.reason, seen.failures
     assert row.reason is Reason.TOO_MANY_FRAMES or seen.failure.phase is row.phase, seen.failures
     assert not row.verdict or diagnose(seen)[0].code == row.verdict
-    assert 0 < seconds < MOST_SECONDS
-    assert sum(taken) <= MOST_BYTES
-    assert grown[0] <= MOST_MEMORY
+    assert 0 < seconds < MAX_SECONDS
+    assert sum(taken) <= MAX_BYTES
+    assert grown[0] <= MAX_MEMORY
     assert len(seen.body) <= QUICK.body_bytes
     assert sum(frame.size for frame in seen.frames) <= QUICK.bytes_in
     assert sum(frame.direction == "received" for frame in seen.frames) <= QUICK.frames_in
@@ -230,7 +230,7 @@ def test_what_comes_after_the_goodbye_is_neither_read_nor_waited_for(
 
     seen = asyncio.run(story())
     assert seen.live, seen.failures
-    assert sum(taken) < MOST_BYTES
+    assert sum(taken) < MAX_BYTES
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])

@@ -94,7 +94,7 @@ def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
             now=NOW,
         )
 
-    for number in range(endpoint_actions.MOST_SAVED_CHECKS - 1):
+    for number in range(endpoint_actions.MAX_SAVED_CHECKS - 1):
         assert isinstance(save(f"check {number}"), SavedCheck)
     with transaction.atomic():
         first = save("one more")
@@ -103,4 +103,4 @@ def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
     refused = second()
     assert isinstance(refused, Denied)
     assert refused.code == "too_many"
-    assert SavedCheck.objects.count() == endpoint_actions.MOST_SAVED_CHECKS
+    assert SavedCheck.objects.count() == endpoint_actions.MAX_SAVED_CHECKS

@@ -23,7 +23,7 @@ from checks.protocol.handshake_options import FIELDS
 from portal.api.checks import CHECK, FINDING, FIX, VERDICT
 from portal.api.probes import PROBE, PROBE_SUMMARY
 from portal.api.saved_checks import LAST_CHECK, SAVED_CHECK
-from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
+from portal.endpoints.actions import MAX_SAVED_CHECKS, SCHEDULES
 from portal.json_fields import Object
 from portal.pages.forms import CustomCheckForm
 from portal.people.models import ApiToken, Person
@@ -275,7 +275,7 @@ class TestSavedChecks:
         ]
         SavedCheck.objects.bulk_create(
             SavedCheck(endpoint=endpoint, name=f"check {number}")
-            for number in range(MOST_SAVED_CHECKS)
+            for number in range(MAX_SAVED_CHECKS)
         )
         assert code(post(people.ana, f"{url}/saved-checks", {"name": "one more"})) == (
             409,

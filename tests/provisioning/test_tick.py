@@ -96,7 +96,7 @@ def test_a_word_heard_twice_does_nothing_the_second_time(account: AwsAccount) ->
 def test_workers_that_are_behind_are_not_told_more_than_they_can_take(
     workers: Workers, account: AwsAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "MOST_DISPATCHED", 3)
+    monkeypatch.setattr(tasks, "MAX_DISPATCHED", 3)
     runs = [run_due(account, NOW - timedelta(seconds=10 - number)).pk for number in range(5)]
     assert workers.told_at(NOW) == runs[:3]
     assert workers.told_at(NOW + timedelta(seconds=1)) == []

@@ -38,9 +38,9 @@ from checks.output.comparison import compare
 from checks.output.reports import Report, crowd_report, idle_report, reconnect_report
 from checks.probe.limits import Limits
 from checks.probe.multi_socket import (
-    MOST_CLIENTS,
-    MOST_IDLE_SECONDS,
-    MOST_RECONNECTS,
+    MAX_CLIENTS,
+    MAX_IDLE_SECONDS,
+    MAX_RECONNECTS,
     gather_crowd,
     measure_idle,
     reconnect,
@@ -198,17 +198,17 @@ class Command(BaseCommand):
             type=_seconds,
             metavar="SECONDS",
             help="hold silent sockets and name the timeout that closes them; at most "
-            f"{MOST_IDLE_SECONDS:g}",
+            f"{MAX_IDLE_SECONDS:g}",
         )
         meters.add_argument(
             "--crowd",
-            type=_from(2, MOST_CLIENTS),
+            type=_from(2, MAX_CLIENTS),
             metavar="N",
             help="N clients at the same time; each must receive every other's message",
         )
         meters.add_argument(
             "--reconnect",
-            type=_from(1, MOST_RECONNECTS),
+            type=_from(1, MAX_RECONNECTS),
             metavar="N",
             help="connect and close N times",
         )

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from checks.privacy.keys import KeyFault, read_public_key, signing_key
-from checks.privacy.signing import MOST_BYTES, key_id, what_is_wrong
+from checks.privacy.signing import MAX_BYTES, key_id, what_is_wrong
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         key = _key(options["key"])
         try:
             with Path(options["file"]).open("rb") as file:
-                kept = file.read(MOST_BYTES + 1)
+                kept = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise CommandError(f"{options['file']} cannot be read: {error.strerror}.") from error
         faults = what_is_wrong(kept, key)

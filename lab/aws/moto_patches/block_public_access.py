@@ -19,7 +19,7 @@ from lab.aws.moto_patches.time_and_random import lab_now, moto_now
 
 # VPC user guide: changes "can take a few minutes"; at most 50 exclusions in a Region.
 _IN_PROGRESS_SECONDS = 180.0
-_MOST_EXCLUSIONS = 50
+_MAX_EXCLUSIONS = 50
 _MODES = ("off", "block-bidirectional", "block-ingress")
 _EXCLUSION_MODES = ("allow-bidirectional", "allow-egress")
 
@@ -133,10 +133,10 @@ def create_vpc_block_public_access_exclusion(request: Any) -> ActionResult:
         raise EC2ClientError(
             "InvalidParameterValue", f"An exclusion for {resource} already exists."
         )
-    if len(standing) >= _MOST_EXCLUSIONS:
+    if len(standing) >= _MAX_EXCLUSIONS:
         raise EC2ClientError(
             "VpcBlockPublicAccessExclusionLimitExceeded",
-            f"You have reached the limit of {_MOST_EXCLUSIONS} exclusions.",
+            f"You have reached the limit of {_MAX_EXCLUSIONS} exclusions.",
         )
     kind = "subnet" if subnet else "vpc"
     moment = moto_now()

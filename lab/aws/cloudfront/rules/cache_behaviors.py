@@ -23,9 +23,9 @@ _CACHED_METHOD_SETS = _METHOD_SETS[:2]
 _PATH_PATTERN = re.compile(r"[A-Za-z0-9_\-.*$/~\"'@:+&?=!,;()\[\]]{1,255}")
 _VIEWER_EVENTS = frozenset({"viewer-request", "viewer-response"})
 # Quotas page: functions per behavior, legacy forwarding.
-_MOST_LAMBDA_FUNCTIONS = 4
-_MOST_FUNCTIONS = 2
-_MOST_FORWARDED = 10
+_MAX_LAMBDA_FUNCTIONS = 4
+_MAX_FUNCTIONS = 2
+_MAX_FORWARDED = 10
 
 
 def behaviors_of(config: Config) -> list[Config]:
@@ -141,9 +141,9 @@ def _check_legacy_forwarding(behavior: Config) -> None:
         (_names(legacy, "Headers"), "TooManyHeadersInForwardedValues"),
         (_names(legacy, "QueryStringCacheKeys"), "TooManyQueryStringParameters"),
     ):
-        if len(found) > _MOST_FORWARDED:
+        if len(found) > _MAX_FORWARDED:
             raise CloudFrontError(
-                code, f"A behavior cannot name more than {_MOST_FORWARDED} of them."
+                code, f"A behavior cannot name more than {_MAX_FORWARDED} of them."
             )
 
 
@@ -151,13 +151,13 @@ def _check_functions(behavior: Config) -> None:
     for name, most, too_many, wrong in (
         (
             "LambdaFunctionAssociations",
-            _MOST_LAMBDA_FUNCTIONS,
+            _MAX_LAMBDA_FUNCTIONS,
             "TooManyLambdaFunctionAssociations",
             "InvalidLambdaFunctionAssociation",
         ),
         (
             "FunctionAssociations",
-            _MOST_FUNCTIONS,
+            _MAX_FUNCTIONS,
             "TooManyFunctionAssociations",
             "InvalidFunctionAssociation",
         ),
