@@ -14,7 +14,7 @@ from django.db import connection
 
 
 @contextmanager
-def only_one(name: str) -> Iterator[bool]:
+def try_lock(name: str) -> Iterator[bool]:
     """Yields True while we hold the lock for `name`, or False if another worker holds it."""
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
     with connection.cursor() as cursor:

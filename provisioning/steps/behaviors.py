@@ -16,7 +16,7 @@ from provisioning.aws.errors import AwsError
 from provisioning.engine.decide import EntryKind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.facts import names
-from provisioning.locks import only_one
+from provisioning.locks import try_lock
 from provisioning.models import Run, VpcOrigin, Watch
 from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
 from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
@@ -60,7 +60,7 @@ def add(context: RunContext) -> Outcome:
             after=1.0,
             quiet=True,
         )
-    with only_one(_lock(context)) as alone:
+    with try_lock(_lock(context)) as alone:
         if not alone:
             return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
         companions = list(
@@ -92,7 +92,7 @@ def observe_absence(context: RunContext) -> Outcome:
     withdrew, so observe only while nobody writes: later writers no longer find us.
     """
     Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
-    with only_one(_lock(context)) as alone:
+    with try_lock(_lock(context)) as alone:
         if not alone:
             return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
         began = context.clock()
@@ -122,7 +122,7 @@ def observe_absence(context: RunContext) -> Outcome:
 def remove(context: RunContext) -> Outcome:
     """Remove our behaviors and our origin, and nothing else."""
     distribution_id = context.spec.distribution_id
-    with only_one(_lock(context)) as alone:
+    with try_lock(_lock(context)) as alone:
         if not alone:
             return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
         record = distributions.read(context.aws, distribution_id)

@@ -16,7 +16,7 @@ from provisioning.aws import security_groups, targets
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
 from provisioning.facts import names
 from provisioning.facts.snapshot import TargetFacts
-from provisioning.locks import only_one
+from provisioning.locks import try_lock
 from provisioning.models import IngressRule
 from provisioning.plan.items import KEEP
 from provisioning.steps.approved_plan import PLAN_STALE
@@ -58,7 +58,7 @@ def add_rules(context: RunContext) -> Outcome:
         if refused := _not_as_approved(context, target, port):
             return refused
         group = _planned(context, port)["after"]["GroupId"]
-        with only_one(_lock(context, group)) as alone:
+        with try_lock(_lock(context, group)) as alone:
             if not alone:
                 return BUSY
             with transaction.atomic():
@@ -92,7 +92,7 @@ def add_rules(context: RunContext) -> Outcome:
 def observe_absence(context: RunContext) -> Outcome:
     """Are all rules gone that only this endpoint used?"""
     for group in _groups(context):
-        with only_one(_lock(context, group)) as alone:
+        with try_lock(_lock(context, group)) as alone:
             if not alone:
                 return BUSY
             sole = _sole(context, group)
@@ -107,7 +107,7 @@ def observe_absence(context: RunContext) -> Outcome:
 def remove_rules(context: RunContext) -> Outcome:
     """Remove the rules that only this endpoint used."""
     for group in _groups(context):
-        with only_one(_lock(context, group)) as alone:
+        with try_lock(_lock(context, group)) as alone:
             if not alone:
                 return BUSY
             for row in _sole(context, group):
@@ -131,7 +131,7 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
             account=context.account, group_id=rule.group_id, port=port, source_group_id=rule.source
         )
         for row in ours.exclude(users=context.endpoint):
-            with only_one(_lock(context, row.group_id)) as alone:
+            with try_lock(_lock(context, row.group_id)) as alone:
                 if not alone:
                     return BUSY
                 with transaction.atomic():

@@ -17,7 +17,7 @@ from provisioning.aws.errors import AwsError
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.facts import names
 from provisioning.facts.names import VpcOriginId
-from provisioning.locks import only_one
+from provisioning.locks import try_lock
 from provisioning.models import Run, VpcOrigin, Watch
 from provisioning.plan.vpc_origin import desired_vpc_origin
 from provisioning.steps.context import RunContext, errors_as_outcomes
@@ -65,7 +65,7 @@ def observe(context: RunContext) -> Outcome:
 def create(context: RunContext) -> Outcome:
     """Adopt ours, refuse a foreign one, else create. One run at a time for each VPC origin."""
     row = _claim(context)
-    with only_one(_lock(context)) as alone:
+    with try_lock(_lock(context)) as alone:
         if not alone:
             return BUSY
         found = vpc_origins.find(context.aws, _name(context))
@@ -106,7 +106,7 @@ def observe_absence(context: RunContext) -> Outcome:
     row, others = _release(context)
     if others:
         return Ready(f"The VPC origin stays: {others} other endpoint(s) use it.")
-    with only_one(_lock(context)) as alone:
+    with try_lock(_lock(context)) as alone:
         if not alone:
             return BUSY
         found = vpc_origins.find(context.aws, _name(context))
@@ -136,7 +136,7 @@ def delete(context: RunContext) -> Outcome:
     The deletion is recorded before it is sent, in the transaction that finds no user: an endpoint
     that claimed it earlier is found here, and one that claims it later reads that it will go.
     """
-    with only_one(_lock(context)) as alone:
+    with try_lock(_lock(context)) as alone:
         if not alone:
             return BUSY
         row, others = _release(context)

@@ -174,7 +174,7 @@ def test_what_a_worker_is_just_making_does_not_pass_for_gone(
     def slowly(*given: Any) -> Any:
         machine.step(LEASE_SECONDS + 1)
         assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
-        monkeypatch.setattr(vpc_origin, "only_one", lambda _: nullcontext(False))
+        monkeypatch.setattr(vpc_origin, "try_lock", lambda _: nullcontext(False))
         for _ in range(3):
             machine.turn()
             machine.step(60)

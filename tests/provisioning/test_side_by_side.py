@@ -27,7 +27,7 @@ def workers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     held: set[str] = set()
 
     @contextmanager
-    def only_one(name: str) -> Iterator[bool]:
+    def try_lock(name: str) -> Iterator[bool]:
         alone = name not in held
         held.add(name)
         try:
@@ -37,7 +37,7 @@ def workers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
                 held.discard(name)
 
     for module in (behaviors, ingress, vpc_origin):
-        monkeypatch.setattr(module, "only_one", only_one, raising=False)
+        monkeypatch.setattr(module, "try_lock", try_lock, raising=False)
 
 
 def cancel(machine: Machine, run: Run) -> None:
