@@ -15,9 +15,9 @@ from checks.preflight.distribution import (
     bare_paths,
     behavior_room,
     distribution_exists,
-    library,
     paths,
     staging,
+    unknown_settings,
     vpc_origin,
 )
 from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
@@ -80,7 +80,7 @@ DistributionQuestion = Callable[
 ]
 DISTRIBUTION_QUESTIONS: tuple[DistributionQuestion, ...] = (
     staging,
-    library,
+    unknown_settings,
     paths,
     bare_paths,
     behavior_room,

@@ -96,12 +96,12 @@ def staging(
     )
 
 
-def library(
+def unknown_settings(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     if distribution.unknown_elements:
         yield PreflightResult(
-            "PF-LIBRARY",
+            "PF-UNKNOWN-SETTINGS",
             Level.BLOCK,
             f"Unknown settings: {', '.join(distribution.unknown_elements)}.",
             "Writing the distribution would lose these settings, so the portal does not write it.",
@@ -111,7 +111,7 @@ def library(
             ),
         )
     else:
-        yield PreflightResult("PF-LIBRARY", Level.PASS, "Writing it loses no settings.")
+        yield PreflightResult("PF-UNKNOWN-SETTINGS", Level.PASS, "Writing it loses no settings.")
 
 
 def paths(

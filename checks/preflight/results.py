@@ -57,7 +57,7 @@ TITLES = {
     "PF-IDLE": "Idle connections stay open",
     "PF-DISTRIBUTION": "The distribution exists and is enabled",
     "PF-STAGING": "The distribution is not part of a continuous deployment",
-    "PF-LIBRARY": "The portal knows all of the distribution's settings",
+    "PF-UNKNOWN-SETTINGS": "The portal knows all of the distribution's settings",
     "PF-PATH-TAKEN": "The paths are free",
     "PF-PATH-ORDER": "No other behavior answers first",
     "PF-PATH-BARE": "The path without a slash is covered",

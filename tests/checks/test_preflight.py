@@ -433,7 +433,10 @@ def test_a_form_can_ask_with_nothing_but_a_target() -> None:
 
 def test_a_disabled_distribution_and_one_too_new_for_the_library_are_blocked() -> None:
     assert level("PF-DISTRIBUTION", facts=seen(distribution={"enabled": False})) == Level.BLOCK
-    assert level("PF-LIBRARY", facts=seen(distribution={"unknown_elements": ("X",)})) == Level.BLOCK
+    assert (
+        level("PF-UNKNOWN-SETTINGS", facts=seen(distribution={"unknown_elements": ("X",)}))
+        == Level.BLOCK
+    )
 
 
 def test_a_staging_distribution_is_refused_and_its_primary_is_taken_with_a_warning() -> None:
