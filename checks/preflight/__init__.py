@@ -20,7 +20,7 @@ from checks.preflight.distribution import (
     unknown_settings,
     vpc_origin,
 )
-from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
+from checks.preflight.exposure import acls, ipv6, other_routes, public_addresses
 from checks.preflight.listener_rules import default_action, listener_rules
 from checks.preflight.network import (
     block_public_access,
@@ -68,7 +68,7 @@ TARGET_QUESTIONS: tuple[TargetQuestion, ...] = (
     group_room,
     public_ingress,
     public_addresses,
-    other_doors,
+    other_routes,
     health,
     group_fit,
     stickiness,

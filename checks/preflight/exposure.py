@@ -1,5 +1,5 @@
-"""Preflight questions about ways past CloudFront: public addresses, other doors, IPv6. And the
-subnets' ACLs.
+"""Preflight questions about routes past CloudFront (public addresses, load balancers, IPv6), and
+about the subnets' ACLs.
 
 PURE. None of them keeps an endpoint from working, except an ACL that drops the answers.
 """
@@ -170,33 +170,33 @@ def public_addresses(
     )
 
 
-def other_doors(
+def other_routes(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Internet-facing application and network load balancers to the same targets, and API Gateway.
     What else could lead there is not looked at.
 
-    A name in DNS is no door: it opens nothing that is closed.
+    A name in DNS is no route: it opens nothing that is closed.
     """
-    if doors := target.other_doors:
+    if balancers := target.internet_facing_load_balancers:
         yield PreflightResult(
-            "PF-OTHER-DOOR",
+            "PF-OTHER-ROUTE",
             Level.WARN,
-            f"{', '.join(doors)}: open to the internet and forwards to the same targets.",
+            f"{', '.join(balancers)}: open to the internet and forwards to the same targets.",
             "Anyone with that address can bypass CloudFront and its protections.",
             Fix(
-                f"When it is no longer used: EC2 > Load Balancers > {doors[0]} > "
+                f"When it is no longer used: EC2 > Load Balancers > {balancers[0]} > "
                 "Listeners and rules: remove the ones that forward there.",
                 f"aws elbv2 describe-target-groups --query "
-                f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
-                f"no listener of the aws_lb {doors[0]} that forwards to these targets",
+                f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{balancers[0]}/')]\"",
+                f"no listener of the aws_lb {balancers[0]} that forwards to these targets",
             ),
         )
-    if target.api_doors:
+    if target.api_gateway_links:
         yield PreflightResult(
-            "PF-OTHER-DOOR",
+            "PF-OTHER-ROUTE",
             Level.WARN,
-            f"{', '.join(target.api_doors)} of API Gateway forwards to {target.name}.",
+            f"{', '.join(target.api_gateway_links)} of API Gateway forwards to {target.name}.",
             "An API has its own public address: anyone with it can bypass CloudFront.",
             Fix(
                 "When it is no longer used: API Gateway > APIs > Integrations, and "
@@ -206,15 +206,15 @@ def other_doors(
                 "no aws_api_gateway_vpc_link",
             ),
         )
-    if target.other_doors or target.api_doors:
+    if target.internet_facing_load_balancers or target.api_gateway_links:
         return
-    if gap := snapshot.gap("doors") or snapshot.gap("api_gateway"):
-        yield unknown("PF-OTHER-DOOR", gap.reason)
-    elif target.other_doors is None:
-        yield unknown("PF-OTHER-DOOR", "Not checked.")
+    if gap := snapshot.gap("internet_facing_load_balancers") or snapshot.gap("api_gateway"):
+        yield unknown("PF-OTHER-ROUTE", gap.reason)
+    elif target.internet_facing_load_balancers is None:
+        yield unknown("PF-OTHER-ROUTE", "Not checked.")
     else:
         yield PreflightResult(
-            "PF-OTHER-DOOR",
+            "PF-OTHER-ROUTE",
             Level.PASS,
             "No internet-facing Application or Network Load Balancer of the "
             "VPC and no HTTP API forwards to the same targets. Classic Load "

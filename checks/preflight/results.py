@@ -49,7 +49,7 @@ TITLES = {
     "PF-GROUP-ROOM": "The security group has room for the rule",
     "PF-PUBLIC": "The security group allows nothing public",
     "PF-PUBLIC-ADDRESS": "The target has no public address",
-    "PF-OTHER-DOOR": "No other public route to the target",
+    "PF-OTHER-ROUTE": "No other public route to the target",
     "PF-HEALTH": "The target's own targets are healthy",
     "PF-TARGET-GROUP": "The target groups carry an upgrade",
     "PF-STICKY": "Clients return to the same target where they must",

@@ -35,7 +35,7 @@ QUESTIONS = {
     "PF-GROUP": "The target has a security group",
     "PF-PUBLIC": "The security group allows no public source",
     "PA-ONLY-CLOUDFRONT": "The security group allows only CloudFront on the endpoint's ports",
-    "PF-OTHER-DOOR": "Nothing else exposes the target to the internet",
+    "PF-OTHER-ROUTE": "Nothing else exposes the target to the internet",
     "PF-IPV6": "Nothing is reachable over IPv6",
     "PA-VPC-ORIGIN": "The endpoint's paths use the VPC origin of its target",
 }
@@ -298,8 +298,8 @@ def _target_seen(target: TargetFacts) -> dict[str, Any]:
         if target.public_addresses is None
         else list(target.public_addresses),
         "internet_facing_load_balancers": None
-        if target.other_doors is None
-        else list(target.other_doors),
+        if target.internet_facing_load_balancers is None
+        else list(target.internet_facing_load_balancers),
     }
 
 

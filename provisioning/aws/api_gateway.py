@@ -1,4 +1,4 @@
-"""Doors that API Gateway opens into a VPC: which of its APIs reach a load balancer through a VPC
+"""Links of API Gateway into a VPC: which of its APIs reach a load balancer through a VPC
 link.
 
 It judges nothing. Looked at are HTTP APIs that lead to a listener, and the links of REST APIs to a
@@ -17,7 +17,7 @@ from provisioning.aws.session import Aws
 VPC_LINK = "VPC_LINK"
 
 
-def doors(
+def links(
     aws: Aws, region: str, balancer_arn: str, listener_arns: Sequence[str]
 ) -> tuple[str, ...]:
     """What leads to the load balancer or to one of its listeners, by name. Without VPC links it is

@@ -49,7 +49,8 @@ def take_snapshot(
     distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
     quotas, domain_conflicts, and for parts of the target listeners, rules, certificates, ingress,
     subnets, acls, internet_gateway, block_public_access, prefix_list, list_weights, service_group,
-    target_health, attributes, addresses, addresses_behind, doors, api_gateway.
+    target_health, attributes, addresses, addresses_behind,
+    internet_facing_load_balancers, api_gateway.
     """
     gaps: list[Gap] = []
 

@@ -32,7 +32,7 @@ def groups_of(aws: Aws, region: str, balancer_arn: str) -> tuple[TargetGroup, ..
     )
 
 
-def other_doors(aws: Aws, region: str, arn: str, vpc_id: str) -> tuple[str, ...]:
+def internet_facing_load_balancers(aws: Aws, region: str, arn: str, vpc_id: str) -> tuple[str, ...]:
     """Names of the VPC's internet-facing application and network load balancers that lead to the
     target itself, or to something that it leads to.
 

@@ -128,7 +128,9 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         "prefix_list": pool.submit(origin_facing_lists, aws, region),
         "service_group": pool.submit(service_group, aws, region, target.vpc_id),
         "addresses": pool.submit(_own_addresses, aws, region, target),
-        "doors": pool.submit(target_groups.other_doors, aws, region, arn, target.vpc_id),
+        "internet_facing_load_balancers": pool.submit(
+            target_groups.internet_facing_load_balancers, aws, region, arn, target.vpc_id
+        ),
     }
     if balanced:
         looks["listeners"] = pool.submit(
@@ -167,7 +169,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     looks["list_weights"] = pool.submit(list_weights, aws, region, sorted(others))
     if balanced and "listeners" not in failures:
         arns = [listener.arn for listener in listeners]
-        looks["api_gateway"] = pool.submit(api_gateway.doors, aws, region, arn, arns)
+        looks["api_gateway"] = pool.submit(api_gateway.links, aws, region, arn, arns)
     weights, own_lists = part(
         "list_weights", cast("tuple[Any, tuple[str, ...]]", ((), tuple(sorted(others))))
     )
@@ -197,8 +199,10 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         exclusions_allowed=exclusions_allowed,
         public_addresses=part("addresses", cast("tuple[str, ...] | None", None)),
         addresses_behind=part("addresses_behind", cast("tuple[str, ...]", ())),
-        other_doors=part("doors", cast("tuple[str, ...] | None", None)),
-        api_doors=part("api_gateway", cast("tuple[str, ...]", ())),
+        internet_facing_load_balancers=part(
+            "internet_facing_load_balancers", cast("tuple[str, ...] | None", None)
+        ),
+        api_gateway_links=part("api_gateway", cast("tuple[str, ...]", ())),
         origin_facing_prefix_list=cloudfronts,
         origin_facing_ipv6_list=cloudfronts_ipv6,
         list_weights=weights,

@@ -206,9 +206,10 @@ class TargetFacts:
     addresses. `list_weights` say how many rules the prefix lists of its groups besides the first
     count for, None where AWS does not tell; `own_lists` are those of them that are not AWS's.
     `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its
-    network interfaces, `addresses_behind` those of whatever its ways end at, through further load
-    balancers too. `other_doors` are internet-facing application and network load balancers of the
-    VPC that come to the same, `api_doors` what of API Gateway leads to it. None: not looked at.
+    network interfaces, `addresses_behind` those of what it forwards to in the end, through
+    further load balancers too. `internet_facing_load_balancers` are application and network load
+    balancers of the VPC that forward to the same, `api_gateway_links` the APIs and VPC links of
+    API Gateway that lead to it. None: not read.
     """
 
     arn: Arn
@@ -233,8 +234,8 @@ class TargetFacts:
     groups: tuple[TargetGroup, ...] | None = None
     public_addresses: tuple[str, ...] | None = None
     addresses_behind: tuple[str, ...] = ()
-    other_doors: tuple[str, ...] | None = None
-    api_doors: tuple[str, ...] = ()
+    internet_facing_load_balancers: tuple[str, ...] | None = None
+    api_gateway_links: tuple[str, ...] = ()
     origin_facing_prefix_list: str = ""
     origin_facing_ipv6_list: str = ""
     list_weights: tuple[tuple[str, int | None], ...] = ()

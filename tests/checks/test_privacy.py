@@ -83,7 +83,7 @@ def test_an_endpoint_that_only_cloudfront_reaches_passes_every_question() -> Non
         ({"ingress": (rule(), rule("cidr", "0.0.0.0/0"))}, {}, {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
         ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
         ({"ingress": (rule(), rule("group", "sg-web"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
-        ({"other_doors": ("pub-nlb",)}, {}, {"PF-OTHER-DOOR"}),
+        ({"internet_facing_load_balancers": ("pub-nlb",)}, {}, {"PF-OTHER-ROUTE"}),
         (
             {
                 "ip_address_type": "dualstack",
@@ -158,7 +158,7 @@ def test_a_vpc_origin_made_for_another_target_fails_and_a_foreign_one_is_not_kno
     [
         ("subnets", {"PF-SUBNET"}),
         ("addresses", {"PF-PUBLIC-ADDRESS"}),
-        ("doors", {"PF-OTHER-DOOR"}),
+        ("internet_facing_load_balancers", {"PF-OTHER-ROUTE"}),
         ("ingress", {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
         ("service_group", {"PA-ONLY-CLOUDFRONT"}),
         ("vpc_origins", {"PA-VPC-ORIGIN"}),
@@ -215,7 +215,7 @@ def audited(endpoint: Endpoint, minutes: int = 0) -> PrivacyAudit:
 def test_people_are_told_when_the_outcome_changes(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = seen({"other_doors": ("pub-nlb",)})
+    opened = seen({"internet_facing_load_balancers": ("pub-nlb",)})
     refused = AwsError("DescribeLoadBalancers", "AccessDenied", "Not allowed.", transient=False)
     monkeypatch.setattr(
         AwsAccount, "snapshot_for", Aws(seen(), seen(), opened, opened, refused, seen())

@@ -83,7 +83,7 @@ def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
     assert verdict("int-chat") == {}
     assert verdict("int-orders") == {"PF-INGRESS": "fixable"}
     assert verdict("pub-web")["PF-SCHEME"] == "block"
-    assert verdict("int-web")["PF-OTHER-DOOR"] == "warn"
+    assert verdict("int-web")["PF-OTHER-ROUTE"] == "warn"
     assert verdict("gwlb-inspect")["PF-KIND"] == "block"
     # Its certificate has one name, which becomes the origin's domain unless somebody says another.
     assert verdict("int-secure") == {"PF-CERTIFICATE": "unknown"}
@@ -224,7 +224,7 @@ def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, a
     app = account.ec2.create_network_interface(SubnetId=network.subnets[0])["NetworkInterface"]
     account.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": app["PrivateIpAddress"]}])
     closed = asked(aws, account.number, arn)
-    assert (closed["PF-OTHER-DOOR"].level, closed["PF-PUBLIC-ADDRESS"].level) == (
+    assert (closed["PF-OTHER-ROUTE"].level, closed["PF-PUBLIC-ADDRESS"].level) == (
         Level.PASS,
         Level.PASS,
     )
@@ -248,13 +248,13 @@ def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, a
     opened = asked(aws, account.number, arn)
     assert opened["PF-PUBLIC-ADDRESS"].level is Level.WARN
     assert address["PublicIp"] in opened["PF-PUBLIC-ADDRESS"].seen
-    assert "API chat-http of API Gateway forwards to int-app" in opened["PF-OTHER-DOOR"].seen
+    assert "API chat-http of API Gateway forwards to int-app" in opened["PF-OTHER-ROUTE"].seen
     assert (
         "VPC link from-rest of API Gateway"
-        in asked(aws, account.number, inner)["PF-OTHER-DOOR"].seen
+        in asked(aws, account.number, inner)["PF-OTHER-ROUTE"].seen
     )
     http.delete_integration(ApiId=api, IntegrationId=integration)
-    assert asked(aws, account.number, arn)["PF-OTHER-DOOR"].level is Level.PASS
+    assert asked(aws, account.number, arn)["PF-OTHER-ROUTE"].level is Level.PASS
 
 
 def test_a_more_specific_name_of_another_account_is_told_and_a_wider_one_is_not(

@@ -1,5 +1,5 @@
-"""Other ways to a target, against the lab: the same machine under another name, and load balancers
-in a row.
+"""Other routes to a target, against the lab: the same machine under another name, and load
+balancers in a row.
 """
 
 from __future__ import annotations
@@ -97,14 +97,14 @@ def street(account: Account) -> Street:
 def test_a_machine_is_one_machine_by_its_id_and_by_its_address(
     street: Street, aws: Aws, by_id_inside: bool
 ) -> None:
-    """The neighbour's door, to another machine, is none of ours."""
+    """The neighbour's load balancer leads to another machine, not to ours."""
     names, neighbour = street.machine(), street.machine()
     inside, outside = names if by_id_inside else names[::-1]
     target = street.balancer("int-app", inside)
     street.balancer("pub-neighbour", neighbour[not by_id_inside], **FACING)
-    assert looked_at(aws, target).other_doors == ()
+    assert looked_at(aws, target).internet_facing_load_balancers == ()
     street.balancer("pub-app", outside, **FACING)
-    assert looked_at(aws, target).other_doors == ("pub-app",)
+    assert looked_at(aws, target).internet_facing_load_balancers == ("pub-app",)
 
 
 def test_an_instance_that_is_the_target_may_be_registered_by_its_address(
@@ -113,9 +113,9 @@ def test_an_instance_that_is_the_target_may_be_registered_by_its_address(
     (name, address), (_, neighbours) = street.machine(), street.machine()
     arn = f"arn:aws:ec2:{REGION}:{street.account.number}:instance/{name}"
     street.balancer("pub-neighbour", neighbours, **FACING)
-    assert looked_at(aws, arn).other_doors == ()
+    assert looked_at(aws, arn).internet_facing_load_balancers == ()
     street.balancer("pub-app", address, **FACING)
-    assert looked_at(aws, arn).other_doors == ("pub-app",)
+    assert looked_at(aws, arn).internet_facing_load_balancers == ("pub-app",)
 
 
 def test_containers_on_one_machine_are_not_each_other(street: Street, aws: Aws) -> None:
@@ -132,10 +132,12 @@ def test_containers_on_one_machine_are_not_each_other(street: Street, aws: Aws) 
     target = street.balancer("int-ours", ours)
     street.balancer("pub-theirs", theirs, **FACING)
     street.balancer("pub-machine", name, **FACING)
-    assert looked_at(aws, target).other_doors == ()
+    assert looked_at(aws, target).internet_facing_load_balancers == ()
     street.balancer("pub-ours", ours, **FACING)
-    assert looked_at(aws, target).other_doors == ("pub-ours",)
-    assert looked_at(aws, street.balancer("int-machine", address)).other_doors == ("pub-machine",)
+    assert looked_at(aws, target).internet_facing_load_balancers == ("pub-ours",)
+    assert looked_at(
+        aws, street.balancer("int-machine", address)
+    ).internet_facing_load_balancers == ("pub-machine",)
 
 
 def test_a_network_load_balancer_may_lead_to_a_target_by_its_addresses(
@@ -147,34 +149,41 @@ def test_a_network_load_balancer_may_lead_to_a_target_by_its_addresses(
         street.balancer("int-other", street.machine()[0]),
     )
     street.balancer("pub-other", *street.addresses_of(other), kind="network", **FACING)
-    assert looked_at(aws, target).other_doors == ()
+    assert looked_at(aws, target).internet_facing_load_balancers == ()
     street.balancer("pub-row", *street.addresses_of(target), kind="network", **FACING)
-    assert looked_at(aws, target).other_doors == ("pub-row",)
+    assert looked_at(aws, target).internet_facing_load_balancers == ("pub-row",)
 
 
 @pytest.mark.parametrize("by_arn", [True, False])
 def test_what_is_behind_a_load_balancer_behind_the_target_is_behind_the_target(
     street: Street, aws: Aws, by_arn: bool
 ) -> None:
-    """The public addresses there, and other doors to it."""
+    """The public addresses there, and other routes to it."""
     name, address = street.machine()
     inner = street.balancer("int-inner", name)
     target = street.balancer(
         "int-row", *([inner] if by_arn else street.addresses_of(inner)), kind="network"
     )
     closed = looked_at(aws, target)
-    assert (closed.addresses_behind, closed.other_doors) == ((), ())
+    assert (closed.addresses_behind, closed.internet_facing_load_balancers) == ((), ())
     street.balancer("pub-app", address, **FACING)
     public = street.give_public_address(address)
     opened = looked_at(aws, target)
-    assert (opened.addresses_behind, opened.other_doors) == ((public,), ("pub-app",))
+    assert (opened.addresses_behind, opened.internet_facing_load_balancers) == (
+        (public,),
+        ("pub-app",),
+    )
 
 
 def test_a_load_balancer_behind_the_target_may_itself_be_public(street: Street, aws: Aws) -> None:
     inner = street.balancer("pub-inner", street.machine()[0], **FACING)
     public = street.give_public_address(street.addresses_of(inner)[0])
     target = looked_at(aws, street.balancer("int-row", inner, kind="network"))
-    assert (target.public_addresses, target.addresses_behind, target.other_doors) == (
+    assert (
+        target.public_addresses,
+        target.addresses_behind,
+        target.internet_facing_load_balancers,
+    ) == (
         (),
         (public,),
         ("pub-inner",),
@@ -190,9 +199,9 @@ def test_load_balancers_that_lead_to_each_other_are_followed_once(street: Street
     street.account.elbv2.register_targets(
         TargetGroupArn=group, Targets=[{"Id": one} for one in street.addresses_of(second)]
     )
-    assert looked_at(aws, first).other_doors == ()
+    assert looked_at(aws, first).internet_facing_load_balancers == ()
     street.balancer("pub-app", *street.addresses_of(second), kind="network", **FACING)
-    assert looked_at(aws, first).other_doors == ("pub-app",)
+    assert looked_at(aws, first).internet_facing_load_balancers == ("pub-app",)
 
 
 def test_a_function_whose_health_nobody_asks_for_counts_as_well(street: Street, aws: Aws) -> None:
