@@ -202,7 +202,7 @@ class Site:
         )
         if done.returncode not in (0, 1):
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-        (way,) = json.loads(done.stdout)["ways"]
+        (way,) = json.loads(done.stdout)["routes"]
         return Given(
             way["live"], tuple((found["code"], found["certainty"]) for found in way["verdicts"])
         )

@@ -242,7 +242,7 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
     allowed = (
         ()
         if HandshakeOptions.from_dict(check.options).private
-        else parse_routes(settings.PROBE_WAYS)
+        else parse_routes(settings.PROBE_ROUTES)
     )
     try:
         return investigate(
@@ -250,7 +250,7 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
             target=target,
             probe=again,
             look=lambda: fetch_aws_view(check.endpoint, target.url, target.headers),
-            ways=routes_of(target, allowed, check.endpoint.name),
+            routes=routes_of(target, allowed, check.endpoint.name),
         )
     except (DatabaseError, Interrupted):
         raise
@@ -322,4 +322,4 @@ def _further(seen: Observations) -> Iterator[dict[str, object]]:
     if seen.without_origin is not None:
         yield stored(ProbeKind.WITHOUT_ORIGIN, seen.without_origin)
     yield from (stored(ProbeKind.AGAIN, made) for made in seen.again)
-    yield from (stored(ProbeKind.WAYS, made, way=name) for name, made in seen.routes)
+    yield from (stored(ProbeKind.ROUTES, made, route=name) for name, made in seen.routes)

@@ -41,9 +41,9 @@ def investigate(
     target: ProbeTarget,
     probe: Callable[[ProbeTarget], Transcript],
     look: Callable[[], AwsView],
-    ways: Mapping[str, ProbeTarget],
+    routes: Mapping[str, ProbeTarget],
 ) -> Investigation:
-    """Rank, make the probe that would tell more, rank again. `ways` are the routes past the edge,
+    """Rank, make the probe that would tell more, rank again. `routes` are the routes past the edge,
     if any are allowed: tried where no socket opens and what is left needs a person or minutes.
     """
     conclusion = rank_verdicts(seen)
@@ -70,8 +70,10 @@ def investigate(
                 seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
             case ProbeKind.AGAIN:
                 seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
-            case _ if ways and not seen.routes and not seen.handshake.upgraded:
-                seen = replace(seen, routes=tuple((name, probe(way)) for name, way in ways.items()))
+            case _ if routes and not seen.routes and not seen.handshake.upgraded:
+                seen = replace(
+                    seen, routes=tuple((name, probe(route)) for name, route in routes.items())
+                )
             case _:
                 break
         conclusion = rank_verdicts(seen)

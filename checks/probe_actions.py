@@ -144,7 +144,7 @@ def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
         network=probe_network(),
         limits=limits,
         view=view,
-        ways=parse_routes(settings.PROBE_WAYS),
+        routes=parse_routes(settings.PROBE_ROUTES),
         name=probe.endpoint.name,
         idle_pace=settings.PROBE_IDLE_PACE,
     )
@@ -205,6 +205,6 @@ def _observed(check: Check) -> Observations:
                 seen = replace(seen, without_origin=transcript)
             case ProbeKind.AGAIN:
                 seen = replace(seen, again=(*seen.again, transcript))
-            case ProbeKind.WAYS:
-                seen = replace(seen, routes=(*seen.routes, (made["way"], transcript)))
+            case ProbeKind.ROUTES:
+                seen = replace(seen, routes=(*seen.routes, (made["route"], transcript)))
     return seen

@@ -135,7 +135,7 @@ PROVISIONING_OWNER = env.str("PROVISIONING_OWNER", default="edge-portal")
 PROBE_CONNECT_TO = env.str("PROBE_CONNECT_TO", default="")
 PROBE_CA_FILE = env.str("PROBE_CA_FILE", default="")
 PROBE_ALLOWED_NETWORKS = env.list("PROBE_ALLOWED_NETWORKS", default=[])
-PROBE_WAYS = env.list("PROBE_WAYS", default=[])  # name=wss://{name}.internal.example.com{path}
+PROBE_ROUTES = env.list("PROBE_ROUTES", default=[])  # name=wss://{name}.internal.example.com{path}
 PROBE_ALLOW_PRIVATE = env.bool("PROBE_ALLOW_PRIVATE", default=False)
 PROBE_IDLE_PACE = env.float("PROBE_IDLE_PACE", default=1.0)
 CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)

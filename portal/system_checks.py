@@ -73,11 +73,11 @@ def evidence_can_be_signed(app_configs: Any, **kwargs: Any) -> list[CheckMessage
 
 @register()
 def ways_can_be_read(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Further ways to the apps, compared side by side."""
+    """Further routes to the apps, compared side by side."""
     try:
-        parse_routes(settings.PROBE_WAYS)
+        parse_routes(settings.PROBE_ROUTES)
     except RoutesError as error:
         return [
-            Error(f"PROBE_WAYS: {error}", hint="Correct it or leave it empty.", id="portal.E005")
+            Error(f"PROBE_ROUTES: {error}", hint="Correct it or leave it empty.", id="portal.E005")
         ]
     return []

@@ -67,7 +67,7 @@ def product_environment(
         "PROBE_ALLOW_PRIVATE": "True",
         # The lab's idle timeouts run with its clock, but at most six times as fast as AWS's.
         "PROBE_IDLE_PACE": f"{max(1.0, min(time_scale, 6.0)):g}",
-        "PROBE_WAYS": "",
+        "PROBE_ROUTES": "",
         "CHECK_EVERY_MINUTES": "15",
         "PRIVACY_AUDIT_HOURS": "24",
         "EVIDENCE_KEY_FILE": str(state_dir / "evidence-key.pem"),

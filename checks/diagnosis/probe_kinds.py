@@ -13,7 +13,7 @@ class ProbeKind(StrEnum):
 
     PLAIN_GET = "plain get"
     JOURNEY = "journey"
-    WAYS = "ways"
+    ROUTES = "routes"
     NEGOTIATION = "negotiation"
     RECONNECT = "reconnect"
     CROWD = "crowd"
@@ -34,7 +34,7 @@ DESCRIPTIONS: dict[str, str] = {
     ProbeKind.IDLE: "A silent socket, held open: the second at which it is cut identifies the idle "
     "timeout.",
     ProbeKind.LOG_ROWS: "CloudFront's log line of this request: it names the detailed result.",
-    ProbeKind.WAYS: "The same handshake directly to the load balancer, past CloudFront: shows on "
+    ProbeKind.ROUTES: "The same handshake directly to the load balancer, past CloudFront: shows on "
     "which side to look.",
 }
 """What a probe that helps to explain a failure is, and what it shows."""

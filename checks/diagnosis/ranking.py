@@ -205,5 +205,5 @@ def _next_probe(
     if not seen.log_rows and seen.handshake.edge_request_id:
         return ProbeKind.LOG_ROWS
     if not seen.routes:
-        return ProbeKind.WAYS
+        return ProbeKind.ROUTES
     return None

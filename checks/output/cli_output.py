@@ -25,7 +25,7 @@ def document(
     """
     return {
         "live": live,
-        "ways": [
+        "routes": [
             {
                 "name": name,
                 "url": seen.url,
@@ -110,16 +110,16 @@ def _answered_plainly(seen: Transcript) -> bool:
 
 def comparison_lines(table: Comparison) -> list[str]:
     """The routes side by side, and where they first differ."""
-    width = max(18, *(len(way) for way in table.ways))
-    lines = [f"{'':20}" + "".join(f"{way:<{width + 2}}" for way in table.ways)]
+    width = max(18, *(len(route) for route in table.routes))
+    lines = [f"{'':20}" + "".join(f"{route:<{width + 2}}" for route in table.routes)]
     for title, cells in table.rows:
         shown = (
             f"{'NO ' if cell.state == 'bad' else ''}{cell.text or cell.state}" for cell in cells
         )
         lines.append(f"{title:20}" + "".join(f"{text[:width]:<{width + 2}}" for text in shown))
     if table.first_bad is not None:
-        way, row, text = table.first_bad
-        lines.append(f"First difference: {way}, {row}: {text}")
+        route, row, text = table.first_bad
+        lines.append(f"First difference: {route}, {row}: {text}")
     return _legible(lines)
 
 

@@ -27,11 +27,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`rows` are (title, cells) with one cell for each of `ways`; `first_bad` is (way, row title,
-    text), None if all is well.
+    """`rows` are (title, cells) with one cell for each of `routes`; `first_bad` is (route, row
+    title, text), None if all is well.
     """
 
-    ways: tuple[str, ...]
+    routes: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     first_bad: tuple[str, str, str] | None
 
@@ -47,13 +47,13 @@ _ROWS: tuple[tuple[str, tuple[Phase, ...], str], ...] = (
 )
 
 
-def compare(ways: Sequence[tuple[str, Transcript]]) -> Comparison:
+def compare(routes: Sequence[tuple[str, Transcript]]) -> Comparison:
     """The table. The first bad cell is the one in the highest row, from left to right."""
     rows = tuple(
-        (title, tuple(_cell(seen, phases, timer) for _, seen in ways))
+        (title, tuple(_cell(seen, phases, timer) for _, seen in routes))
         for title, phases, timer in _ROWS
     )
-    names = tuple(name for name, _ in ways)
+    names = tuple(name for name, _ in routes)
     bad = (
         (names[n], title, cell.text)
         for title, cells in rows

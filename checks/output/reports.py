@@ -224,22 +224,22 @@ def reconnect_report(seen: Sequence[Transcript]) -> Report:
 # --- routes, negotiation
 
 
-def ways_report(ways: Sequence[tuple[str, Transcript]]) -> Report:
+def routes_report(routes: Sequence[tuple[str, Transcript]]) -> Report:
     """The routes side by side; names the first cell that is bad."""
-    table = compare(ways)
+    table = compare(routes)
     if table.first_bad is None:
-        return Report(True, "Every route works.", (), None, table.ways, table.rows)
-    opened = [name for name, seen in ways if seen.upgraded]
-    asked = [name for name, seen in ways if seen.request is None or seen.request.upgrade]
-    lines = [f"{name}: {_told(seen)}" for name, seen in ways]
+        return Report(True, "Every route works.", (), None, table.routes, table.rows)
+    opened = [name for name, seen in routes if seen.upgraded]
+    asked = [name for name, seen in routes if seen.request is None or seen.request.upgrade]
+    lines = [f"{name}: {_told(seen)}" for name, seen in routes]
     if opened and len(opened) < len(asked):
         lines.append(
             f"The cause is what differs between {' and '.join(opened)} and the other routes."
         )
-    way, row, text = table.first_bad
-    code = next((diagnose(seen)[0].code for name, seen in ways if name == way), None)
-    told = f"First failure: {way}, {row}: {text}"
-    return Report(False, told, tuple(lines), code, table.ways, table.rows)
+    route, row, text = table.first_bad
+    code = next((diagnose(seen)[0].code for name, seen in routes if name == route), None)
+    told = f"First failure: {route}, {row}: {text}"
+    return Report(False, told, tuple(lines), code, table.routes, table.rows)
 
 
 def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
@@ -261,7 +261,7 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
         told = f"A plain GET is answered with {get}, the upgrade is not: {_outcome(handshake)}"
     code = None if handshake.live else diagnose(handshake)[0].code
     lines = tuple(f"{name}: {_told(seen)}" for name, seen in pair)
-    return Report(handshake.live, told, lines, code, table.ways, table.rows)
+    return Report(handshake.live, told, lines, code, table.routes, table.rows)
 
 
 def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:

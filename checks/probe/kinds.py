@@ -22,7 +22,7 @@ from checks.output.reports import (
     negotiation_report,
     plain_get_report,
     reconnect_report,
-    ways_report,
+    routes_report,
 )
 from checks.probe.limits import Limits
 from checks.probe.multi_socket import gather_crowd, measure_idle, reconnect
@@ -39,12 +39,12 @@ BEATS = 12
 
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
-    """What a further probe is made with; `ways` are the operator's routes to endpoint `name`."""
+    """What a further probe is made with; `routes` are the operator's routes to endpoint `name`."""
 
     network: ProbeNetwork
     limits: Limits
     view: AwsView = field(default_factory=AwsView)
-    ways: tuple[Route, ...] = ()
+    routes: tuple[Route, ...] = ()
     name: str = ""
     idle_pace: float = 1.0
 
@@ -58,8 +58,8 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeCon
             both = (("handshake", target), ("plain GET", replace(target, upgrade=False)))
             (_, handshake), (_, plain) = await _all(both, context)
             return plain_get_report(handshake, plain)
-        case ProbeKind.WAYS:
-            return ways_report(await _all(_ways(asked, usual, context), context))
+        case ProbeKind.ROUTES:
+            return routes_report(await _all(_compared(asked, usual, context), context))
         case ProbeKind.NEGOTIATION:
             bare = replace(target, subprotocols=(), extensions=())
             offers = [("nothing", bare), ("compression", replace(bare, extensions=(OFFER,)))]
@@ -97,26 +97,26 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeCon
 
 
 async def _all(
-    ways: Sequence[tuple[str, ProbeTarget]], context: ProbeContext
+    routes: Sequence[tuple[str, ProbeTarget]], context: ProbeContext
 ) -> tuple[tuple[str, Transcript], ...]:
     seen = await asyncio.gather(
-        *(probe(target, network=context.network, limits=context.limits) for _, target in ways)
+        *(probe(target, network=context.network, limits=context.limits) for _, target in routes)
     )
-    return tuple((name, transcript) for (name, _), transcript in zip(ways, seen, strict=True))
+    return tuple((name, transcript) for (name, _), transcript in zip(routes, seen, strict=True))
 
 
-def _ways(
+def _compared(
     asked: ProbeRequest, usual: ProbeTarget, context: ProbeContext
 ) -> list[tuple[str, ProbeTarget]]:
-    ways = [("through the edge", usual)]
+    routes = [("through the edge", usual)]
     if usual.origin is not None:
-        ways.append(("without Origin", replace(usual, origin=None)))
-    ways.append(("with compression", replace(usual, extensions=(OFFER,))))
+        routes.append(("without Origin", replace(usual, origin=None)))
+    routes.append(("with compression", replace(usual, extensions=(OFFER,))))
     if asked.path:
-        ways.append(
+        routes.append(
             (f"path {asked.path}", HandshakeOptions(path=asked.path).target(usual.url, usual))
         )
-    return [*ways, *routes_of(usual, context.ways, context.name).items()]
+    return [*routes, *routes_of(usual, context.routes, context.name).items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,33 +113,35 @@ class Route:
 
 
 class RoutesError(ValueError):
-    """PROBE_WAYS cannot be read."""
+    """PROBE_ROUTES cannot be read."""
 
 
 def parse_routes(texts: Sequence[str]) -> tuple[Route, ...]:
-    """Read PROBE_WAYS: `name=wss://{name}.internal.example.com{path}` each. Raises RoutesError."""
-    ways = []
+    """Read PROBE_ROUTES: `name=wss://{name}.internal.example.com{path}` each. Raises
+    RoutesError.
+    """
+    routes = []
     for text in texts:
         name, separator, url = (part.strip() for part in text.partition("="))
         if not separator or not name or not url.startswith(("ws://", "wss://")):
             raise RoutesError(
                 f"{text!r} is not a route. Write name=wss://host{{path}}; {{name}} is the endpoint."
             )
-        ways.append(Route(name, url))
-    if len(ways) > MAX_ROUTES:
+        routes.append(Route(name, url))
+    if len(routes) > MAX_ROUTES:
         raise RoutesError(
-            f"At most {MAX_ROUTES} routes can be compared, but {len(ways)} are given."
+            f"At most {MAX_ROUTES} routes can be compared, but {len(routes)} are given."
         )
-    return tuple(ways)
+    return tuple(routes)
 
 
-def routes_of(usual: ProbeTarget, ways: Sequence[Route], name: str) -> dict[str, ProbeTarget]:
+def routes_of(usual: ProbeTarget, routes: Sequence[Route], name: str) -> dict[str, ProbeTarget]:
     """The same handshake by each route, for the endpoint of this name."""
     resource = urlsplit(usual.url)
     path = f"{resource.path}?{resource.query}" if resource.query else resource.path
     return {
-        way.name: replace(usual, url=way.url.replace("{name}", name).replace("{path}", path))
-        for way in ways
+        route.name: replace(usual, url=route.url.replace("{name}", name).replace("{path}", path))
+        for route in routes
     }
 
 

@@ -129,7 +129,7 @@ class Probes(OfEndpoint):
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Make a further probe.
 
-        plain get: a plain GET beside the upgrade. ways: this route beside others. journey: what
+        plain get: a plain GET beside the upgrade. routes: this route beside others. journey: what
         happens to each header line. negotiation: subprotocol and compression. reconnect: connects,
         closes and connects again. crowd: several clients that must hear each other. idle: holds a
         silent socket and names the idle timeout that ends it. Answers immediately; poll the probe

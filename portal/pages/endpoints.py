@@ -290,11 +290,11 @@ def _further_probes(check: Check) -> list[FurtherProbe]:
                 if seen.failure
                 else ""
             )
-            way = f"{one['way']}: " if "way" in one else ""
+            route = f"{one['route']}: " if "route" in one else ""
             found.append(
                 FurtherProbe(
                     DESCRIPTIONS[one["kind"]],
-                    way + ("The WebSocket opened." if seen.upgraded else outcome),
+                    route + ("The WebSocket opened." if seen.upgraded else outcome),
                 )
             )
     return found

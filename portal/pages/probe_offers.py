@@ -48,7 +48,7 @@ def probe_offers() -> tuple[ProbeOffer, ...]:
             path_help=DEFAULT_PATH,
         ),
         ProbeOffer(
-            ProbeKind.WAYS,
+            ProbeKind.ROUTES,
             "Routes side by side",
             "Compares a browser's handshake through CloudFront with one without Origin, one with "
             "compression, and every other route that the portal's operator configured. Names the "

@@ -95,7 +95,7 @@ def test_a_failed_handshake_names_its_verdict(
     assert check.ok is False
     assert check.verdict.startswith("WSE-504")
     assert [one["kind"] for one in check.probes] == ["plain get", "again", "again"]
-    assert check.next_probe == "ways"
+    assert check.next_probe == "routes"
     assert Event.objects.get().level == "error"
 
 
@@ -116,7 +116,7 @@ def test_what_aws_says_decides_and_spares_further_probes(
 def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    settings.PROBE_WAYS = [
+    settings.PROBE_ROUTES = [
         "direct=wss://{name}.internal.example.com{path}",
         "old=wss://old.example.com{path}",
     ]
@@ -128,7 +128,7 @@ def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
         f"wss://{endpoint.name}.internal.example.com/ws/chat",
         "wss://old.example.com/ws/chat",
     ]
-    assert [one.get("way") for one in check.probes] == [None, None, None, "direct", "old"]
+    assert [one.get("route") for one in check.probes] == [None, None, None, "direct", "old"]
     assert check.verdict == "WSE-504-SG"
     assert "the route direct, past CloudFront, opens after 0.0 s" in check.findings[0]["evidence"]
 
@@ -152,7 +152,7 @@ def test_what_may_be_a_secret_goes_to_the_endpoint_only(
     options: HandshakeOptions,
     asked: list[str],
 ) -> None:
-    settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
+    settings.PROBE_ROUTES = ["old=wss://old.example.com{path}"]
     edge = answering(monkeypatch, REFUSED_504)
     make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, options=options))
     assert len(edge.asked) >= 4
@@ -162,7 +162,7 @@ def test_what_may_be_a_secret_goes_to_the_endpoint_only(
 def test_where_the_socket_opens_no_other_way_is_asked(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
+    settings.PROBE_ROUTES = ["old=wss://old.example.com{path}"]
     reset = Failure(Phase.FIRST_FRAME, Reason.RESET, "the connection was reset")
     edge = answering(monkeypatch, replace(seen.live(), failures=(reset,)))
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
@@ -262,7 +262,7 @@ def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(
             stream="",
             now=NOW,
         )
-        probe = request_probe(endpoint, ProbeRequest(ProbeKind.WAYS), by=name, now=NOW)
+        probe = request_probe(endpoint, ProbeRequest(ProbeKind.ROUTES), by=name, now=NOW)
         audit = request_audit(endpoint, by=name, stream="", now=NOW)
         assert probe is not None
         asked_by = [check.requested_by, saved.created_by, probe.requested_by, audit.requested_by]

@@ -145,9 +145,9 @@ def test_the_json_has_verdicts_and_the_whole_transcript(port: int, tmp_path: Pat
     )
     document = json.loads(printed)
     assert (code, document["live"]) == (0, True)
-    (way,) = document["ways"]
-    assert way["verdicts"][0]["code"] == "WSE-LIVE"
-    assert [step["ok"] for step in way["transcript"]["steps"]] == [True, True]
+    (route,) = document["routes"]
+    assert route["verdicts"][0]["code"] == "WSE-LIVE"
+    assert [step["ok"] for step in route["transcript"]["steps"]] == [True, True]
     assert "secret-1" not in printed
 
 
@@ -189,8 +189,8 @@ def test_a_plain_get_is_called_in_json_what_words_and_exit_code_call_it(port: in
     assert page.request is not None
     get = replace(page, request=replace(page.request, upgrade=False), failures=(), findings=())
     for seen, live_there in ((get, True), (page, False)):
-        (way,) = document(live_there, [("", seen, diagnose(seen))])["ways"]
-        assert (way["live"], [found["code"] for found in way["verdicts"]] == []) == (
+        (route,) = document(live_there, [("", seen, diagnose(seen))])["routes"]
+        assert (route["live"], [found["code"] for found in route["verdicts"]] == []) == (
             live_there,
             live_there,
         )
@@ -200,12 +200,12 @@ def test_a_plain_get_is_called_in_json_what_words_and_exit_code_call_it(port: in
             f"ws://{HOST}/ws", "--plain", "--handshake-only", "--json", *lead(at)
         )
         told = json.loads(printed)
-        assert (ended, told["live"], [way["live"] for way in told["ways"]]) == (
+        assert (ended, told["live"], [route["live"] for route in told["routes"]]) == (
             code,
             code == 0,
             [code == 0] * 2,
         )
-        assert [bool(way["verdicts"]) for way in told["ways"]] == [True, code == 1]
+        assert [bool(route["verdicts"]) for route in told["routes"]] == [True, code == 1]
 
 
 def test_the_same_without_an_origin_line_stands_beside_it(port: int) -> None:
@@ -414,7 +414,7 @@ def test_a_newcomers_first_attempts_say_what_to_try_next(
     assert code in told
     assert says in told
     assert entered(url, *options, "--json") == ends
-    assert json.loads(capsys.readouterr().out)["ways"][0]["verdicts"][0]["code"] == code
+    assert json.loads(capsys.readouterr().out)["routes"][0]["verdicts"][0]["code"] == code
 
 
 def test_ctrl_c_ends_it_with_a_word_and_no_traceback(

@@ -89,7 +89,7 @@ def around() -> Iterator[ProbeContext]:
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
     yield ProbeContext(
-        network, QUICK, ways=(Route("direct", "ws://{name}.example.com{path}"),), name="direct"
+        network, QUICK, routes=(Route("direct", "ws://{name}.example.com{path}"),), name="direct"
     )
     asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
@@ -106,7 +106,7 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
             ProbeRequest(ProbeKind.PLAIN_GET),
             "The WebSocket opens; a plain GET of the same address is answered with 426.",
         ),
-        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every route works."),
+        (ProbeRequest(ProbeKind.ROUTES, path="/ws/2"), "Every route works."),
         (ProbeRequest(ProbeKind.NEGOTIATION), "Every offer opens"),
         (ProbeRequest(ProbeKind.RECONNECT, 2), "2 of 2 reconnects succeeded."),
         (ProbeRequest(ProbeKind.CROWD, 3), "All 3 clients heard each other."),
@@ -124,7 +124,7 @@ def test_each_kind_tells_what_it_saw(
     told = asyncio.run(make_report(asked, USUAL, around))
     assert told.ok, told
     assert told.headline.startswith(headline)
-    if asked.kind is ProbeKind.WAYS:
+    if asked.kind is ProbeKind.ROUTES:
         assert told.columns == (
             "through the edge",
             "without Origin",
@@ -236,7 +236,7 @@ class TestARow:
         room = threading.BoundedSemaphore(1)
         monkeypatch.setattr(tasks, "_room_for_probes", room)
         probe = probe_actions.request_probe(
-            endpoint, ProbeRequest(ProbeKind.WAYS), by="ana", now=NOW
+            endpoint, ProbeRequest(ProbeKind.ROUTES), by="ana", now=NOW
         )
         assert probe is not None
         with room:
@@ -252,7 +252,7 @@ class TestARow:
         told: list[str] = []
         monkeypatch.setattr(tasks.make_probe, "delay", told.append)
         probe = probe_actions.request_probe(
-            endpoint, ProbeRequest(ProbeKind.WAYS), by="ana", now=NOW
+            endpoint, ProbeRequest(ProbeKind.ROUTES), by="ana", now=NOW
         )
         for seconds in (0, 1, 6):
             tasks.tick(NOW + timedelta(seconds=seconds))
@@ -262,7 +262,7 @@ class TestARow:
         tasks.make_probe(told[0])
         tasks.tick(NOW + timedelta(seconds=20))
         assert len(told) == 2
-        assert report == [ProbeRequest(ProbeKind.WAYS)]
+        assert report == [ProbeRequest(ProbeKind.ROUTES)]
 
     @pytest.mark.parametrize("where", ["make_report", "fetch_aws_view"])
     def test_a_fault_of_ours_ends_it_and_says_so(

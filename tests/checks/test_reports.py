@@ -1,4 +1,4 @@
-"""Reports in plain words: what a meter, several ways, a negotiation and a header journey are
+"""Reports in plain words: what a meter, several routes, a negotiation and a header journey are
 called.
 """
 
@@ -18,7 +18,7 @@ from checks.output.reports import (
     negotiation_report,
     plain_get_report,
     reconnect_report,
-    ways_report,
+    routes_report,
 )
 from checks.preflight.behavior_match import BehaviorMatch, ForwardedPart
 from checks.protocol.transcript import Phase, Reason, Transcript
@@ -144,10 +144,10 @@ def test_a_plain_get_tells_whether_only_the_upgrade_fails(
 
 
 def test_the_first_way_that_fails_is_named() -> None:
-    told = ways_report([("edge", BAD_GATEWAY), ("direct", live())])
+    told = routes_report([("edge", BAD_GATEWAY), ("direct", live())])
     assert told.headline.startswith("First failure: edge, Upgraded (101)")
     assert "The cause is what differs between direct and the other routes." in told.lines
-    assert ways_report([("edge", live()), ("direct", live())]).ok
+    assert routes_report([("edge", live()), ("direct", live())]).ok
 
 
 def test_a_subprotocol_nobody_agreed_on_is_not_called_good() -> None:

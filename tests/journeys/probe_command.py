@@ -43,6 +43,6 @@ def typed(product: Product, url: str, *words: str) -> Told:
     # It has an event loop of its own, and so may this thread.
     with ThreadPoolExecutor(1) as thread:
         exit_code, printed = thread.submit(run).result()
-    (way,) = json.loads(printed)["ways"]
+    (way,) = json.loads(printed)["routes"]
     head, first = way["transcript"]["response"], way["verdicts"][0]
     return Told(exit_code, head["status"] if head else 0, first["code"], first["fix"])

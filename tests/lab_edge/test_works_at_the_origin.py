@@ -67,7 +67,7 @@ class Portal:
             target=target,
             probe=lambda again: self._probe(again, Script.handshake_only()),
             look=lambda: aws_view.fetch_aws_view(endpoint, target.url, target.headers),
-            ways={},
+            routes={},
         )
 
     def _probe(self, target: ProbeTarget, script: Script) -> Transcript:

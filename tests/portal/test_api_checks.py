@@ -113,13 +113,13 @@ class TestProbes:
         fields(found["verdict"], VERDICT)
 
     def test_numbers_and_paths_are_those_of_the_kind(self, people: Cast, url: str) -> None:
-        for kind, number in (("reconnect", 5), ("crowd", 3), ("idle", 75), ("ways", 0)):
+        for kind, number in (("reconnect", 5), ("crowd", 3), ("idle", 75), ("routes", 0)):
             assert post(people.ana, f"{url}/probes", {"kind": kind}).json()["number"] == number, (
                 "the usual one"
             )
             Probe.objects.all().delete()
         for body, field, says in (
-            ({}, "kind", "Choose one of: plain get, journey, ways, negotiation"),
+            ({}, "kind", "Choose one of: plain get, journey, routes, negotiation"),
             ({"kind": "log rows"}, "kind", "Choose one of"),
             ({"kind": ["crowd"]}, "kind", "Choose one of"),
             ({"kind": "crowd", "number": 500}, "number", "from 2 to 12"),
@@ -127,9 +127,9 @@ class TestProbes:
             ({"kind": "idle", "number": 2.5}, "number", "A whole number"),
             ({"kind": "idle", "number": True}, "number", "A whole number"),
             ({"kind": "idle", "path": "/ws"}, "path", "takes a number, not a path"),
-            ({"kind": "ways", "number": 3}, "number", "takes no number"),
-            ({"kind": "ways", "path": "room"}, "path", "start with a slash"),
-            ({"kind": "ways", "times": 3}, "times", "Unknown field"),
+            ({"kind": "routes", "number": 3}, "number", "takes no number"),
+            ({"kind": "routes", "path": "room"}, "path", "start with a slash"),
+            ({"kind": "routes", "times": 3}, "times", "Unknown field"),
         ):
             assert says in faults(post(people.ana, f"{url}/probes", body))[field], body
         wrong = faults(
@@ -167,7 +167,7 @@ class TestProbes:
         for minute in range(5):
             at = now - timedelta(minutes=minute // 2)
             probe = Probe.objects.create(
-                endpoint=endpoint, kind=ProbeKind.WAYS, requested_at=at, due_at=at, finished_at=at
+                endpoint=endpoint, kind=ProbeKind.ROUTES, requested_at=at, due_at=at, finished_at=at
             )
             finished(probe, Report(True, f"number {minute}") if minute else None)
         headers, seen, cursor = bearer(people.ana), [], ""
@@ -190,7 +190,7 @@ class TestProbes:
             "number 4",
         ]
         fields(seen[0], PROBE_SUMMARY)
-        for query in ("limit=0", "cursor=x", "kind=ways"):
+        for query in ("limit=0", "cursor=x", "kind=routes"):
             assert get(people.ana, f"{url}/probes?{query}").status_code == 400
         odd = next(one for one in seen if not one["headline"])
         assert get(people.ana, urlsplit(odd["url"]).path).json()["verdict"] is None, (

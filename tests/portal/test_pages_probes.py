@@ -102,7 +102,7 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
         ({"kind": "crowd", "number": "500"}, "A whole number from 2 to 12"),
         ({"kind": "idle", "number": "many"}, "Enter a whole number."),
         ({"kind": "idle", "number": "-1"}, "A whole number from 2 to 120"),
-        ({"kind": "ways", "path": "room"}, "start with a slash"),
+        ({"kind": "routes", "path": "room"}, "start with a slash"),
         ({"kind": "journey", "path": "/a b"}, "Path"),
         ({"kind": "log rows"}, "Choose a probe on this page"),
         ({"kind": "\x00"}, "Probe"),
@@ -121,11 +121,11 @@ def test_what_cannot_be_probed_is_said_at_its_field(
 def test_who_may_not_test_may_not_probe(people: Cast, endpoint: Endpoint, address: str) -> None:
     assert "Only its team and the platform team" in text_of(signed_in(people.rita).get(address))
     assert "Run:" not in text_of(signed_in(people.rita).get(address))
-    signed_in(people.rita).post(address, {"kind": "ways"})
+    signed_in(people.rita).post(address, {"kind": "routes"})
     assert signed_in(people.tara).get(address).status_code == 404
-    assert signed_in(people.tara).post(address, {"kind": "ways"}).status_code == 404
+    assert signed_in(people.tara).post(address, {"kind": "routes"}).status_code == 404
     Endpoint.objects.update(state=Endpoint.State.WANTED, domain_name="")
-    assert signed_in(people.ana).post(address, {"kind": "ways"}).status_code in (302, 422)
+    assert signed_in(people.ana).post(address, {"kind": "routes"}).status_code in (302, 422)
     assert not Probe.objects.exists()
     for wrong in ("nonsense", "6f2b0a3e-0000-4000-8000-000000000000"):
         assert signed_in(people.ana).get(f"{address}?probe={wrong}").status_code == 404
@@ -222,7 +222,7 @@ class TestLogRows:
         assert not Probe.objects.exists()
 
 
-@pytest.mark.parametrize(("kind", "asked"), [("idle", "idle"), ("ways", "ways"), ("again", "")])
+@pytest.mark.parametrize(("kind", "asked"), [("idle", "idle"), ("routes", "routes"), ("again", "")])
 def test_what_would_tell_more_is_a_button_where_the_portal_can(
     people: Cast,
     endpoint: Endpoint,

@@ -388,7 +388,7 @@ def _routes(options: dict[str, Any]) -> list[_Route]:
         named = bool(separator) and "/" not in name
         routes.append(
             _Route(
-                (named and name.strip()) or f"way {number}",
+                (named and name.strip()) or f"route {number}",
                 replace(first, url=url if named else text),
             )
         )
