@@ -92,7 +92,8 @@ def page(
         rows = rows.filter(**{f"{at}__lte": last_at})
         rows = rows.exclude(Q(**{at: last_at}) & Q(id__gte=last_id))
     limit, next_cursor = query["limit"], None
-    found = list(rows.order_by(f"-{at}", "-id").values(*item.columns)[: limit + 1])
+    columns = [column for column in item.columns if not added or column not in added]
+    found = list(rows.order_by(f"-{at}", "-id").values(*columns)[: limit + 1])
     if len(found) > limit:
         last = found[limit - 1]
         position = json.dumps([last[at].isoformat(), last["id"].hex]).encode()

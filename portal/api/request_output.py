@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import Http404
 
 from checks.preflight import Level
@@ -197,23 +197,34 @@ REQUEST_PAGE = page_of("RequestPage", "requests", REQUEST_SUMMARY)
 
 
 def for_caller(requests: EndpointRequestQuerySet, caller: Person) -> QuerySet[EndpointRequest]:
-    """What the caller may see of them, with `last_seq`, where the event stream stands, and
-    `is_team_member`, whether the caller belongs to the request's team, in the same query.
+    """What the caller may see of them, with `last_seq`, where the event stream stands; and for
+    those who see every team's, `is_team_member`, whether they belong to the request's team.
     """
     stream = EventStream.objects.filter(name=OuterRef("stream"))
-    # Those who do not see everything see only the requests of their own teams.
-    member = (
-        Exists(Membership.objects.filter(person=caller, team=OuterRef("team")))
-        if caller.sees_everything
-        else Value(True)
-    )
-    visible = requests.visible_to(caller)
-    return visible.annotate(last_seq=Subquery(stream.values("last_seq")[:1]), is_team_member=member)
+    added = {"last_seq": Subquery(stream.values("last_seq")[:1])}
+    if caller.sees_everything:
+        of_team = Membership.objects.filter(person=caller, team=OuterRef("team"))
+        added["is_team_member"] = Exists(of_team)
+    return requests.visible_to(caller).annotate(**added)
 
 
-def show_first(requests: EndpointRequestQuerySet, caller: Person) -> dict[str, Any]:
-    """The first of a set that the caller may see, in full. One query. Raises Http404."""
-    row = for_caller(requests, caller).values(*REQUEST.columns).first()
+def added_columns(caller: Person) -> dict[str, Any]:
+    """What `REQUEST` shows beside the columns of `for_caller`. Others see only the requests of
+    their own teams, so that the query need not ask.
+    """
+    return {"@caller": caller} | ({} if caller.sees_everything else {"is_team_member": True})
+
+
+def show_one(
+    requests: EndpointRequestQuerySet, caller: Person, *, newest: bool = False
+) -> dict[str, Any]:
+    """The one request of a set that the caller may see, or its newest, in full. One query. Raises
+    Http404.
+    """
+    visible, added = for_caller(requests, caller), added_columns(caller)
+    visible = visible.order_by("-created_at", "-id")[:1] if newest else visible.order_by()
+    columns = [column for column in REQUEST.columns if column not in added]
+    row = next(iter(visible.values(*columns)), None)
     if row is None:
         raise Http404
-    return REQUEST.show(row | {"@caller": caller})
+    return REQUEST.show(row | added)

@@ -30,8 +30,9 @@ from portal.api.request_output import (
     REQUEST,
     REQUEST_PAGE,
     REQUEST_SUMMARY,
+    added_columns,
     for_caller,
-    show_first,
+    show_one,
 )
 from portal.problems import refused
 from portal.requests.lifecycle import SETTLED, Denied, State
@@ -87,8 +88,8 @@ class Requests(ApiView):
         Newest first. Pages by an opaque cursor.
         """
         visible = for_caller(EndpointRequest.objects.all(), self.person)
-        caller = {"@caller": self.person}
-        shown = page("requests", REQUEST_SUMMARY, visible, self.query, FILTERS, added=caller)
+        added = added_columns(self.person)
+        shown = page("requests", REQUEST_SUMMARY, visible, self.query, FILTERS, added=added)
         return Response(shown)
 
     @operation(
@@ -108,7 +109,7 @@ class Requests(ApiView):
             correlation_id=self.correlation_id,
             now=self.now,
         )
-        shown = show_first(EndpointRequest.objects.filter(pk=request_id), self.person)
+        shown = show_one(EndpointRequest.objects.filter(pk=request_id), self.person)
         headers = {"Location": shown["url"], **retry_header(shown["state"])}
         headers |= {"Idempotent-Replayed": "true"} if replayed else {}
         return Response(shown, status=200 if replayed else 201, headers=headers)
@@ -122,7 +123,7 @@ class OneRequest(ApiView):
         Has an ETag, and Retry-After until the request is settled.
         """
         asked = EndpointRequest.objects.filter(pk=request_id)
-        return unless_known(request, show_first(asked, self.person))
+        return unless_known(request, show_one(asked, self.person))
 
 
 class RequestByTicket(ApiView):
@@ -135,8 +136,7 @@ class RequestByTicket(ApiView):
         if "\x00" in system or "\x00" in external_id:
             raise Http404
         asked = EndpointRequest.objects.filter(external_system=system, external_id=external_id)
-        newest = asked.order_by("-created_at", "-id")
-        return unless_known(request, show_first(newest, self.person))
+        return unless_known(request, show_one(asked, self.person, newest=True))
 
 
 class NDJSONRenderer(BaseRenderer):
@@ -229,7 +229,7 @@ def verb_view(verb: RequestVerb) -> type[ApiView]:
             outcome = verb.use(self.person, found, body.read(self.sent), self.now)
             if isinstance(outcome, Denied):
                 raise refused(outcome)
-            return Response(show_first(asked, self.person))
+            return Response(show_one(asked, self.person))
 
     return VerbView
 

@@ -19,12 +19,8 @@ def find_token(clear: str, now: datetime) -> ApiToken | None:
     """
     if not clear or len(clear) > LONGEST_TOKEN:
         return None
-    token: ApiToken | None = (
-        ApiToken.objects.usable(now)
-        .select_related("person")
-        .filter(digest=token_digest(clear))
-        .first()
-    )
+    of_digest = ApiToken.objects.usable(now).filter(digest=token_digest(clear))
+    token = next(iter(of_digest.select_related("person").order_by()), None)
     if token and (token.last_used_at is None or token.last_used_at <= now - RECORD_USE_EVERY):
         stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - RECORD_USE_EVERY)
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
