@@ -14,6 +14,7 @@ from provisioning.facts.names import (
     PolicyId,
     vpc_origin_key,
 )
+from provisioning.facts.path_patterns import example_path
 from provisioning.spec.digest import digest_of
 
 
@@ -74,12 +75,14 @@ class EndpointSpec:
 
     @property
     def handshake_path(self) -> str:
-        """A concrete path that one of the patterns matches, for handshake checks. A pattern without
-        wildcards if there is one; else the first without its wildcards but with its last slash,
-        since `/ws/*` does not match `/ws`.
+        """A concrete path that one of the patterns matches, for handshake checks: a pattern without
+        wildcards if there is one, else a shortest path of the first. `/ws/*` gives `/ws/`.
         """
         plain = (pattern for pattern in self.path_patterns if not set(pattern) & {"*", "?"})
-        return next(plain, self.path_patterns[0].replace("*", "").replace("?", "x"))
+        path = next(plain, None) or example_path(self.path_patterns[0])
+        if path is None:
+            raise ValueError(f"no request has a path that {self.path_patterns[0]} matches")
+        return path
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the inverse of `parse_spec`."""

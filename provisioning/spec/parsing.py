@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.facts.path_patterns import same_paths
+from provisioning.facts.path_patterns import example_path, same_paths
 from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import InvalidValue
@@ -117,6 +117,12 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
         if same is not None:
             message = f"{pattern} matches the same paths as {same}. Remove one."
             errors.append(FieldError("path_patterns", "duplicate", message))
+        elif example_path(pattern) is None:
+            message = (
+                f"No request matches {pattern}: CloudFront removes empty segments, /./ and /../ "
+                "from a path before it compares it. Write the path without them."
+            )
+            errors.append(FieldError("path_patterns", "unreachable", message))
     # Also "/**", "/?*" and the like: nothing in them tells this endpoint from any other.
     if not all(pattern.strip("/*?") for pattern in paths):
         errors.append(

@@ -30,7 +30,9 @@ def test_a_wish_with_five_answers_becomes_a_complete_spec() -> None:
         (["/ws/*", "/ws"], "/ws"),
         (["/ws*"], "/ws"),
         (["/v?/chat/*", "/x/*"], "/vx/chat/"),
-        (["/*/ws"], "//ws"),
+        (["/*/ws"], "/x/ws"),
+        (["/api/kernels/*/channels"], "/api/kernels/x/channels"),
+        (["/*/v?", "/ws/*"], "/x/vx"),
     ],
 )
 def test_a_handshake_knocks_where_the_endpoint_is_and_not_where_another_behavior_answers(
@@ -74,6 +76,10 @@ def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
         ({"path_patterns": []}, "path_patterns", "required"),
         ({"path_patterns": ["ws"]}, "path_patterns", "invalid"),
         ({"path_patterns": ["/ws", "/ws"]}, "path_patterns", "duplicate"),
+        *(
+            ({"path_patterns": [unreachable]}, "path_patterns", "unreachable")
+            for unreachable in ("/ws//chat", "/ws//*", "/./ws", "/*/../ws", "/ws/..", "/ws/.")
+        ),
         ({"path_patterns": ["/ws/*", "/ws/**"]}, "path_patterns", "duplicate"),
         ({"distribution_id": "E" + "1" * 20}, "distribution_id", "invalid"),
         *(
