@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from provisioning.aws import unknown_elements
-from provisioning.aws.errors import UNKNOWN_ELEMENTS, VIEWS, AwsError, calling
+from provisioning.aws.errors import MEANINGS, UNKNOWN_ELEMENTS, AwsError, calling
 from provisioning.aws.session import Aws
 from provisioning.facts.names import DistributionId
 from provisioning.facts.snapshot import Behavior, DistributionFacts, Origin
@@ -91,7 +91,7 @@ def write(aws: Aws, record: DistributionRecord, config: Mapping[str, Any]) -> Di
             "The distribution has settings that this portal does not know yet, and writing "
             "it would lose them: "
             f"{', '.join(record.facts.unknown_elements)}",
-            fix=VIEWS[UNKNOWN_ELEMENTS].fix,
+            fix=MEANINGS[UNKNOWN_ELEMENTS].fix,
         )
     with calling("UpdateDistribution"):
         answer = aws.cloudfront_write.update_distribution(

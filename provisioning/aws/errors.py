@@ -98,7 +98,7 @@ class AwsError(Exception):
 
 
 @dataclass(frozen=True)
-class View:
+class ErrorMeaning:
     """What a code means: whether it is transient, and what a person can do."""
 
     transient: bool
@@ -118,8 +118,8 @@ _CLOCK = "Set the clock of the machine on which the portal runs."
 _KEYS = "Ask the portal's operators to renew its AWS credentials."
 
 # For one operation only, before the general table.
-OPERATION_VIEWS: dict[tuple[str, str], View] = {
-    ("CreateVpcOrigin", "AccessDenied"): View(
+OPERATION_MEANINGS: dict[tuple[str, str], ErrorMeaning] = {
+    ("CreateVpcOrigin", "AccessDenied"): ErrorMeaning(
         False,
         "The role needs cloudfront:CreateVpcOrigin and cloudfront:TagResource, and for the "
         "account's first VPC origin "
@@ -129,176 +129,192 @@ OPERATION_VIEWS: dict[tuple[str, str], View] = {
         "the role once: aws iam create-service-linked-role --aws-service-name "
         "vpcorigin.cloudfront.amazonaws.com",
     ),
-    ("CreateVpcOrigin", "InvalidArgument"): View(
+    ("CreateVpcOrigin", "InvalidArgument"): ErrorMeaning(
         False,
         "AWS does not accept this target. It must be active, have a security group, be in a "
         "VPC with an internet gateway, and not be a Gateway Load Balancer or have TLS listeners. "
         "Run the preflight again.",
     ),
-    ("CreateVpcOrigin", "EntityLimitExceeded"): View(
+    ("CreateVpcOrigin", "EntityLimitExceeded"): ErrorMeaning(
         False, f"The account has reached its quota of VPC origins. {_QUOTA}"
     ),
-    ("AssumeRole", "AccessDenied"): View(False, _TRUST),
-    ("UpdateDistribution", "EntityLimitExceeded"): View(
+    ("AssumeRole", "AccessDenied"): ErrorMeaning(False, _TRUST),
+    ("UpdateDistribution", "EntityLimitExceeded"): ErrorMeaning(
         False,
         "A VPC origin can serve at most 50 distributions. Choose a distribution that already uses "
         "this target, or remove the target from one that no longer needs it.",
     ),
-    ("UpdateDistribution", "EntityNotFound"): View(
+    ("UpdateDistribution", "EntityNotFound"): ErrorMeaning(
         False, "The VPC origin no longer exists. Start the run again."
     ),
-    ("UpdateDistribution", "IllegalUpdate"): View(
+    ("UpdateDistribution", "IllegalUpdate"): ErrorMeaning(
         False, "AWS does not allow this change. Check the distribution."
     ),
 }
 
-VIEWS: dict[str, View] = {
+MEANINGS: dict[str, ErrorMeaning] = {
     # Transient: throttling
-    "Throttling": View(True),
-    "ThrottlingException": View(True),
-    "ThrottledException": View(True),
-    "RequestThrottled": View(True),
-    "RequestThrottledException": View(True),
-    "RequestLimitExceeded": View(True),
-    "TooManyRequestsException": View(True),
-    "BandwidthLimitExceeded": View(True),
-    "SlowDown": View(True),
-    "PriorRequestNotComplete": View(True),
-    OVER_BUDGET: View(True, "No action needed: the portal calls AWS at its turn."),
+    "Throttling": ErrorMeaning(True),
+    "ThrottlingException": ErrorMeaning(True),
+    "ThrottledException": ErrorMeaning(True),
+    "RequestThrottled": ErrorMeaning(True),
+    "RequestThrottledException": ErrorMeaning(True),
+    "RequestLimitExceeded": ErrorMeaning(True),
+    "TooManyRequestsException": ErrorMeaning(True),
+    "BandwidthLimitExceeded": ErrorMeaning(True),
+    "SlowDown": ErrorMeaning(True),
+    "PriorRequestNotComplete": ErrorMeaning(True),
+    OVER_BUDGET: ErrorMeaning(True, "No action needed: the portal calls AWS at its turn."),
     # Transient: AWS is unwell, or its answer was lost
-    "ServiceUnavailable": View(True),
-    "Unavailable": View(True),
-    "InternalError": View(True),
-    "InternalFailure": View(True),
-    "InternalServiceError": View(True),
-    "RequestTimeout": View(True),
-    NO_ANSWER: View(
+    "ServiceUnavailable": ErrorMeaning(True),
+    "Unavailable": ErrorMeaning(True),
+    "InternalError": ErrorMeaning(True),
+    "InternalFailure": ErrorMeaning(True),
+    "InternalServiceError": ErrorMeaning(True),
+    "RequestTimeout": ErrorMeaning(True),
+    NO_ANSWER: ErrorMeaning(
         True, "No action needed: the portal checks if the change was made, and continues."
     ),
-    UNREADABLE_ANSWER: View(
+    UNREADABLE_ANSWER: ErrorMeaning(
         True, "No action needed: the portal checks if the change was made, and continues."
     ),
     # Transient until the portal's surroundings are fixed; the request itself is sound
-    NO_CREDENTIALS: View(True, _KEYS),
-    "AuthFailure": View(True, _KEYS),
-    "InvalidClientTokenId": View(True, _KEYS),
-    "UnrecognizedClientException": View(True, _KEYS),
-    "SignatureDoesNotMatch": View(True, _KEYS),
-    "ExpiredToken": View(True, _KEYS),
-    "ExpiredTokenException": View(True, _KEYS),
-    "RequestExpired": View(True, _CLOCK),
-    "RequestTimeTooSkewed": View(True, _CLOCK),
+    NO_CREDENTIALS: ErrorMeaning(True, _KEYS),
+    "AuthFailure": ErrorMeaning(True, _KEYS),
+    "InvalidClientTokenId": ErrorMeaning(True, _KEYS),
+    "UnrecognizedClientException": ErrorMeaning(True, _KEYS),
+    "SignatureDoesNotMatch": ErrorMeaning(True, _KEYS),
+    "ExpiredToken": ErrorMeaning(True, _KEYS),
+    "ExpiredTokenException": ErrorMeaning(True, _KEYS),
+    "RequestExpired": ErrorMeaning(True, _CLOCK),
+    "RequestTimeTooSkewed": ErrorMeaning(True, _CLOCK),
     # Transient: read again
-    "PreconditionFailed": View(True, "It was changed at the same time. The portal reads it again."),
-    "InvalidIfMatchVersion": View(
+    "PreconditionFailed": ErrorMeaning(
         True, "It was changed at the same time. The portal reads it again."
     ),
-    "CannotDeleteEntityWhileInUse": View(
+    "InvalidIfMatchVersion": ErrorMeaning(
+        True, "It was changed at the same time. The portal reads it again."
+    ),
+    "CannotDeleteEntityWhileInUse": ErrorMeaning(
         True, "Remove it from every distribution; AWS takes minutes to release it."
     ),
-    "ResourceInUse": View(True, "Something still uses it; AWS takes minutes to release it."),
+    "ResourceInUse": ErrorMeaning(
+        True, "Something still uses it; AWS takes minutes to release it."
+    ),
     # Existing or absent
-    "EntityAlreadyExists": View(
+    "EntityAlreadyExists": ErrorMeaning(
         False, "The name is already in use. Rename or delete the existing resource."
     ),
-    "DistributionAlreadyExists": View(False, "A distribution with this reference already exists."),
-    "InvalidPermission.Duplicate": View(False, "The rule already exists."),
-    "EntityNotFound": View(False, "It was deleted. Start again."),
-    "NoSuchDistribution": View(
+    "DistributionAlreadyExists": ErrorMeaning(
+        False, "A distribution with this reference already exists."
+    ),
+    "InvalidPermission.Duplicate": ErrorMeaning(False, "The rule already exists."),
+    "EntityNotFound": ErrorMeaning(False, "It was deleted. Start again."),
+    "NoSuchDistribution": ErrorMeaning(
         False, "The distribution was deleted, or is in another account. Choose another."
     ),
-    "NoSuchEntity": View(False, "It does not exist in the account."),
-    "ResourceNotFoundException": View(False, "It was deleted, or is in another account or Region."),
-    "NoSuchResourceException": View(False, "AWS does not know it in this account and Region."),
-    "NoSuchResource": View(False, "It was deleted. Start again."),
-    "LoadBalancerNotFound": View(
+    "NoSuchEntity": ErrorMeaning(False, "It does not exist in the account."),
+    "ResourceNotFoundException": ErrorMeaning(
+        False, "It was deleted, or is in another account or Region."
+    ),
+    "NoSuchResourceException": ErrorMeaning(
+        False, "AWS does not know it in this account and Region."
+    ),
+    "NoSuchResource": ErrorMeaning(False, "It was deleted. Start again."),
+    "LoadBalancerNotFound": ErrorMeaning(
         False, "The load balancer was deleted, or is in another account. Choose another."
     ),
-    "TargetGroupNotFound": View(
+    "TargetGroupNotFound": ErrorMeaning(
         False, "The target group was deleted. Check the load balancer's listeners."
     ),
-    "InvalidInstanceID.NotFound": View(
+    "InvalidInstanceID.NotFound": ErrorMeaning(
         False, "The instance was terminated, or is in another account. Choose another."
     ),
-    "InvalidGroup.NotFound": View(
+    "InvalidGroup.NotFound": ErrorMeaning(
         False, "The security group was deleted. Check the target's security groups."
     ),
-    "InvalidPermission.NotFound": View(False),
-    "InvalidSecurityGroupRuleId.NotFound": View(False),
+    "InvalidPermission.NotFound": ErrorMeaning(False),
+    "InvalidSecurityGroupRuleId.NotFound": ErrorMeaning(False),
     # Permissions
-    "AccessDenied": View(False, _ASK_IAM),
-    "AccessDeniedException": View(False, _ASK_IAM),
-    "UnauthorizedOperation": View(False, _ASK_IAM),
-    "OperationNotPermitted": View(
+    "AccessDenied": ErrorMeaning(False, _ASK_IAM),
+    "AccessDeniedException": ErrorMeaning(False, _ASK_IAM),
+    "UnauthorizedOperation": ErrorMeaning(False, _ASK_IAM),
+    "OperationNotPermitted": ErrorMeaning(
         False, "The account's policies forbid it. Ask the account's administrator."
     ),
-    "OptInRequired": View(
+    "OptInRequired": ErrorMeaning(
         False, "The account is not signed up for the service. Ask its administrator."
     ),
-    "UnsupportedOperation": View(
+    "UnsupportedOperation": ErrorMeaning(
         False, "AWS does not offer this in the Region of the target. Choose another Region."
     ),
     # Quotas
-    "EntityLimitExceeded": View(False, _QUOTA),
-    "TooManyOrigins": View(False, f"The distribution has reached its quota of origins. {_QUOTA}"),
-    "TooManyCacheBehaviors": View(
+    "EntityLimitExceeded": ErrorMeaning(False, _QUOTA),
+    "TooManyOrigins": ErrorMeaning(
+        False, f"The distribution has reached its quota of origins. {_QUOTA}"
+    ),
+    "TooManyCacheBehaviors": ErrorMeaning(
         False, f"The distribution has reached its quota of behaviors. {_QUOTA}"
     ),
-    "TooManyDistributionsAssociatedToOriginRequestPolicy": View(False, _QUOTA),
-    "RulesPerSecurityGroupLimitExceeded": View(
+    "TooManyDistributionsAssociatedToOriginRequestPolicy": ErrorMeaning(False, _QUOTA),
+    "RulesPerSecurityGroupLimitExceeded": ErrorMeaning(
         False,
         "The security group is full; CloudFront's prefix list alone counts as 55 of 60 rules. "
         "Remove rules, or request a higher quota of rules per security group.",
     ),
     # The current state does not allow it
-    "CannotUpdateEntityWhileInUse": View(
+    "CannotUpdateEntityWhileInUse": ErrorMeaning(
         False, "A VPC origin cannot be changed while a distribution uses it. Create a new one."
     ),
-    "IllegalUpdate": View(False, "AWS does not allow this change. Create a new one instead."),
-    "IllegalDelete": View(
+    "IllegalUpdate": ErrorMeaning(
+        False, "AWS does not allow this change. Create a new one instead."
+    ),
+    "IllegalDelete": ErrorMeaning(
         False, "AWS cannot delete it now. Wait until it is deployed, then try again."
     ),
-    "NoSuchOrigin": View(
+    "NoSuchOrigin": ErrorMeaning(
         False,
         "A behavior names an origin that the distribution does not have. Check the distribution.",
     ),
-    "NoSuchCachePolicy": View(False, "The cache policy was deleted. Check the distribution."),
-    "NoSuchOriginRequestPolicy": View(
+    "NoSuchCachePolicy": ErrorMeaning(
+        False, "The cache policy was deleted. Check the distribution."
+    ),
+    "NoSuchOriginRequestPolicy": ErrorMeaning(
         False, "The origin request policy was deleted. Choose another."
     ),
-    "InvalidViewerCertificate": View(
+    "InvalidViewerCertificate": ErrorMeaning(
         False, "Check the distribution's certificate in ACM, us-east-1."
     ),
-    "CNAMEAlreadyExists": View(
+    "CNAMEAlreadyExists": ErrorMeaning(
         False, "Another distribution already has this domain name. Remove it there first."
     ),
-    "InvalidWebACLId": View(
+    "InvalidWebACLId": ErrorMeaning(
         False, "The distribution's web ACL was deleted. Choose another in the CloudFront console."
     ),
-    "InvalidOriginReadTimeout": View(
+    "InvalidOriginReadTimeout": ErrorMeaning(
         False, "The response timeout exceeds the account's quota. Lower it, or raise the quota."
     ),
-    "InvalidOriginKeepaliveTimeout": View(
+    "InvalidOriginKeepaliveTimeout": ErrorMeaning(
         False, "The keep-alive timeout exceeds the account's quota. Lower it, or raise the quota."
     ),
-    "StagingDistributionInUse": View(
+    "StagingDistributionInUse": ErrorMeaning(
         False, "A continuous deployment is under way. Finish or stop it first."
     ),
-    "ContinuousDeploymentPolicyInUse": View(
+    "ContinuousDeploymentPolicyInUse": ErrorMeaning(
         False, "A continuous deployment is under way. Finish or stop it first."
     ),
-    "InvalidArgument": View(False, "AWS does not accept a value; the message says which."),
-    "InconsistentQuantities": View(
+    "InvalidArgument": ErrorMeaning(False, "AWS does not accept a value; the message says which."),
+    "InconsistentQuantities": ErrorMeaning(
         False, "Internal error in the portal. Tell its operators the request ID."
     ),
-    "InvalidTagging": View(
+    "InvalidTagging": ErrorMeaning(
         False, "AWS does not accept the portal's tags. Check the organisation's tag policies."
     ),
-    "TagPolicyViolation": View(
+    "TagPolicyViolation": ErrorMeaning(
         False, "The organisation's tag policy forbids the portal's tags. Ask its administrators."
     ),
-    INVALID_REQUEST: View(False, "Internal error in the portal. Tell its operators."),
-    UNKNOWN_ELEMENTS: View(False, "Update the portal's boto3, then try again."),
+    INVALID_REQUEST: ErrorMeaning(False, "Internal error in the portal. Tell its operators."),
+    UNKNOWN_ELEMENTS: ErrorMeaning(False, "Update the portal's boto3, then try again."),
 }
 
 _NO_CREDENTIALS = (
@@ -338,14 +354,14 @@ def calling(operation: str) -> Iterator[None]:
         raise translate(error, operation) from error
 
 
-def view(operation: str, code: str, http_status: int) -> View:
+def error_meaning(operation: str, code: str, http_status: int) -> ErrorMeaning:
     """The table's row, the operation's own first. An unknown code is transient with 429 or 5xx."""
-    known = OPERATION_VIEWS.get((operation, code)) or VIEWS.get(code)
-    return known or View(http_status == 429 or http_status >= 500)
+    known = OPERATION_MEANINGS.get((operation, code)) or MEANINGS.get(code)
+    return known or ErrorMeaning(http_status == 429 or http_status >= 500)
 
 
 def _own(operation: str, code: str, error: Exception) -> AwsError:
-    seen = VIEWS[code]
+    seen = MEANINGS[code]
     return AwsError(operation, code, str(error), transient=seen.transient, fix=seen.fix)
 
 
@@ -356,7 +372,7 @@ def _answered(error: exceptions.ClientError, operation: str) -> AwsError:
     # A role may be assumed before another call; then AssumeRole was refused.
     operation = error.operation_name or operation
     code = str(detail.get("Code") or "Unknown")
-    seen = view(operation, code, int(metadata.get("HTTPStatusCode") or 0))
+    seen = error_meaning(operation, code, int(metadata.get("HTTPStatusCode") or 0))
     return AwsError(
         operation,
         code,

@@ -15,8 +15,8 @@ from provisioning.aws.errors import (
     ABSENT,
     EXISTING,
     IN_USE,
+    MEANINGS,
     STALE,
-    VIEWS,
     AwsError,
     calling,
     translate,
@@ -113,8 +113,8 @@ def test_a_role_that_cannot_be_assumed_is_told_apart_from_the_call_that_needed_i
     ],
 )
 def test_each_predicate_holds_for_its_codes_and_no_other(codes: frozenset[str], name: str) -> None:
-    assert codes <= set(VIEWS)
-    assert {code for code in VIEWS if getattr(AwsError("x", code, ""), name)} == codes
+    assert codes <= set(MEANINGS)
+    assert {code for code in MEANINGS if getattr(AwsError("x", code, ""), name)} == codes
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,9 @@ def test_every_error_that_cloudfront_declares_for_our_calls_is_permanent_or_in_t
         for shape in model.operation_model(name).error_shapes
     }
     assert len(declared) > 50
-    assert [code for code, status in declared.items() if status >= 500 and code not in VIEWS] == []
+    assert [
+        code for code, status in declared.items() if status >= 500 and code not in MEANINGS
+    ] == []
 
 
 def test_a_write_is_sent_once_although_the_answer_is_lost(
