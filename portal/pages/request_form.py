@@ -25,7 +25,7 @@ from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
 from portal.pages.forms import RequestForm, request_form_data, settings_form_data
 from portal.requests import inventory
 from portal.requests.actions import edit_request, submit_request
-from portal.requests.inventory import Inventory, Look
+from portal.requests.inventory import Fetched, Inventory
 from portal.requests.lifecycle import Denied, Verb, may
 from portal.requests.models import EndpointRequest
 from portal.requests.suggestions import parse_changes
@@ -193,27 +193,27 @@ def _page(
 def _context(form: RequestForm) -> dict[str, Any]:
     """What the account offers, and the preflight of what is chosen from it."""
     if form.account is None:
-        return {"look": None} | _preflight_context(form)
-    look = inventory.inventory_of(form.account, timezone.now())
-    choices = _target_choices(look)
-    if look.seen is not None:
-        form.offer_distributions(look.seen.distributions)
+        return {"fetched": None} | _preflight_context(form)
+    fetched = inventory.inventory_of(form.account, timezone.now())
+    choices = _target_choices(fetched)
+    if fetched.value is not None:
+        form.offer_distributions(fetched.value.distributions)
     chosen = form.chosen_target
     listed = any(choice.target.arn == chosen for choice in choices)
     return {
-        "look": look,
+        "fetched": fetched,
         "choices": choices,
         "unlisted_target": "" if listed else chosen,
     } | _preflight_context(form)
 
 
-def _target_choices(look: Look[Inventory]) -> list[TargetChoice]:
+def _target_choices(fetched: Fetched[Inventory]) -> list[TargetChoice]:
     """Those that can be used first."""
-    if look.seen is None:
+    if fetched.value is None:
         return []
     choices = [
         TargetChoice(one, KINDS.get(one.kind, one.kind), target_badge(one))
-        for one in look.seen.targets
+        for one in fetched.value.targets
     ]
     return sorted(
         choices, key=lambda choice: (BEST_FIRST.index(choice.badge.tone), choice.target.name)
@@ -223,37 +223,37 @@ def _target_choices(look: Look[Inventory]) -> list[TargetChoice]:
 def _preflight_context(form: RequestForm) -> dict[str, Any]:
     """The preflight of the chosen target, if there is one, and the settings derived from it."""
     answers = form.answers()
-    look = None
+    fetched = None
     preflight = None
     if form.account is not None and answers.get("target_arn"):
         # Only what the team's own account holds: anything else is not even asked for.
         if _subject(answers) is not None:
             distribution = str(answers.get("distribution_id", ""))
-            look = inventory.snapshot_of(
+            fetched = inventory.snapshot_of(
                 form.account, str(answers["target_arn"]), distribution, timezone.now()
             )
-        preflight = _form_preflight(answers, look)
-    target = look.seen.target if look and look.seen else None
+        preflight = _form_preflight(answers, fetched)
+    target = fetched.value.target if fetched and fetched.value else None
     for derived in derive_settings(answers, *_known(target)):
         form.explain(derived)
     return {"form_preflight": preflight}
 
 
-def _form_preflight(answers: Mapping[str, Any], look: Look[Snapshot] | None) -> FormPreflight:
-    if look is None:
+def _form_preflight(answers: Mapping[str, Any], fetched: Fetched[Snapshot] | None) -> FormPreflight:
+    if fetched is None:
         return FormPreflight(
             error="This is not a load balancer or instance in the chosen account. Choose one from "
             "the list."
         )
-    if look.seen is None:
-        return FormPreflight(pending=look.pending, error=look.trouble, fix=look.fix)
-    subject = _subject(answers, look.seen.target)
-    results = evaluate(subject, look.seen) if subject else ()
+    if fetched.value is None:
+        return FormPreflight(pending=fetched.pending, error=fetched.error, fix=fetched.fix)
+    subject = _subject(answers, fetched.value.target)
+    results = evaluate(subject, fetched.value) if subject else ()
     return FormPreflight(
         tuple(sorted(results, key=lambda one: one.level, reverse=True)),
-        _other_paths(look.seen),
+        _other_paths(fetched.value),
         blocks(results),
-        at=look.at,
+        at=fetched.at,
         without_distribution=not answers.get("distribution_id"),
     )
 

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillLooking
+from concurrent.futures import TimeoutError as StillFetching
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
@@ -26,11 +26,11 @@ from provisioning.models import AwsAccount
 
 WAIT_SECONDS = 3.0
 FRESH = timedelta(seconds=30)
-FRESH_AFTER_TROUBLE = timedelta(seconds=5)
-REMEMBERED = 200
-LOOKS_AT_ONCE = 6
+FRESH_AFTER_ERROR = timedelta(seconds=5)
+MAX_CACHED = 200
+MAX_CONCURRENT_FETCHES = 6
 
-Seen = TypeVar("Seen")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -42,59 +42,59 @@ class Inventory:
 
 
 @dataclass(frozen=True)
-class Look(Generic[Seen]):
-    """`seen` and when; or the trouble in words, and who can fix it; or neither: AWS has not
-    answered yet.
+class Fetched(Generic[Value]):
+    """`value` and when AWS gave it; or the error in words, and who can fix it; or neither: AWS has
+    not answered yet.
     """
 
-    seen: Seen | None = None
+    value: Value | None = None
     at: datetime | None = None
-    trouble: str = ""
+    error: str = ""
     fix: str = ""
 
     @property
     def pending(self) -> bool:
         """Asked, but no answer yet. Ask again in a moment."""
-        return self.seen is None and not self.trouble
+        return self.value is None and not self.error
 
 
-class Looks:
-    """Looks under way and looks remembered, shared by all threads of the process."""
+class FetchCache:
+    """Queries to AWS under way and recent answers, shared by all threads of the process."""
 
     def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
         self._wait_seconds = wait_seconds
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
-        self._asked: OrderedDict[tuple[str, ...], Future[Look[Any]]] = OrderedDict()
+        self._queries: OrderedDict[tuple[str, ...], Future[Fetched[Any]]] = OrderedDict()
 
-    def look(self, key: tuple[str, ...], ask: Callable[[], Seen], now: datetime) -> Look[Seen]:
-        """The remembered look if it is fresh, else a new one, awaited for at most
-        `wait_seconds`.
-        """
+    def fetch(
+        self, key: tuple[str, ...], ask: Callable[[], Value], now: datetime
+    ) -> Fetched[Value]:
+        """The cached answer if it is fresh, else a new one, awaited for at most `wait_seconds`."""
         with self._lock:
-            future = self._asked.get(key)
+            future = self._queries.get(key)
             if future is None or _stale(future, now):
-                self._pool = self._pool or ThreadPoolExecutor(LOOKS_AT_ONCE, "inventory")
-                future = self._asked[key] = self._pool.submit(_ask, ask)
-            self._asked.move_to_end(key)
-            while len(self._asked) > REMEMBERED:
-                self._asked.popitem(last=False)
+                self._pool = self._pool or ThreadPoolExecutor(MAX_CONCURRENT_FETCHES, "inventory")
+                future = self._queries[key] = self._pool.submit(_ask, ask)
+            self._queries.move_to_end(key)
+            while len(self._queries) > MAX_CACHED:
+                self._queries.popitem(last=False)
         try:
-            return cast("Look[Seen]", future.result(self._wait_seconds))
-        except StillLooking:
-            return Look()
+            return cast("Fetched[Value]", future.result(self._wait_seconds))
+        except StillFetching:
+            return Fetched()
 
     def forget(self, account_id: str) -> None:
         """Ask AWS again next time, after a change in the account."""
         with self._lock:
-            for key in [key for key in self._asked if account_id in key]:
-                del self._asked[key]
+            for key in [key for key in self._queries if account_id in key]:
+                del self._queries[key]
 
 
-_looks = Looks()
+_cache = FetchCache()
 
 
-def inventory_of(account: AwsAccount, now: datetime) -> Look[Inventory]:
+def inventory_of(account: AwsAccount, now: datetime) -> Fetched[Inventory]:
     """The account's targets in its Region, and its distributions."""
 
     def ask() -> Inventory:
@@ -102,38 +102,38 @@ def inventory_of(account: AwsAccount, now: datetime) -> Look[Inventory]:
         listed = tuple(one for one in distributions.list_all(aws) if not one.staging)
         return Inventory(targets.list_targets(aws, account.region), listed)
 
-    return _looks.look(("inventory", account.pk), ask, now)
+    return _cache.fetch(("inventory", account.pk), ask, now)
 
 
 def snapshot_of(
     account: AwsAccount, target_arn: str, distribution_id: str, now: datetime
-) -> Look[Snapshot]:
-    """One target and one distribution looked at closely, with the account's VPC origins."""
+) -> Fetched[Snapshot]:
+    """One target and one distribution in detail, with the account's VPC origins."""
 
     def ask() -> Snapshot:
         return account.snapshot_for(target_arn, distribution_id, permissions=True)
 
-    return _looks.look(("snapshot", account.pk, target_arn, distribution_id), ask, now)
+    return _cache.fetch(("snapshot", account.pk, target_arn, distribution_id), ask, now)
 
 
 def forget(account: AwsAccount) -> None:
     """Ask AWS again next time."""
-    _looks.forget(account.pk)
+    _cache.forget(account.pk)
 
 
-def _ask(ask: Callable[[], Seen]) -> Look[Seen]:
+def _ask(ask: Callable[[], Value]) -> Fetched[Value]:
     try:
-        return Look(ask(), timezone.now())
+        return Fetched(ask(), timezone.now())
     except AwsError as error:
-        return Look(None, timezone.now(), str(error), error.fix)
+        return Fetched(None, timezone.now(), str(error), error.fix)
 
 
-def _stale(future: Future[Look[Any]], now: datetime) -> bool:
-    """A look under way is never stale; one that ended in an unforeseen exception always is."""
+def _stale(future: Future[Fetched[Any]], now: datetime) -> bool:
+    """A query under way is never stale; one that ended in an unforeseen exception always is."""
     if not future.done():
         return False
     if future.exception() is not None:
         return True
-    look = future.result()
-    fresh = FRESH_AFTER_TROUBLE if look.seen is None else FRESH
-    return look.at is None or now - look.at > fresh
+    fetched = future.result()
+    fresh = FRESH_AFTER_ERROR if fetched.value is None else FRESH
+    return fetched.at is None or now - fetched.at > fresh

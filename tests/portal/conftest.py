@@ -1,4 +1,4 @@
-"""Fixtures of the portal's tests: the lab's AWS for those that ask for it, and a fresh look at it
+"""Fixtures of the portal's tests: the lab's AWS for those that ask for it, and an empty cache of it
 for each test.
 """
 
@@ -58,7 +58,7 @@ def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is remembered from another test, and a page waits for AWS however busy this machine
     is.
     """
-    monkeypatch.setattr(inventory, "_looks", inventory.Looks(wait_seconds=30))
+    monkeypatch.setattr(inventory, "_cache", inventory.FetchCache(wait_seconds=30))
 
 
 @pytest.fixture

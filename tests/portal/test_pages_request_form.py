@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from portal.people.models import Membership
 from portal.requests import inventory
-from portal.requests.inventory import Look, Looks
+from portal.requests.inventory import FetchCache, Fetched
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount
 from provisioning.spec.field_kinds import Section
@@ -236,7 +236,7 @@ def test_every_fault_is_read_out_with_its_field(
     if not answering:
         AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=20))
+        monkeypatch.setattr(inventory, "_cache", FetchCache(wait_seconds=20))
     page = signed_in(people.ana).post("/requests/new/", said)
     body = page.content.decode()
     assert ('id="target-arn-input"' in body) is not answering
@@ -297,7 +297,7 @@ def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Cast
     lab_down = "http://127.0.0.1:9"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", lab_down)
-        patch.setattr(inventory, "_looks", Looks(wait_seconds=20))
+        patch.setattr(inventory, "_cache", FetchCache(wait_seconds=20))
         page = signed_in(people.ana).get("/requests/new/")
     assert page.status_code == 200
     assert "could not read this account" in text_of(page)
@@ -309,37 +309,37 @@ def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Cast
 def test_a_slow_aws_does_not_keep_the_page_waiting(
     people: Cast, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=0))
+    monkeypatch.setattr(inventory, "_cache", FetchCache(wait_seconds=0))
     page = signed_in(people.ana).get("/requests/new/")
     assert "Waiting for AWS to answer" in text_of(page)
     assert 'hx-trigger="load delay:2s"' in page.content.decode()
-    monkeypatch.setattr(inventory._looks, "_wait_seconds", 20)
+    monkeypatch.setattr(inventory._cache, "_wait_seconds", 20)
     assert "int-chat" in text_of(signed_in(people.ana).get("/requests/new/"))
 
 
 def test_looks_are_shared_while_fresh_and_made_anew_on_wish() -> None:
-    looks, now, asked = Looks(wait_seconds=5), timezone.now(), []
+    cache, now, asked = FetchCache(wait_seconds=5), timezone.now(), []
 
     def ask() -> int:
         asked.append(1)
         return len(asked)
 
-    assert looks.look(("x", "1"), ask, now).seen == 1
-    assert looks.look(("x", "1"), ask, now).seen == 1
-    assert looks.look(("x", "1"), ask, now + timedelta(seconds=40)).seen == 2
-    looks.forget("1")
-    assert looks.look(("x", "1"), ask, now).seen == 3
+    assert cache.fetch(("x", "1"), ask, now).value == 1
+    assert cache.fetch(("x", "1"), ask, now).value == 1
+    assert cache.fetch(("x", "1"), ask, now + timedelta(seconds=40)).value == 2
+    cache.forget("1")
+    assert cache.fetch(("x", "1"), ask, now).value == 3
 
 
 def test_an_unforeseen_fault_is_not_remembered() -> None:
-    looks, now = Looks(wait_seconds=5), timezone.now()
+    cache, now = FetchCache(wait_seconds=5), timezone.now()
 
     def broken() -> int:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        looks.look(("x",), broken, now)
-    assert looks.look(("x",), lambda: 7, now) == Look(7, looks.look(("x",), lambda: 8, now).at)
+        cache.fetch(("x",), broken, now)
+    assert cache.fetch(("x",), lambda: 7, now) == Fetched(7, cache.fetch(("x",), lambda: 8, now).at)
 
 
 def test_editing_shows_what_was_asked_and_plans_anew(people: Cast, lab: Lab) -> None:
