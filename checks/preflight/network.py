@@ -20,7 +20,12 @@ from checks.preflight.results import (
     unknown,
 )
 from provisioning.facts import names
-from provisioning.facts.snapshot import CLOUDFRONT_LIST_WEIGHT, IngressRule, Snapshot, TargetFacts
+from provisioning.facts.snapshot import (
+    CLOUDFRONT_LIST_WEIGHT,
+    SecurityGroupRule,
+    Snapshot,
+    TargetFacts,
+)
 
 # CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names
 # differ by account.
@@ -381,7 +386,7 @@ def public_ingress(
     )
 
 
-def _source(rule: IngressRule) -> str:
+def _source(rule: SecurityGroupRule) -> str:
     return "everywhere" if rule.source_kind == "cidr" else rule.source
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from checks.ordered import OrderedStrEnum
 from checks.preflight import Level, PreflightSubject, evaluate
 from provisioning.facts.path_patterns import covers
-from provisioning.facts.snapshot import IngressRule, Snapshot, TargetFacts
+from provisioning.facts.snapshot import SecurityGroupRule, Snapshot, TargetFacts
 
 
 class Outcome(OrderedStrEnum):
@@ -170,7 +170,7 @@ def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[
         rule for rule in target.ingress if any(rule.covers(port) for port in subject.origin_ports)
     ]
 
-    def is_cloudfront(rule: IngressRule) -> bool:
+    def is_cloudfront(rule: SecurityGroupRule) -> bool:
         if rule.source_kind == "prefix-list":
             return rule.source in target.cloudfront_lists
         from_group = rule.source_kind == "group" and bool(rule.source)

@@ -18,7 +18,7 @@ from provisioning.facts.names import (
     SERVICE_GROUP_NAME,
     SecurityGroupId,
 )
-from provisioning.facts.snapshot import CLOUDFRONT_LIST_WEIGHT, IngressRule
+from provisioning.facts.snapshot import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule
 
 # Amazon VPC User Guide, weights of AWS-managed prefix lists, by the ending of the name.
 _WEIGHTS = {".s3": 1, ".dynamodb": 1, ".cloudfront.origin-facing": CLOUDFRONT_LIST_WEIGHT}
@@ -26,11 +26,11 @@ _AWS = "AWS"
 _DUPLICATE = "InvalidPermission.Duplicate"
 
 
-def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[IngressRule, ...]:
+def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[SecurityGroupRule, ...]:
     """Every ingress rule of the groups."""
     if not group_ids:
         return ()
-    rules: list[IngressRule] = []
+    rules: list[SecurityGroupRule] = []
     with calling("DescribeSecurityGroupRules"):
         pages = aws.ec2_read(region).get_paginator("describe_security_group_rules")
         for page in pages.paginate(Filters=[{"Name": "group-id", "Values": list(group_ids)}]):
@@ -149,7 +149,7 @@ def revoke(aws: Aws, region: str, group_id: str, rule_id: str) -> None:
 
 def _existing(
     aws: Aws, region: str, group_id: str, port: int, source_group_id: str
-) -> IngressRule | None:
+) -> SecurityGroupRule | None:
     wanted = ("tcp", port, port, "group", source_group_id)
     for rule in ingress_rules(aws, region, [group_id]):
         if (rule.protocol, rule.from_port, rule.to_port, rule.source_kind, rule.source) == wanted:
@@ -157,9 +157,9 @@ def _existing(
     return None
 
 
-def _rule(found: Mapping[str, Any]) -> IngressRule:
+def _rule(found: Mapping[str, Any]) -> SecurityGroupRule:
     kind, source = _source(found)
-    return IngressRule(
+    return SecurityGroupRule(
         SecurityGroupId(found["GroupId"]),
         found["SecurityGroupRuleId"],
         found["IpProtocol"],

@@ -142,9 +142,9 @@ class TargetGroup:
 
 
 @dataclass(frozen=True)
-class IngressRule:
-    """One ingress rule. `source_kind` is cidr, prefix-list or group; ports are inclusive, -1 means
-    all; `owner` is the portal's mark, "" on rules of others.
+class SecurityGroupRule:
+    """An inbound rule of a security group. `source_kind` is cidr, prefix-list or group; ports are
+    inclusive, -1 means all; `owner` is the portal's mark, "" on rules of others.
     """
 
     group_id: SecurityGroupId
@@ -222,7 +222,7 @@ class TargetFacts:
     security_groups: tuple[SecurityGroupId, ...]
     listeners: tuple[Listener, ...] = ()
     subnets: tuple[Subnet, ...] = ()
-    ingress: tuple[IngressRule, ...] = ()
+    ingress: tuple[SecurityGroupRule, ...] = ()
     ip_address_type: str = "ipv4"
     idle_timeout_seconds: int | None = None
     healthy_targets: int | None = None
@@ -301,7 +301,7 @@ class TargetFacts:
         known = [one for one in counted if one is not None]
         return sum(known) if len(known) == len(counted) else None
 
-    def admits_cloudfront(self, port: int) -> IngressRule | None:
+    def admits_cloudfront(self, port: int) -> SecurityGroupRule | None:
         """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service
         group, or everybody.
 

@@ -18,11 +18,11 @@ from provisioning.facts.permissions import Permission
 from provisioning.facts.snapshot import (
     AclEntry,
     Gap,
-    IngressRule,
     Listener,
     ListenerRule,
     Origin,
     RegisteredTarget,
+    SecurityGroupRule,
     Snapshot,
     Subnet,
     TargetFacts,
@@ -108,11 +108,15 @@ def listener(
     )
 
 
-def ingress(source_kind: str, source: str, port: int = 80, protocol: str = "tcp") -> IngressRule:
-    return IngressRule(SecurityGroupId("sg-1"), "sgr-9", protocol, port, port, source_kind, source)
+def ingress(
+    source_kind: str, source: str, port: int = 80, protocol: str = "tcp"
+) -> SecurityGroupRule:
+    return SecurityGroupRule(
+        SecurityGroupId("sg-1"), "sgr-9", protocol, port, port, source_kind, source
+    )
 
 
-def inner(count: int) -> tuple[IngressRule, ...]:
+def inner(count: int) -> tuple[SecurityGroupRule, ...]:
     return tuple(ingress("cidr", f"10.0.{number}.0/24") for number in range(count))
 
 

@@ -16,9 +16,9 @@ from provisioning.aws.targets import _listener, _rule
 from provisioning.aws.vpcs import _leads_to_internet
 from provisioning.facts.snapshot import (
     AclEntry,
-    IngressRule,
     ListenerRule,
     RegisteredTarget,
+    SecurityGroupRule,
     everybody,
 )
 from tests.checks.test_preflight import (
@@ -327,7 +327,7 @@ def test_ranges_are_everybody_only_together_and_in_full() -> None:
     assert everybody(quarters)
     assert not any(everybody(quarters[:at] + quarters[at + 1 :]) for at in range(4))
     assert not everybody(["", "nonsense", "::/0"])
-    odd: IngressRule = read_group_rule(
+    odd: SecurityGroupRule = read_group_rule(
         {"GroupId": "sg-1", "SecurityGroupRuleId": "sgr-1", "IpProtocol": "-1"}
     )
     assert (odd.source_kind, odd.source, odd.covers(80)) == ("cidr", "", True)

@@ -11,9 +11,9 @@ from provisioning.facts.names import Arn, DistributionId, SecurityGroupId
 from provisioning.facts.snapshot import (
     Behavior,
     DistributionFacts,
-    IngressRule,
     Listener,
     Origin,
+    SecurityGroupRule,
     Snapshot,
     TargetFacts,
 )
@@ -41,9 +41,13 @@ def spec(**changes: Any) -> EndpointSpec:
     return parse_spec(complete_answers(ANSWERS | changes))
 
 
-def rule(source_kind: str = "prefix-list", source: str = "pl-1", port: int = 80) -> IngressRule:
+def rule(
+    source_kind: str = "prefix-list", source: str = "pl-1", port: int = 80
+) -> SecurityGroupRule:
     """An ingress rule for one TCP port."""
-    return IngressRule(SecurityGroupId("sg-1"), "sgr-1", "tcp", port, port, source_kind, source)
+    return SecurityGroupRule(
+        SecurityGroupId("sg-1"), "sgr-1", "tcp", port, port, source_kind, source
+    )
 
 
 TARGET_FACTS = TargetFacts(
