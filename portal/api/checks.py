@@ -30,12 +30,12 @@ from portal.api.operation import operation
 from portal.endpoints.actions import check_now
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
-from portal.requests.prefilled_requests import PrefilledRequest, prefilled_requests_after_check
+from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
 
 POLL = {"Retry-After": "1"}
 _TEXT = f.text(MAX_SCRIPT)
-Requests = Mapping[str, PrefilledRequest]
+Requests = Mapping[str, PrefilledLink]
 """The requests that fix something, by verdict."""
 NONE: Requests = {}
 
@@ -148,7 +148,7 @@ class OneCheck(OfEndpoint):
         Every header line sent and received, the timings, and the verdict with cause and fix.
         """
         check = self.one_of(Check, endpoint_id, check_id)
-        shown = show_check(check, prefilled_requests_after_check(self.person, check))
+        shown = show_check(check, prefilled_links_after_check(self.person, check))
         return Response(shown, headers={} if check.finished_at else POLL)
 
 

@@ -45,7 +45,7 @@ from portal.api.operation import operation
 from portal.endpoints.actions import analyze_log_rows, check_refusal, probe_now
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
-from portal.requests.prefilled_requests import prefilled_requests_after_probe
+from portal.requests.prefilled_links import prefilled_links_after_probe
 
 _BOUNDED = "; ".join(f"{kind} {least} to {most}" for kind, (least, most) in BOUNDS.items())
 _LOG_ROW = {"x-edge-request-id": "abc", "sc-status": "502", "x-edge-result-type": "Error"}
@@ -177,7 +177,7 @@ class OneProbe(OfEndpoint):
         What it found: one sentence, what supports it, a table, and the verdict.
         """
         probe = self.one_of(Probe, endpoint_id, probe_id)
-        shown = show_probe(probe, prefilled_requests_after_probe(self.person, probe))
+        shown = show_probe(probe, prefilled_links_after_probe(self.person, probe))
         return Response(shown, headers={} if probe.finished_at else POLL)
 
 

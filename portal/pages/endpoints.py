@@ -37,7 +37,7 @@ from portal.pages.privacy import privacy_context
 from portal.people.models import Team
 from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
-from portal.requests.prefilled_requests import PrefilledRequest, prefilled_requests_after_check
+from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import FIELD
@@ -70,7 +70,7 @@ class VerdictFinding:
     certainty: str
     evidence: list[str]
     here: Fix | None = None
-    prefilled: PrefilledRequest | None = None
+    prefilled: PrefilledLink | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _check_context(
         "running": running,
         "check": shown,
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
-        "findings": _findings(shown, prefilled_requests_after_check(request.user, shown))
+        "findings": _findings(shown, prefilled_links_after_check(request.user, shown))
         if shown
         else [],
         "transcript": transcript,
@@ -258,9 +258,7 @@ def _transcript(check: Check) -> dict[str, Any] | None:
     }
 
 
-def _findings(
-    check: Check, prefilled_requests: Mapping[str, PrefilledRequest]
-) -> list[VerdictFinding]:
+def _findings(check: Check, prefilled_links: Mapping[str, PrefilledLink]) -> list[VerdictFinding]:
     """The verdicts of a check, most certain first; at least its own."""
     found = [(verdict_of(str(one.get("code"))), one) for one in check.findings]
     known = [(verdict, one) for verdict, one in found if verdict is not None]
@@ -271,7 +269,7 @@ def _findings(
             str(one.get("certainty", "")),
             [str(line) for line in one.get("evidence", ())],
             Fix.from_dict(one.get("here")),
-            prefilled_requests.get(verdict.code),
+            prefilled_links.get(verdict.code),
         )
         for verdict, one in known or ([(own, {})] if own else [])
     ]

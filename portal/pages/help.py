@@ -20,10 +20,10 @@ from checks.preflight import TITLES as PREFLIGHT
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.troubleshooting import SYMPTOMS
 from portal.requests.lifecycle import NEXT_STEPS, TITLES
-from portal.requests.prefilled_requests import (
-    PrefilledRequest,
-    prefilled_requests_after_check,
-    prefilled_requests_anywhere,
+from portal.requests.prefilled_links import (
+    PrefilledLink,
+    prefilled_links_after_check,
+    prefilled_links_anywhere,
 )
 
 
@@ -54,7 +54,7 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     context = {
         "verdict": verdict,
         "check": check,
-        "prefilled": _prefilled_requests(request, check).get(code),
+        "prefilled": _prefilled_links(request, check).get(code),
         "words": words,
     }
     return render(request, "help/verdict.html", context)
@@ -65,7 +65,7 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
 def help_troubleshooting(request: SignedIn) -> HttpResponse:
     """For people who know only that their app works directly and fails through CloudFront."""
     check = _check(request)
-    found = _prefilled_requests(request, check)
+    found = _prefilled_links(request, check)
     symptoms = [
         (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in SYMPTOMS
     ]
@@ -89,9 +89,9 @@ def _check(request: SignedIn) -> Check | None:
     return check
 
 
-def _prefilled_requests(request: SignedIn, check: Check | None) -> Mapping[str, PrefilledRequest]:
+def _prefilled_links(request: SignedIn, check: Check | None) -> Mapping[str, PrefilledLink]:
     return (
-        prefilled_requests_after_check(request.user, check)
+        prefilled_links_after_check(request.user, check)
         if check
-        else prefilled_requests_anywhere(request.user)
+        else prefilled_links_anywhere(request.user)
     )

@@ -22,7 +22,7 @@ from portal.pages.endpoints import detail_page
 from portal.pages.forms import LogRowsForm, ProbeForm
 from portal.pages.probe_offers import probe_offers
 from portal.requests.lifecycle import Denied
-from portal.requests.prefilled_requests import prefilled_requests_after_probe
+from portal.requests.prefilled_links import prefilled_links_after_probe
 from provisioning.models import Endpoint
 
 HISTORY_SHOWN = 20
@@ -131,9 +131,7 @@ def _shown(request: SignedIn, probe: Probe) -> dict[str, Any]:
         report = None
     code = report.code if report else None
     return {
-        "prefilled": prefilled_requests_after_probe(request.user, probe).get(code)
-        if code
-        else None,
+        "prefilled": prefilled_links_after_probe(request.user, probe).get(code) if code else None,
         "probe": probe,
         "title": titles.get(probe.kind, probe.kind),
         "report": report,

@@ -28,7 +28,7 @@ from portal.requests.actions import edit_request, submit_request
 from portal.requests.inventory import Fetched, Inventory
 from portal.requests.lifecycle import Denied, Verb, may
 from portal.requests.models import EndpointRequest
-from portal.requests.suggestions import parse_changes
+from portal.requests.preflight_amendments import parse_changes
 from portal.requests.target_badge import KINDS, TargetBadge, target_badge
 from provisioning.facts.names import vpc_origin_key
 from provisioning.facts.snapshot import Snapshot, TargetFacts

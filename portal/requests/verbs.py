@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from portal.people.models import ApiToken, Person
-from portal.requests import actions, suggestions
+from portal.requests import actions, preflight_amendments
 from portal.requests.lifecycle import Allowed, Denied, State, Verb
 from portal.requests.models import EndpointRequest
 
@@ -143,7 +143,7 @@ VERBS: tuple[RequestVerb, ...] = (
         "amend",
         Verb.EDIT,
         ApiToken.Scope.WRITE,
-        suggestions.amend_request,
+        preflight_amendments.amend_request,
         "Apply a preflight suggestion",
         "A preflight result may carry an `amendment`: fields of the request with other values, "
         "with which the plan solves the problem. This applies it and replans.",

@@ -1,6 +1,7 @@
-"""Applies a suggestion of the preflight: changes the request so that its plan solves the problem.
+"""Applies an amendment that the preflight suggests: changes the request so that its plan solves the
+problem.
 
-Only what the preflight of the request as it is now suggests can be applied. Who may change a
+Only what the preflight of the request in its present form suggests can be applied. Who may change a
 request, and which answers are valid, is decided where every other change is.
 """
 

@@ -15,7 +15,7 @@ from checks.models import Check
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
-from portal.requests.prefilled_requests import prefilled_requests, prefilled_requests_after_check
+from portal.requests.prefilled_links import prefilled_links, prefilled_links_after_check
 from portal.requests.suggested_requests import suggest_request, suggest_request_anywhere
 from provisioning.models import Endpoint
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -132,9 +132,9 @@ def test_each_link_opens_the_form_with_these_values(
     check = failing(endpoint)
     client = signed_in(people.ana)
     assert links(client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}")) == [
-        prefilled_requests_after_check(people.ana, check)["WSE-PATH"].url
+        prefilled_links_after_check(people.ana, check)["WSE-PATH"].url
     ]
-    found = prefilled_requests(people.ana, endpoint, "/ws/room?room=1")
+    found = prefilled_links(people.ana, endpoint, "/ws/room?room=1")
     for code, fix in BY_REQUEST.items():
         prefilled = found[code]
         form = client.get(prefilled.url)
@@ -214,10 +214,10 @@ def test_another_endpoints_path_is_not_offered_until_that_endpoint_is_gone(
         spec_data=spec,
         created_at=endpoint.created_at,
     )
-    assert not prefilled_requests(people.ana, endpoint, "/ws/room")
+    assert not prefilled_links(people.ana, endpoint, "/ws/room")
     other.state = Endpoint.State.ABSENT
     other.save()
-    assert set(prefilled_requests(people.ana, endpoint, "/ws/room")) == set(BY_REQUEST)
+    assert set(prefilled_links(people.ana, endpoint, "/ws/room")) == set(BY_REQUEST)
 
 
 def test_who_may_not_ask_for_the_team_is_offered_nothing(people: Cast, endpoint: Endpoint) -> None:

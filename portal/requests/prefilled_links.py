@@ -24,7 +24,7 @@ from provisioning.models import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
-class PrefilledRequest:
+class PrefilledLink:
     """`url` is the form's URL on this portal, `solves` what the request fixes, `path` its path."""
 
     url: str
@@ -32,11 +32,11 @@ class PrefilledRequest:
     path: str
 
 
-def prefilled_requests(
+def prefilled_links(
     person: Person, endpoint: Endpoint, resource: str = ""
-) -> Mapping[str, PrefilledRequest]:
-    """Verdict → its request, after a check of `resource` (a path with its query; "" means the
-    endpoint's own).
+) -> Mapping[str, PrefilledLink]:
+    """Verdict code → the link to its request, after a check of `resource` (a path with its query;
+    "" means the endpoint's own).
     """
     if not person.belongs_to(endpoint.owner):
         return {}
@@ -51,10 +51,10 @@ def prefilled_requests(
         code: suggest_request(code, spec, team=endpoint.owner, path=path, taken=taken)
         for code in BY_REQUEST
     }
-    return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
+    return {code: _link(suggested) for code, suggested in found.items() if suggested is not None}
 
 
-def prefilled_requests_after_check(person: Person, check: Check) -> Mapping[str, PrefilledRequest]:
+def prefilled_links_after_check(person: Person, check: Check) -> Mapping[str, PrefilledLink]:
     """The same for what a check found. Findings of low certainty have no request."""
     found = {
         check.verdict,
@@ -62,26 +62,26 @@ def prefilled_requests_after_check(person: Person, check: Check) -> Mapping[str,
     }
     if not found & BY_REQUEST.keys():
         return {}
-    known = prefilled_requests(
-        person, check.endpoint, HandshakeOptions.from_dict(check.options).path
-    )
+    known = prefilled_links(person, check.endpoint, HandshakeOptions.from_dict(check.options).path)
     return {code: prefilled for code, prefilled in known.items() if code in found}
 
 
-def prefilled_requests_after_probe(person: Person, probe: Probe) -> Mapping[str, PrefilledRequest]:
+def prefilled_links_after_probe(person: Person, probe: Probe) -> Mapping[str, PrefilledLink]:
     """The same for a probe, whose endpoint is loaded."""
     code = str((probe.report or {}).get("code", ""))
-    known = prefilled_requests(person, probe.endpoint, probe.path) if code in BY_REQUEST else {}
+    known = prefilled_links(person, probe.endpoint, probe.path) if code in BY_REQUEST else {}
     return {code: known[code]} if code in known else {}
 
 
-def prefilled_requests_anywhere(person: Person) -> Mapping[str, PrefilledRequest]:
+def prefilled_links_anywhere(person: Person) -> Mapping[str, PrefilledLink]:
     """The same without a check."""
     if not person.memberships.exists():
         return {}
     found = {code: suggest_request_anywhere(code) for code in BY_REQUEST}
-    return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
+    return {code: _link(suggested) for code, suggested in found.items() if suggested is not None}
 
 
-def _way_out(remedy: SuggestedRequest) -> PrefilledRequest:
-    return PrefilledRequest(f"{reverse('request-new')}?{remedy.query}", remedy.solves, remedy.path)
+def _link(suggested: SuggestedRequest) -> PrefilledLink:
+    return PrefilledLink(
+        f"{reverse('request-new')}?{suggested.query}", suggested.solves, suggested.path
+    )
