@@ -97,7 +97,8 @@ class LabApi:
 
     def _change_clock(self, given: JsonObject) -> JsonObject:
         """`advance_seconds` or `advance` advances the clock, `scale` changes its speed; both may be
-        given.
+        given. A change of speed waits until the edge has applied it, since the idle timeouts of
+        its next connections depend on it.
         """
         seconds = given.get("advance_seconds", 0.0 if "scale" in given else None)
         scale = given.get("scale", self._clock.anchor.scale)
@@ -109,6 +110,7 @@ class LabApi:
             raise ValueError("advance_seconds must be a number of seconds, not negative.")
         if scale != self._clock.anchor.scale:
             self._state.run_clock_at(float(scale))
+            self._state.wait_for_edge()
         self._state.advance_clock(seconds)
         return self._clock.reading()
 

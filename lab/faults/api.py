@@ -18,8 +18,6 @@ from lab.faults.set_fault import SetFault
 from lab.faults.targeting import FaultRefused
 
 PATH = "/_lab/faults"
-# The edge polls every 0.2 seconds; a busy machine may need longer.
-_EDGE_TIMEOUT = 10.0
 
 
 class FaultApi:
@@ -66,7 +64,7 @@ class FaultApi:
         parameters = {key: value for key, value in given.items() if key != "name"}
         document = self._state.document(None)
         fault = self._faults.set(name, parameters, parse_state(json.loads(document or b"{}")))
-        return {**fault.shown(), "edge_knows": self._state.wait_for_edge(_EDGE_TIMEOUT)}
+        return {**fault.shown(), "edge_knows": self._state.wait_for_edge()}
 
     def clear(self, fault_id: str = "") -> list[dict[str, Any]]:
         """Clear one fault, or all if no id is given; gives the cleared ones.
@@ -74,7 +72,7 @@ class FaultApi:
         :raises FaultRefused: no fault has that id, or AWS refused a change.
         """
         cleared = [self._faults.clear(fault_id)] if fault_id else self._faults.clear_all()
-        self._state.wait_for_edge(_EDGE_TIMEOUT)
+        self._state.wait_for_edge()
         return [{"id": fault.id, "name": fault.name} for fault in cleared]
 
 

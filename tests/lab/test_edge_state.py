@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,12 +13,40 @@ import pytest
 from tests.lab.account import CHAT_ACCOUNT, REGION, Account, Lab, refused
 
 TRADING_ACCOUNT = "444455556666"
+SLOW_EDGE_SECONDS = 0.5
 
 
 def balancer(lab: Lab, name: str) -> dict[str, Any]:
     (found,) = [item for item in lab.get("/_lab/state")["load_balancers"] if item["name"] == name]
     result: dict[str, Any] = found
     return result
+
+
+@contextmanager
+def a_slow_edge(lab: Lab) -> Iterator[list[float]]:
+    """An edge that polls twice a second: the speeds of the clock that it applied."""
+    applied: list[float] = []
+    ready, left = threading.Event(), threading.Event()
+
+    def follow() -> None:
+        version = 0
+        while not left.is_set():
+            state = lab.get(f"/_lab/state?version={version}")
+            if state is not None:
+                applied.append(state["clock"]["scale"])
+                version = state["version"]
+            else:
+                ready.set()
+            left.wait(SLOW_EDGE_SECONDS)
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        assert ready.wait(30)
+        yield applied
+    finally:
+        left.set()
+        follower.join()
 
 
 class TestVersion:
@@ -65,6 +96,13 @@ class TestClock:
                 lab.post("/_lab/clock", {"advance_seconds": nonsense})
         with pytest.raises(urllib.error.HTTPError, match="400"):
             lab.post("/_lab/clock", [1])
+
+    def test_a_change_of_speed_returns_when_the_edge_has_applied_it(self, lab: Lab) -> None:
+        before = lab.get("/_lab/clock")["scale"]
+        with a_slow_edge(lab) as applied:
+            for scale in (30, before):
+                assert lab.post("/_lab/clock", {"scale": scale})["scale"] == scale
+                assert applied[-1] == scale
 
 
 def test_calls_are_counted(lab: Lab, account: Account) -> None:

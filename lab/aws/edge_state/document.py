@@ -24,6 +24,8 @@ _HOSTS = "hosts"
 _CLOCK = "clock"
 # The edge polls several times a second; after this silence it counts as gone.
 EDGE_AWAY_SECONDS = 4.0
+# How long a change waits for it: a busy machine may need many times its usual 0.2 seconds.
+EDGE_PATIENCE_SECONDS = 10.0
 _BUILDS_REMEMBERED = 20
 
 
@@ -122,11 +124,11 @@ class EdgeState:
         self._edge_heard = self._read_monotonic()
         self._edge_knows = max(before, until)
 
-    def wait_for_edge(self, seconds: float) -> bool:
+    def wait_for_edge(self) -> bool:
         """Wait until the edge has applied the current version; False if there is no edge, or it
-        takes longer.
+        takes longer than EDGE_PATIENCE_SECONDS.
         """
-        version, deadline = self.version(), time.monotonic() + seconds
+        version, deadline = self.version(), time.monotonic() + EDGE_PATIENCE_SECONDS
         while time.monotonic() < deadline and time.monotonic() - self._seen[1] < EDGE_AWAY_SECONDS:
             if self._seen[0] >= version:
                 return True
