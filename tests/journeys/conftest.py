@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from stack.ports import LOOPBACK
@@ -104,6 +105,16 @@ class Product:
             "justification": f"The story of {name}.",
         } | more
 
+    def log_row(self, request_id: str) -> dict[str, Any] | None:
+        """CloudFront's log row of a request, as the lab's edge delivers it."""
+        rows = httpx.get(
+            f"http://{LOOPBACK}:{self.stack.ports.edge}/_lab/logs",
+            headers={"Host": "lab.localhost"},
+            trust_env=False,
+            timeout=10,
+        ).json()["rows"]
+        return next((row for row in rows if row["x-edge-request-id"] == request_id), None)
+
     @cached_property
     def mona(self) -> Api:
         """Somebody who is both: member of Chat and approver. The demo has nobody like that."""
@@ -113,7 +124,11 @@ class Product:
 
 @pytest.fixture(scope="package")
 def product(request: pytest.FixtureRequest) -> Iterator[Product]:
-    """PostgreSQL, Redis, lab, web, workers and ticker; all ended afterwards."""
+    """PostgreSQL, Redis, lab, web, workers and ticker; all ended afterwards.
+
+    Endpoints are checked only when a story asks: a check is a client of the chat app too, and all
+    other clients hear what it says.
+    """
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
         notes: list[str] = []
         request.config.stash[NOTES] = notes
@@ -122,6 +137,7 @@ def product(request: pytest.FixtureRequest) -> Iterator[Product]:
             free_port(),
             time_scale=TIME_SCALE,
             durable=False,
+            settings={"CHECK_EVERY_MINUTES": "0"},
             say=notes.append,
         )
         with stack:

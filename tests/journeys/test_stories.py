@@ -173,7 +173,7 @@ def test_a_method_that_is_not_allowed_is_found_by_its_log_row_beside_a_handshake
             extensions={"sni_hostname": live_endpoint.host},
         )
     assert post.status_code == 403
-    row = until(lambda: log_row(product, post.headers["x-amz-cf-id"]), "the row of the POST")
+    row = until(lambda: product.log_row(post.headers["x-amz-cf-id"]), "the row of the POST")
     check = checked(product, live_endpoint)
     assert (check["ok"], [found["code"] for found in check["findings"]]) == (True, ["WSE-LIVE"])
 
@@ -232,12 +232,3 @@ def checked(product: Product, endpoint: LiveEndpoint, **asked: str) -> dict[str,
         return shown if shown["state"] == "finished" else None
 
     return until(look, f"the end of check {check_id}", CHECK_SECONDS, pause=POLL_AFTER)
-
-
-def log_row(product: Product, request_id: str) -> dict[str, Any] | None:
-    """CloudFront's log row of a request, as the lab's edge delivers it."""
-    edge = f"http://127.0.0.1:{product.stack.ports.edge}/_lab/logs"
-    rows = httpx.get(edge, headers={"Host": "lab.localhost"}, trust_env=False, timeout=10).json()[
-        "rows"
-    ]
-    return next((row for row in rows if row["x-edge-request-id"] == request_id), None)
