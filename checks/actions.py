@@ -38,9 +38,11 @@ ORIGIN_GIVES_UP_SECONDS = 30.0
 LEASE_MARGIN_SECONDS = 10.0
 DUE_AT_ONCE = 100
 BY_SCHEDULE = "the schedule"
-PROOF = "Usual handshake"
-PARTICULAR = "check.particular"
-"""The event kind of a check with options of its own: it says nothing about the endpoint's state."""
+USUAL_CHECK = "Usual handshake"
+CUSTOM_FINISHED = "check.custom_finished"
+"""The event kind of a custom check, which has options of its own: it says nothing about the
+endpoint's state.
+"""
 EDGES_SETTLE_SECONDS = 120.0
 log = logging.getLogger(__name__)
 
@@ -98,14 +100,14 @@ def save_check(
     return SavedCheck.objects.update_or_create(endpoint=endpoint, name=name, defaults=values)[0]
 
 
-def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCheck | None:
+def schedule_usual_check(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCheck | None:
     """Check the endpoint's usual handshake on a schedule; None if CHECK_EVERY_MINUTES is 0."""
     every = settings.CHECK_EVERY_MINUTES
     if not every:
         return None
     return save_check(
         endpoint,
-        PROOF,
+        USUAL_CHECK,
         HandshakeOptions(),
         every_minutes=every,
         after_changes=False,
@@ -295,7 +297,7 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
         if finished and check.stream and (check.saved_id is None or before != first.code):
             events.append(
                 check.stream,
-                PARTICULAR if check.options else "check.finished",
+                CUSTOM_FINISHED if check.options else "check.finished",
                 f"{first.verdict.title.rstrip('.')}. {first.verdict.plain}",
                 at=now,
                 level="good" if transcript.live else "error",

@@ -1,9 +1,9 @@
-"""What an endpoint's usual checks prove over a span of time: how often it answered, how fast, and
+"""What an endpoint's usual checks show over a span of time: how often it answered, how fast, and
 the chart (PURE).
 
-Decides statistics and geometry only. It must never count what was not tested as answered: a part of
-the span without a test has no mark. Times are milliseconds from the name to the open WebSocket; the
-chart's units are its viewBox's.
+Decides statistics and geometry only. A part of the span without a check has no mark: it never
+counts as answered. Times are milliseconds from the name to the open WebSocket; the chart's units
+are its viewBox's.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the span: what was tested in it. Without an open WebSocket there are no times."""
+    """A part of the span: what was checked in it. Without an open WebSocket there are no times."""
 
     start: datetime
     end: datetime
-    tests: int
+    checks: int
     failed: int
     usual_ms: float | None
     worst_ms: float | None
 
 
 @dataclass(frozen=True)
-class Proof:
-    """The whole span. `parts` are all of them, oldest first, also those without a test."""
+class Uptime:
+    """The whole span. `parts` are all of them, oldest first, also those without a check."""
 
     span: Span
-    tests: int
+    checks: int
     answered: int
     usual_ms: float | None
     worst_ms: float | None
@@ -70,9 +70,9 @@ class Proof:
     parts: tuple[Part, ...]
 
     @property
-    def tested_parts(self) -> tuple[Part, ...]:
-        """Those in which something was tested."""
-        return tuple(part for part in self.parts if part.tests)
+    def checked_parts(self) -> tuple[Part, ...]:
+        """Those with a check."""
+        return tuple(part for part in self.parts if part.checks)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Column:
     """A part as it is drawn: `level` is the usual time's height, `top` the worst one's, None
     without times.
 
-    `mark` is good, bad or "" (not tested); `mark_top` and `mark_height` differ too, for eyes that
+    `mark` is good, bad or "" (not checked); `mark_top` and `mark_height` differ too, for eyes that
     see no colours.
     """
 
@@ -108,7 +108,7 @@ def span_of(key: str) -> Span:
     return next((span for span in SPANS if span.key == key), SPANS[0])
 
 
-def prove(samples: Iterable[Sample], span: Span, now: datetime) -> Proof:
+def measure_uptime(samples: Iterable[Sample], span: Span, now: datetime) -> Uptime:
     """What the samples of the span say; those outside of it do not count."""
     start = now - span.length
     counted = sorted((one for one in samples if start < one.at <= now), key=lambda one: one.at)
@@ -117,9 +117,9 @@ def prove(samples: Iterable[Sample], span: Span, now: datetime) -> Proof:
     for one in counted:
         piles[min(int((one.at - start) / step), span.parts - 1)].append(one)
     usual, worst = _times(counted)
-    return Proof(
+    return Uptime(
         span=span,
-        tests=len(counted),
+        checks=len(counted),
         answered=sum(one.ok for one in counted),
         usual_ms=usual,
         worst_ms=worst,
@@ -128,15 +128,15 @@ def prove(samples: Iterable[Sample], span: Span, now: datetime) -> Proof:
     )
 
 
-def draw(proof: Proof) -> Drawing:
+def draw(uptime: Uptime) -> Drawing:
     """The chart: for each part a level at the usual time, a line up to the worst, and a mark for
     the answers.
     """
-    ceiling = ceiling_of(proof.worst_ms or 0.0)
-    width = WIDTH / len(proof.parts)
+    ceiling = ceiling_of(uptime.worst_ms or 0.0)
+    width = WIDTH / len(uptime.parts)
     columns = []
-    for place, part in enumerate(proof.parts):
-        mark = "" if not part.tests else "bad" if part.failed else "good"
+    for place, part in enumerate(uptime.parts):
+        mark = "" if not part.checks else "bad" if part.failed else "good"
         height = {"bad": HEIGHT - MARKS, "good": (HEIGHT - MARKS) // 3, "": 0}[mark]
         x = place * width
         columns.append(

@@ -30,7 +30,7 @@ from checks.protocol.transcript import Transcript
 from checks.protocol.urls import AllowedUrl, judge_url
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
-from portal.endpoints.uptime import SPANS, Sample, draw, prove, span_of
+from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
 from portal.pages.forms import LogRowsForm
 from portal.pages.privacy import privacy_context
@@ -204,18 +204,18 @@ def _uptime_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
     rows = usual.order_by("-requested_at").values_list(
         "requested_at", "ok", "connect_ms", "verdict"
     )[:CHECKS_CHARTED]
-    proof = prove(
+    uptime = measure_uptime(
         [Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows],
         span,
         now,
     )
-    last = proof.last_failure
+    last = uptime.last_failure
     failure = verdict_of(last.verdict) if last else None
     return {
         "spans": SPANS,
-        "uptime": proof,
-        "chart": draw(proof),
-        "uptime_truncated": proof.tests >= CHECKS_CHARTED,
+        "uptime": uptime,
+        "chart": draw(uptime),
+        "uptime_truncated": uptime.checks >= CHECKS_CHARTED,
         "last_failure_title": failure.title if failure else "",
         "every_minutes": settings.CHECK_EVERY_MINUTES,
     }

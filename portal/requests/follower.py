@@ -81,7 +81,7 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
         text = "The rollback failed. A platform admin must resolve it."
         record(request, "request.stuck", text, now, level="error")
-    elif event.kind == checks.PARTICULAR and state is State.VERIFYING:
+    elif event.kind == checks.CUSTOM_FINISHED and state is State.VERIFYING:
         # It was running when the usual check was requested and was taken for it, but says nothing
         # about the endpoint.
         _request_first_check(request, now)
@@ -94,7 +94,7 @@ def _handle_done(request: EndpointRequest, now: datetime) -> None:
     text = "Built. Making a real handshake through CloudFront."
     record(request, "request.provisioned", text, now)
     endpoint = _request_first_check(request, now)
-    checks.schedule_proof(endpoint, stream=request.stream, now=now)
+    checks.schedule_usual_check(endpoint, stream=request.stream, now=now)
     checks.request_checks_after_change(endpoint, now)
 
 

@@ -194,8 +194,8 @@ def test_people_are_told_when_the_reason_changes_and_not_every_time(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Endpoint.objects.update(state=Endpoint.State.DEPLOYED)
-    proof = actions.schedule_proof(endpoint, stream="request:1", now=NOW)
-    assert proof is not None
+    saved = actions.schedule_usual_check(endpoint, stream="request:1", now=NOW)
+    assert saved is not None
     told = []
     for turn, answer in enumerate(
         (seen.live(), seen.live(), REFUSED_504, REFUSED_504, seen.live())
@@ -204,7 +204,7 @@ def test_people_are_told_when_the_reason_changes_and_not_every_time(
         at = NOW + timedelta(minutes=turn)
         make(
             actions.request_check(
-                endpoint, by="the schedule", stream="request:1", now=at, saved=proof
+                endpoint, by="the schedule", stream="request:1", now=at, saved=saved
             ),
             at,
         )
@@ -230,7 +230,7 @@ def test_a_particular_check_says_nothing_of_the_endpoint(
             options=HandshakeOptions(path="/elsewhere"),
         )
     )
-    assert Event.objects.get().kind == "check.particular"
+    assert Event.objects.get().kind == "check.custom_finished"
     make(
         actions.request_check(
             endpoint, by="ana", stream="request:1", now=NOW, options=HandshakeOptions()
@@ -242,4 +242,4 @@ def test_a_particular_check_says_nothing_of_the_endpoint(
 
 def test_no_schedule_is_made_where_none_is_wanted(endpoint: Endpoint, settings: Any) -> None:
     settings.CHECK_EVERY_MINUTES = 0
-    assert actions.schedule_proof(endpoint, stream="", now=NOW) is None
+    assert actions.schedule_usual_check(endpoint, stream="", now=NOW) is None

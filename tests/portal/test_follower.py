@@ -73,12 +73,12 @@ def test_a_check_of_ones_own_that_was_under_way_is_followed_by_the_usual_one(
     happens(building, "run.done")
     assert Check.objects.get() == own
     Check.objects.update(finished_at=NOW)
-    happens(building, "check.particular", ok=False)
+    happens(building, "check.custom_finished", ok=False)
     usual = Check.objects.get(finished_at=None)
     assert (building.state, usual.options, usual.retry_until > NOW) == (State.VERIFYING, {}, True)
     Check.objects.update(finished_at=NOW)
     happens(building, "check.finished", ok=True)
-    happens(building, "check.particular", ok=False)
+    happens(building, "check.custom_finished", ok=False)
     assert (building.state, Check.objects.count()) == (State.LIVE, 2)
 
 

@@ -20,7 +20,7 @@ from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, PrivacyAudit
 from checks.privacy import signing
 from portal.endpoints import privacy_audits
-from portal.endpoints.uptime import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
+from portal.endpoints.uptime import PLOT, SPANS, Sample, ceiling_of, draw, measure_uptime, span_of
 from provisioning.models import Endpoint
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
@@ -37,22 +37,27 @@ def sample(minutes: float, ms: float | None = 60.0, verdict: str = "WSE-LIVE") -
 
 def test_a_day_is_summed_up() -> None:
     samples = [sample(15 * turn, 60.0 + turn % 3) for turn in range(95)]
-    proof = prove(
+    uptime = measure_uptime(
         [*samples, sample(200, 412.0), sample(180, None, "WSE-504-SG"), sample(1441)], DAY, NOW
     )
-    assert (proof.tests, proof.answered, proof.usual_ms, proof.worst_ms) == (97, 96, 61.0, 412.0)
-    assert proof.last_failure == sample(180, None, "WSE-504-SG")
-    assert len(proof.parts) == DAY.parts
-    assert sum(part.tests for part in proof.parts) == 97
-    assert sum(part.failed for part in proof.parts) == 1
+    assert (uptime.checks, uptime.answered, uptime.usual_ms, uptime.worst_ms) == (
+        97,
+        96,
+        61.0,
+        412.0,
+    )
+    assert uptime.last_failure == sample(180, None, "WSE-504-SG")
+    assert len(uptime.parts) == DAY.parts
+    assert sum(part.checks for part in uptime.parts) == 97
+    assert sum(part.failed for part in uptime.parts) == 1
 
 
-def test_what_was_not_tested_is_neither_answered_nor_failed() -> None:
-    proof = prove([sample(10)], DAY, NOW)
-    assert [column.mark for column in draw(proof).columns] == [""] * 47 + ["good"]
-    assert len(proof.tested_parts) == 1
-    nothing = prove([], DAY, NOW)
-    assert (nothing.tests, nothing.usual_ms, nothing.last_failure, nothing.tested_parts) == (
+def test_what_was_not_checked_is_neither_answered_nor_failed() -> None:
+    uptime = measure_uptime([sample(10)], DAY, NOW)
+    assert [column.mark for column in draw(uptime).columns] == [""] * 47 + ["good"]
+    assert len(uptime.checked_parts) == 1
+    nothing = measure_uptime([], DAY, NOW)
+    assert (nothing.checks, nothing.usual_ms, nothing.last_failure, nothing.checked_parts) == (
         0,
         None,
         None,
@@ -63,7 +68,9 @@ def test_what_was_not_tested_is_neither_answered_nor_failed() -> None:
 
 def test_a_failure_is_drawn_taller_and_slow_is_drawn_higher() -> None:
     drawing = draw(
-        prove([sample(10, 50.0), sample(11, 100.0), sample(100, None, "WSE-504-SG")], DAY, NOW)
+        measure_uptime(
+            [sample(10, 50.0), sample(11, 100.0), sample(100, None, "WSE-504-SG")], DAY, NOW
+        )
     )
     (bad,) = (column for column in drawing.columns if column.mark == "bad")
     (good,) = (column for column in drawing.columns if column.mark == "good")
@@ -86,7 +93,7 @@ def test_a_span_that_nobody_knows_is_the_shortest() -> None:
     assert span_of("<script>") == DAY
 
 
-def was_tested(
+def was_checked(
     endpoint: Endpoint,
     hours: float,
     ms: float | None = 61.0,
@@ -102,11 +109,11 @@ def was_tested(
 
 def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Cast, endpoint: Endpoint) -> None:
     for hours in (1, 2, 4, 5):
-        was_tested(endpoint, hours)
-    was_tested(endpoint, 3, None, "WSE-504-SG")
-    was_tested(endpoint, 6, 412.0)
-    was_tested(endpoint, 1, 9000.0, options={"path": "/elsewhere"})
-    was_tested(endpoint, 50)
+        was_checked(endpoint, hours)
+    was_checked(endpoint, 3, None, "WSE-504-SG")
+    was_checked(endpoint, 6, 412.0)
+    was_checked(endpoint, 1, 9000.0, options={"path": "/elsewhere"})
+    was_checked(endpoint, 50)
     page = signed_in(people.rita).get(f"/endpoints/{endpoint.pk}/")
     words = text_of(page)
     assert "5 of 6 checks passed in the last 24 hours" in words
