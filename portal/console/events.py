@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Page:
+class EventPage:
     """Lines in order; `more` if the stream continues after them."""
 
     lines: tuple[Line, ...]
@@ -50,7 +50,7 @@ async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     return cast("T", await hop(*args, **kwargs))
 
 
-def read_after(stream: str, cursor: int) -> Page:
+def read_after(stream: str, cursor: int) -> EventPage:
     """The next lines after `cursor`.
 
     Events and the request's state come from one statement, hence one snapshot: a settled state is
@@ -65,7 +65,7 @@ def read_after(stream: str, cursor: int) -> Page:
     if lines and not more:
         settled = finished(events[-1].request_state)  # type: ignore[attr-defined]
         lines[-1] = lines[-1]._replace(after=settled)
-    return Page(tuple(lines), more)
+    return EventPage(tuple(lines), more)
 
 
 def last_seqs(streams: Iterable[str]) -> dict[str, int]:

@@ -48,7 +48,7 @@ KNOWN_VALUES = {
 
 
 @dataclass(frozen=True)
-class Line:
+class DiffLine:
     """One setting; an empty `before` did not exist, an empty `after` goes away."""
 
     label: str
@@ -71,7 +71,7 @@ class Item:
     note: str
     shared: bool
     changes: bool
-    lines: tuple[Line, ...]
+    lines: tuple[DiffLine, ...]
     left_out: int
 
 
@@ -108,7 +108,7 @@ def _item(item: Mapping[str, Any]) -> Item:
         if not was and not becomes:
             left_out += 1
         else:
-            lines.append(Line(LABELS.get(key, key), was if changes else becomes, becomes))
+            lines.append(DiffLine(LABELS.get(key, key), was if changes else becomes, becomes))
     return Item(
         item["title"],
         word,

@@ -30,7 +30,7 @@ from portal.people.models import ApiToken, Person
 from provisioning.models import Endpoint
 from tests.checks.seen import answered
 from tests.portal.people import Cast, bearer
-from tests.portal.test_api_doors import code
+from tests.portal.test_api_input import code
 from tests.portal.test_pages_endpoints import checked
 from tests.portal.test_pages_probes import REFUSED, ROW, finished
 

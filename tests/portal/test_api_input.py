@@ -1,4 +1,4 @@
-"""Who gets in, and what the API does with bodies, headers and paths nobody meant."""
+"""Who may call the API, and how it answers malformed bodies, headers and paths."""
 
 from __future__ import annotations
 
