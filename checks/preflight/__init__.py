@@ -21,6 +21,7 @@ from checks.preflight.distribution import (
     vpc_origin,
 )
 from checks.preflight.exposure import acls, ipv6, other_routes, public_addresses
+from checks.preflight.guards import guards
 from checks.preflight.listener_rules import default_action, listener_rules
 from checks.preflight.network import (
     block_public_access,
@@ -83,6 +84,7 @@ DISTRIBUTION_QUESTIONS: tuple[DistributionQuestion, ...] = (
     unknown_settings,
     paths,
     bare_paths,
+    guards,
     behavior_room,
     viewer_certificate,
     other_owners,

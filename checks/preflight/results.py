@@ -61,6 +61,7 @@ TITLES = {
     "PF-PATH-TAKEN": "The paths are free",
     "PF-PATH-ORDER": "No other behavior answers first",
     "PF-PATH-BARE": "The path without a slash is covered",
+    "PF-GUARD": "The paths keep what guards them today",
     "PF-VPC-ORIGIN": "A VPC origin can be reused or created",
     "PF-BEHAVIORS": "The distribution has room for behaviors",
     "PF-VIEWER-CERTIFICATE": "The viewer certificate covers the distribution's names",
@@ -165,6 +166,7 @@ class PreflightSubject:
     forward_host: bool | None = None
     origin_domain: str = ""
     carries_api: bool = False
+    carry_over: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
@@ -182,6 +184,7 @@ class PreflightSubject:
             forward_host=spec.forward_host,
             origin_domain=spec.origin_domain,
             carries_api="POST" in spec.allowed_methods.split(","),
+            carry_over=spec.carry_over,
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Self
 from django import forms
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
+from django.http import QueryDict
 from django.utils.html import format_html
 
 from checks.diagnosis.access_log import LogRow, LogRowError
@@ -33,7 +34,15 @@ from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
-from provisioning.spec.field_kinds import Choice, Field, Flag, InvalidValue, Number, Section
+from provisioning.spec.field_kinds import (
+    Choice,
+    Choices,
+    Field,
+    Flag,
+    InvalidValue,
+    Number,
+    Section,
+)
 from provisioning.spec.fields import ACCOUNT_ID, FIELDS
 from provisioning.spec.parsing import Derived, SpecError, complete_answers, parse_spec
 
@@ -79,8 +88,27 @@ class SettingField(forms.Field):
             raise forms.ValidationError(invalid.message, invalid.code) from invalid
 
 
+class WordCheckboxes(forms.CheckboxSelectMultiple):
+    """Checkboxes whose value is one string of the chosen words, separated by commas: a suggestion
+    of the preflight, a stored request and a link write it like that too.
+    """
+
+    template_name = "forms/checkbox_list.html"
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> str:
+        """The chosen words, also where the data is a plain mapping."""
+        given = data.getlist(name) if isinstance(data, QueryDict) else [data.get(name) or ""]
+        return ", ".join(word for word in given if word)
+
+    def format_value(self, value: Any) -> list[str]:
+        """The words to be ticked."""
+        return [word for word in str(value or "").replace(" ", "").split(",") if word]
+
+
 def _setting_widget(row: Field) -> forms.Widget:
     advanced = row.section is Section.ADVANCED
+    if isinstance(row, Choices):
+        return WordCheckboxes(choices=[(one, one.replace("-", " ")) for one in row.choices])
     if isinstance(row, Choice):
         options = [(one, one.replace(",", ", ")) for one in row.choices]
         return forms.Select(choices=[("", AUTOMATIC), *options])

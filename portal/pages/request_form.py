@@ -306,6 +306,7 @@ def _subject(
         forward_host=valid.get("forward_host"),
         origin_domain=valid.get("origin_domain", ""),
         carries_api="POST" in str(valid.get("allowed_methods", "")).split(","),
+        carry_over=tuple(valid.get("carry_over", ())),
     )
 
 

@@ -33,6 +33,14 @@ LABELS = {
     "AllowedMethods CachedMethods": "Cached HTTP methods",
     "CachePolicyId": "Cache policy",
     "OriginRequestPolicyId": "Origin request policy",
+    "FunctionAssociations": "Functions",
+    "LambdaFunctionAssociations": "Lambda@Edge functions",
+    "TrustedKeyGroups Enabled": "Requires signed URLs or cookies",
+    "TrustedKeyGroups": "Key groups",
+    "TrustedSigners Enabled": "Requires signed URLs or cookies",
+    "TrustedSigners": "Trusted signers",
+    "ResponseHeadersPolicyId": "Response headers policy",
+    "RealtimeLogConfigArn": "Real-time log configuration",
     "GroupId": "Security group",
     "IpProtocol": "Protocol",
     "Port": "Port",
@@ -141,6 +149,8 @@ def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 def _words(value: Any) -> str:
     if value in (None, "", False, ()) or value == []:
         return ""
+    if isinstance(value, Mapping):
+        return " ".join(str(one) for _, one in sorted(value.items()) if not isinstance(one, bool))
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(str, value))
+        return ", ".join(map(_words, value))
     return KNOWN_VALUES.get(str(value), "yes" if value is True else str(value))

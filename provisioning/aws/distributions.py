@@ -12,8 +12,8 @@ from typing import Any, cast
 from provisioning.aws import unknown_elements
 from provisioning.aws.errors import MEANINGS, UNKNOWN_ELEMENTS, AwsError, calling
 from provisioning.aws.session import Aws
-from provisioning.facts.names import DistributionId
-from provisioning.facts.snapshot import Behavior, DistributionFacts, Origin
+from provisioning.facts.names import Arn, DistributionId
+from provisioning.facts.snapshot import Behavior, DistributionFacts, EdgeFunction, Origin
 
 DEPLOYED, IN_PROGRESS = "Deployed", "InProgress"
 DEFAULT_PATTERN = "*"
@@ -133,6 +133,8 @@ def _record(answer: Mapping[str, Any]) -> DistributionRecord:
         certificate_arn=(config.get("ViewerCertificate") or {}).get("ACMCertificateArn", ""),
         staging=bool(config.get("Staging")),
         continuous_deployment_policy_id=config.get("ContinuousDeploymentPolicyId") or "",
+        connection_mode=config.get("ConnectionMode") or "direct",
+        web_acl_id=config.get("WebACLId") or "",
     )
     return DistributionRecord(facts, config, answer["ETag"], found["Status"], found["DomainName"])
 
@@ -158,14 +160,34 @@ def _behavior(found: Mapping[str, Any], pattern: str) -> Behavior:
                 key=lambda method: _METHODS.index(method) if method in _METHODS else len(_METHODS),
             )
         ),
+        functions=tuple(sorted(_functions(found), key=lambda one: one.event)),
+        key_groups=tuple(sorted(_items(found, "TrustedKeyGroups"))),
+        trusted_signers=tuple(sorted(_items(found, "TrustedSigners"))),
+        response_headers_policy_id=found.get("ResponseHeadersPolicyId") or "",
+        realtime_log_config_arn=found.get("RealtimeLogConfigArn") or "",
+        field_level_encryption_id=found.get("FieldLevelEncryptionId") or "",
     )
 
 
+def _functions(found: Mapping[str, Any]) -> Iterator[EdgeFunction]:
+    for one in _items(found, "FunctionAssociations"):
+        yield EdgeFunction(one["EventType"], Arn(one["FunctionARN"]))
+    for one in _items(found, "LambdaFunctionAssociations"):
+        yield EdgeFunction(
+            one["EventType"], Arn(one["LambdaFunctionARN"]), bool(one.get("IncludeBody"))
+        )
+
+
 def _origin(found: Mapping[str, Any]) -> Origin:
+    private = found.get("VpcOriginConfig") or {}
+    identity = (found.get("S3OriginConfig") or {}).get("OriginAccessIdentity", "")
     return Origin(
         found["Id"],
         found["DomainName"],
-        (found.get("VpcOriginConfig") or {}).get("VpcOriginId", ""),
+        private.get("VpcOriginId", ""),
         found.get("OriginPath", ""),
         (found.get("CustomOriginConfig") or {}).get("OriginProtocolPolicy", ""),
+        owner_account=private.get("OwnerAccountId") or "",
+        access_control=found.get("OriginAccessControlId") or identity or "",
+        header_names=tuple(sorted(one["HeaderName"] for one in _items(found, "CustomHeaders"))),
     )

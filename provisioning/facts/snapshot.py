@@ -325,9 +325,32 @@ class TargetFacts:
 
 
 @dataclass(frozen=True)
+class EdgeFunction:
+    """A function that a behavior runs. `event` is AWS's EventType: viewer-request, viewer-response,
+    origin-request or origin-response. `include_body` is None for a CloudFront Function, which never
+    sees the body, and AWS's IncludeBody for Lambda@Edge.
+    """
+
+    event: str
+    arn: Arn
+    include_body: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """The function's name; for Lambda@Edge with its version, as in `sign-in:3`."""
+        if self.include_body is None:
+            return self.arn.rpartition("/")[2]
+        return self.arn.partition(":function:")[2] or self.arn
+
+
+@dataclass(frozen=True)
 class Behavior:
     """A cache behavior, in the order of the distribution; the default behavior has the pattern
     `*`.
+
+    `key_groups` and `trusted_signers` (account IDs) say who may sign URLs and cookies; with either,
+    CloudFront refuses requests that are not signed. The last three are AWS's identifiers, "" where
+    nothing is attached.
     """
 
     path_pattern: str
@@ -336,13 +359,21 @@ class Behavior:
     cache_policy_id: str
     origin_request_policy_id: str
     allowed_methods: str
+    functions: tuple[EdgeFunction, ...] = ()
+    key_groups: tuple[str, ...] = ()
+    trusted_signers: tuple[str, ...] = ()
+    response_headers_policy_id: str = ""
+    realtime_log_config_arn: str = ""
+    field_level_encryption_id: str = ""
 
 
 @dataclass(frozen=True)
 class Origin:
     """An origin of a distribution; `vpc_origin_id` is empty for custom and S3 origins,
     `protocol_policy` for all but custom ones. `path` is put before every path that CloudFront asks
-    for.
+    for. `owner_account` is the account that shares its VPC origin, "" for the distribution's own.
+    `access_control` is its origin access control or identity. Of the headers that CloudFront adds
+    for it, only the names are read: a value may be a secret.
     """
 
     id: str
@@ -350,13 +381,17 @@ class Origin:
     vpc_origin_id: str
     path: str = ""
     protocol_policy: str = ""
+    owner_account: str = ""
+    access_control: str = ""
+    header_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DistributionFacts:
     """A distribution as it is configured (not necessarily what every edge already serves).
 
-    `staging`: viewers come to it by its primary distribution only.
+    `staging`: viewers come to it by its primary distribution only. `connection_mode` is AWS's:
+    `direct`, or `tenant-only` for a multi-tenant distribution, which serves nothing by itself.
     `continuous_deployment_policy_id` is what joins a primary distribution with a staging one, ""
     without.
     """
@@ -374,6 +409,8 @@ class DistributionFacts:
     certificate_arn: str = ""
     staging: bool = False
     continuous_deployment_policy_id: str = ""
+    connection_mode: str = "direct"
+    web_acl_id: str = ""
 
     def origin(self, origin_id: str) -> Origin | None:
         """The origin with this id, if there is one."""

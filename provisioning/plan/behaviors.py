@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.facts import names
+from provisioning.facts.guards import answering_behavior, carried_over, guards_of
 from provisioning.facts.path_patterns import covers
-from provisioning.facts.snapshot import DistributionFacts, TargetFacts
+from provisioning.facts.snapshot import Behavior, DistributionFacts, TargetFacts
 from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
 from provisioning.spec.endpoint_spec import EndpointSpec
 
@@ -33,7 +34,7 @@ def desired_origin(
 def desired_behavior(
     spec: EndpointSpec, pattern: str, endpoint_key: str, owner: str
 ) -> dict[str, Any]:
-    """One cache behavior as UpdateDistribution takes it."""
+    """One cache behavior as UpdateDistribution takes it, without what it may carry over."""
     methods = spec.allowed_methods.split(",")
     return {
         "PathPattern": pattern,
@@ -103,15 +104,13 @@ def behavior_items(
                 f"{existing.target_origin_id}. Choose another path, or ask its owner to give it "
                 "up.",
             )
+        answering = answering_behavior(distribution, pattern)
         after = desired_behavior(spec, pattern, endpoint_key, owner)
+        after |= carried_over(answering, spec.carry_over)
         title = f"Behavior {pattern} in {distribution.id}"
         if existing:
             items.append(PlanItem("behavior", KEEP, title, {"TargetOriginId": ours}, after))
             continue
-        answering = next(
-            (b for b in distribution.behaviors if covers(b.path_pattern, pattern)),
-            distribution.default_behavior,
-        )
         before = {
             "answered_by": answering.path_pattern,
             "TargetOriginId": answering.target_origin_id,
@@ -121,6 +120,7 @@ def behavior_items(
         place = position_for(pattern, order)
         where = f"before {order[place]}" if place < len(order) else "last, just before the default"
         note = f"{pattern} currently matches {matched}. The new behavior is added {where}."
+        note += _guards_note(answering, distribution, spec)
         items.append(PlanItem("behavior", CREATE, title, before, after, note))
     if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > quota:
         raise Unplannable(
@@ -129,3 +129,11 @@ def behavior_items(
             "distribution.",
         )
     return items
+
+
+def _guards_note(answering: Behavior, distribution: DistributionFacts, spec: EndpointSpec) -> str:
+    guards = guards_of(answering, distribution)
+    kept = [guard.name for guard in guards if guard.carried_by in spec.carry_over]
+    lost = [guard.name for guard in guards if guard.carried_by not in spec.carry_over]
+    note = f" Carried over: {'; '.join(kept)}." if kept else ""
+    return note + (f" Does not apply to it: {'; '.join(lost)}." if lost else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from provisioning.facts.guards import answering_behavior, left_behind
 from provisioning.facts.path_patterns import overlap
 from provisioning.facts.snapshot import Certificate, DistributionFacts, Snapshot, TargetFacts
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -80,6 +81,11 @@ def relies_on(
             for behavior in distribution.behaviors
             if behavior.path_pattern not in ours
             and any(overlap(behavior.path_pattern, pattern) for pattern in spec.path_patterns)
+        ],
+        "guards_left_behind": [
+            f"{pattern}: {guard.name} of {answering_behavior(distribution, pattern).path_pattern}"
+            for pattern in spec.path_patterns
+            for guard in left_behind(distribution, pattern, spec.carry_over)
         ],
     }
 

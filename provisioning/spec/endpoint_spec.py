@@ -39,6 +39,7 @@ class EndpointSpec:
     read_timeout: int
     keepalive_timeout: int
     open_security_group: bool
+    carry_over: tuple[str, ...]
     max_silence_seconds: int
     subprotocols: tuple[str, ...]
 

@@ -171,3 +171,20 @@ class Words(Field):
             if not self.pattern.fullmatch(word):
                 raise InvalidValue("invalid", f"{word!r} is not valid. {self.advice}")
         return tuple(given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices(Words):
+    """Any of `choices`, without duplicates, in the order of `choices`."""
+
+    choices: Sequence[str]
+    pattern: re.Pattern[str] = re.compile("[a-z-]+", re.ASCII)
+    advice: str = ""
+    most: int = 20
+
+    def parse(self, given: Any) -> tuple[str, ...]:
+        """The chosen ones."""
+        chosen = super().parse(given)
+        if not set(chosen) <= set(self.choices):
+            raise InvalidValue("invalid", f"Choose from: {', '.join(self.choices)}.")
+        return tuple(one for one in self.choices if one in chosen)

@@ -10,9 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from provisioning.facts import guards
 from provisioning.spec import derivation
 from provisioning.spec.derivation import DOMAIN, METHOD_SETS, always
-from provisioning.spec.field_kinds import Choice, Field, Flag, Number, Place, Section, Text, Words
+from provisioning.spec.field_kinds import (
+    Choice,
+    Choices,
+    Field,
+    Flag,
+    Number,
+    Place,
+    Section,
+    Text,
+    Words,
+)
 
 TARGET_ARN = re.compile(
     r"arn:aws:(?:elasticloadbalancing:(?P<lb>[a-z]{2}(?:-[a-z]+)+-[0-9]):(?P<lb_account>[0-9]{12}):"
@@ -206,6 +217,18 @@ OPEN_SECURITY_GROUP = Flag(
     rule=always(True, "Lets the plan allow CloudFront where no rule does yet."),
     place=Place("ingress-rule"),
 )
+CARRY_OVER = Choices(
+    name="carry_over",
+    label="Carry over from the current behavior",
+    help="What the new behavior keeps of the behavior that matches the path today: its viewer "
+    "functions, its key groups (signed URLs and cookies), its response headers policy, its "
+    "real-time logs.",
+    example=("functions",),
+    section=ADVANCED,
+    choices=guards.CARRY_OVER,
+    rule=always((), "Nothing is carried over; what does not apply to the path is named."),
+    place=Place("behavior"),
+)
 
 FIELDS: tuple[Field, ...] = (
     NAME,
@@ -226,6 +249,7 @@ FIELDS: tuple[Field, ...] = (
     READ_TIMEOUT,
     KEEPALIVE_TIMEOUT,
     OPEN_SECURITY_GROUP,
+    CARRY_OVER,
 )
 FIELD: Mapping[str, Field] = {field.name: field for field in FIELDS}
 """The rows by name."""

@@ -18,7 +18,7 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry,
 from provisioning.facts import names
 from provisioning.locks import try_lock
 from provisioning.models import Run, VpcOrigin, Watch
-from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
+from provisioning.plan.behaviors import desired_origin, position_for
 from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
 from provisioning.poller import distribution_detail
 from provisioning.steps.context import RunContext, errors_as_outcomes
@@ -253,10 +253,11 @@ def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]
     row = VpcOrigin.objects.filter(account_id=spec.account_id, key=spec.vpc_origin_key).first()
     if row is None or not row.aws_id:
         return None
-    planned = next(item for item in run.plan_data["items"] if item["resource"] == "origin")
-    origin = desired_origin(spec, planned["after"]["DomainName"], key, owner)
+    items = run.plan_data["items"]
+    planned = next(item["after"] for item in items if item["resource"] == "origin")
+    origin = desired_origin(spec, planned["DomainName"], key, owner)
     origin["VpcOriginConfig"] = {"VpcOriginId": row.aws_id} | origin["VpcOriginConfig"]
-    return origin, [desired_behavior(spec, pattern, key, owner) for pattern in spec.path_patterns]
+    return origin, [item["after"] for item in items if item["resource"] == "behavior"]
 
 
 def _watch(context: RunContext) -> Watch | None:

@@ -80,7 +80,7 @@ def test_api_gateway_as_the_article_sets_it_up_passes(policy: str) -> None:
     ],
 )
 def test_each_rule_of_api_gateway(
-    code: str, origin: dict[str, str], behavior: dict[str, str], expected: str
+    code: str, origin: dict[str, Any], behavior: dict[str, str], expected: str
 ) -> None:
     assert said(replace(GATEWAY, **origin), **behavior)[code] == expected
 

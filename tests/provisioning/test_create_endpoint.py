@@ -5,6 +5,7 @@ trace whatever fails.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 from provisioning import actions
 from provisioning.models import Event, JournalEntry, Run, Watch
 from provisioning.progress import progress
+from tests.lab.account import listed
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, Site, boundaries
 
 # Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked
@@ -193,6 +195,45 @@ def test_undoing_one_of_two_leaves_the_other_its_vpc_origin(machine: Machine) ->
     machine.finish(kept, given_up)
     assert given_up.state == Run.State.UNDONE
     site.assert_built(kept)
+
+
+def sign_in(site: Site) -> dict[str, Any]:
+    """Let the distribution's default behavior require a sign-in. Returns the association."""
+    function = f"arn:aws:cloudfront::{site.account.number}:function/sign-in"
+    association = listed({"FunctionARN": function, "EventType": "viewer-request"})
+    reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+    reply["DistributionConfig"]["DefaultCacheBehavior"]["FunctionAssociations"] = association
+    site.account.cloudfront.update_distribution(
+        Id=site.distribution_id,
+        IfMatch=reply["ETag"],
+        DistributionConfig=reply["DistributionConfig"],
+    )
+    return association
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_a_guard_of_the_current_behavior_is_carried_over_if_that_was_approved(
+    machine: Machine, *, carried: bool
+) -> None:
+    site = machine.site()
+    association = sign_in(site)
+    run = site.start(carry_over="functions" if carried else "")
+    run_to_the_end(machine, site, run, Boundaries())
+    site.assert_built(run)
+    made = site.config()["CacheBehaviors"]["Items"]
+    assert [one["FunctionAssociations"] for one in made] == [
+        association if carried else {"Quantity": 0}
+    ] * 2
+
+
+def test_a_guard_that_is_attached_after_the_approval_voids_it(machine: Machine) -> None:
+    site = machine.site()
+    run = site.start()
+    sign_in(site)
+    run_to_the_end(machine, site, run, Boundaries())
+    assert run.failure["code"] == "plan_stale"
+    assert "viewer-request function sign-in" in run.failure["reason"]
+    site.assert_clean(run)
 
 
 def test_a_plan_that_no_longer_holds_is_not_applied(machine: Machine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import Field, InvalidValue, Section
 from provisioning.spec.fields import FIELD, FIELDS
-from tests.provisioning.examples import KEY, OWNER, TARGET, snapshot, spec
+from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
 
 ANOTHER: dict[str, Any] = {
     "target_arn": TARGET.replace("int-chat", "int-other"),
@@ -27,8 +27,11 @@ ANOTHER: dict[str, Any] = {
     "read_timeout": 60,
     "keepalive_timeout": 60,
     "open_security_group": False,
+    "carry_over": ["response-headers-policy"],
 }
 """For each setting that has a place in AWS, a value that is not the usual one."""
+
+GUARDED = replace(behavior("*"), response_headers_policy_id="67f7725c-6f97-4210-82d7-5512b31e9d03")
 
 
 def test_rows_and_attributes_of_the_spec_are_the_same_set() -> None:
@@ -65,7 +68,10 @@ def test_a_setting_ends_up_in_the_plan_where_its_row_says(field: Field) -> None:
         [
             _member(item.after, field.place.member)
             for item in make_plan(
-                made, snapshot(target={"ingress": ()}), endpoint_key=KEY, owner=OWNER
+                made,
+                snapshot(target={"ingress": ()}, distribution={"default_behavior": GUARDED}),
+                endpoint_key=KEY,
+                owner=OWNER,
             ).items
             if item.resource == field.place.resource
         ]
