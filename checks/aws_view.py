@@ -21,7 +21,8 @@ from provisioning.aws.errors import AwsError
 from provisioning.aws.session import Aws
 from provisioning.facts import names
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
-from provisioning.facts.snapshot import TargetFacts, VpcOriginFacts
+from provisioning.facts.snapshot import VpcOriginFacts
+from provisioning.facts.target import TargetFacts
 from provisioning.models import Endpoint
 
 log = logging.getLogger(__name__)

@@ -45,7 +45,9 @@ from checks.preflight.target import (
     tls_listener,
 )
 from checks.preflight.target_groups import attributes, group_fit, health, stickiness
-from provisioning.facts.snapshot import DistributionFacts, Snapshot, TargetFacts
+from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 __all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "evaluate"]
 

@@ -20,13 +20,11 @@ from checks.preflight.results import (
     PreflightSubject,
     unknown,
 )
-from provisioning.facts.snapshot import (
-    Certificate,
-    DistributionFacts,
-    Listener,
-    Snapshot,
-    TargetFacts,
-)
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.load_balancer import Listener
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 ISSUED = "ISSUED"
 _NAMES_OF_AWS = (".amazonaws.com", ".cloudfront.net", ".internal")

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 
 from checks.preflight.behavior_match import HANDSHAKE_HEADERS
 from checks.preflight.results import Fix, Level, PreflightResult, unknown
+from provisioning.facts.distribution import Behavior, DistributionFacts, Origin
 from provisioning.facts.forwarding import (
     MANAGED_CACHE_POLICIES,
     MANAGED_REQUEST_POLICIES,
     Forwarding,
 )
 from provisioning.facts.names import CACHING_DISABLED
-from provisioning.facts.snapshot import Behavior, DistributionFacts, Origin
 
 _API_GATEWAY = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com", re.ASCII)
 _NEEDED = HANDSHAKE_HEADERS[:2]

@@ -16,8 +16,9 @@ from checks.preflight.results import (
     PreflightSubject,
     unknown,
 )
+from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.path_patterns import covers, matches, overlap
-from provisioning.facts.snapshot import DistributionFacts, Snapshot, VpcOriginFacts
+from provisioning.facts.snapshot import Snapshot, VpcOriginFacts
 from provisioning.plan.behaviors import position_for
 from provisioning.spec.fields import MAX_PATHS
 

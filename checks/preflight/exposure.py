@@ -11,7 +11,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts.snapshot import AclEntry, Snapshot, TargetFacts, everybody
+from provisioning.facts.network import AclEntry, everybody
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 FIRST_PORT, LAST_PORT = 1024, 65535
 _TCP, _ALL = "6", "-1"

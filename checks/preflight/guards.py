@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject
+from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.guards import Guard, answering_behavior, guards_of
-from provisioning.facts.snapshot import DistributionFacts, Snapshot
+from provisioning.facts.snapshot import Snapshot
 
 
 def guards(

@@ -18,14 +18,11 @@ from checks.preflight.results import (
     PreflightSubject,
     unknown,
 )
+from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.load_balancer import Listener, ListenerRule
 from provisioning.facts.path_patterns import covers, matches, overlap
-from provisioning.facts.snapshot import (
-    DistributionFacts,
-    Listener,
-    ListenerRule,
-    Snapshot,
-    TargetFacts,
-)
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 FORWARD = "forward"
 

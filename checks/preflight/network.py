@@ -20,12 +20,9 @@ from checks.preflight.results import (
     unknown,
 )
 from provisioning.facts import names
-from provisioning.facts.snapshot import (
-    CLOUDFRONT_LIST_WEIGHT,
-    SecurityGroupRule,
-    Snapshot,
-    TargetFacts,
-)
+from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 # CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names
 # differ by account.

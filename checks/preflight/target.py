@@ -16,7 +16,8 @@ from checks.preflight.results import (
     join_ports,
     unknown,
 )
-from provisioning.facts.snapshot import Snapshot, TargetFacts
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 # CloudFront closes a WebSocket after ten minutes without a byte from the origin (its quotas page).
 CLOUDFRONT_IDLE_SECONDS = 600

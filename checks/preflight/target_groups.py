@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from checks.preflight.listener_rules import groups_reached
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts.snapshot import Snapshot, TargetFacts, TargetGroup
+from provisioning.facts.load_balancer import TargetGroup
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 _UPGRADING = ("", "HTTP1")
 _FUNCTION = "lambda"

@@ -13,8 +13,10 @@ from typing import Any
 
 from checks.ordered import OrderedStrEnum
 from checks.preflight import Level, PreflightSubject, evaluate
+from provisioning.facts.network import SecurityGroupRule
 from provisioning.facts.path_patterns import covers
-from provisioning.facts.snapshot import SecurityGroupRule, Snapshot, TargetFacts
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 
 
 class Outcome(OrderedStrEnum):

@@ -31,7 +31,8 @@ from portal.requests.models import EndpointRequest
 from portal.requests.preflight_amendments import parse_changes
 from portal.requests.target_badge import KINDS, TargetBadge, target_badge
 from provisioning.facts.names import vpc_origin_key
-from provisioning.facts.snapshot import Snapshot, TargetFacts
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 from provisioning.spec.fields import ACCOUNT_ID, FIELDS
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 

@@ -21,7 +21,8 @@ from django.utils import timezone
 
 from provisioning.aws import distributions, targets
 from provisioning.aws.errors import AwsError
-from provisioning.facts.snapshot import Snapshot, TargetFacts
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 from provisioning.models import AwsAccount
 
 WAIT_SECONDS = 3.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioning.facts.snapshot import TargetFacts
+from provisioning.facts.target import TargetFacts
 
 WEB_PORTS = frozenset({80, 443})
 KINDS = {

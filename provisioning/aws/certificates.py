@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from provisioning.aws.errors import AwsError, calling
 from provisioning.aws.session import CLOUDFRONT_REGION, Aws
-from provisioning.facts.snapshot import Certificate
+from provisioning.facts.certificate import Certificate
 
 _ACM = "acm"
 DELETED = "DELETED"

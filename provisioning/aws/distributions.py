@@ -12,8 +12,8 @@ from typing import Any, cast
 from provisioning.aws import unknown_elements
 from provisioning.aws.errors import MEANINGS, UNKNOWN_ELEMENTS, AwsError, calling
 from provisioning.aws.session import Aws
+from provisioning.facts.distribution import Behavior, DistributionFacts, EdgeFunction, Origin
 from provisioning.facts.names import Arn, DistributionId
-from provisioning.facts.snapshot import Behavior, DistributionFacts, EdgeFunction, Origin
 
 DEPLOYED, IN_PROGRESS = "Deployed", "InProgress"
 DEFAULT_PATTERN = "*"

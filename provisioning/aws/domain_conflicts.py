@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from provisioning.aws.errors import calling
 from provisioning.aws.session import Aws
-from provisioning.facts.snapshot import DomainConflict
+from provisioning.facts.distribution import DomainConflict
 
 
 def of_names(aws: Aws, distribution_id: str, names: Sequence[str]) -> tuple[DomainConflict, ...]:

@@ -18,7 +18,7 @@ from provisioning.facts.names import (
     SERVICE_GROUP_NAME,
     SecurityGroupId,
 )
-from provisioning.facts.snapshot import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule
+from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule
 
 # Amazon VPC User Guide, weights of AWS-managed prefix lists, by the ending of the name.
 _WEIGHTS = {".s3": 1, ".dynamodb": 1, ".cloudfront.origin-facing": CLOUDFRONT_LIST_WEIGHT}

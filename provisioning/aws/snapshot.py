@@ -18,15 +18,11 @@ from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.permissions import simulate
 from provisioning.aws.service_role import has_service_role
 from provisioning.aws.session import Aws
+from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.facts.permissions import questions
-from provisioning.facts.snapshot import (
-    DistributionFacts,
-    Gap,
-    Snapshot,
-    TargetFacts,
-    VpcOriginFacts,
-)
+from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
+from provisioning.facts.target import TargetFacts
 from provisioning.spec.fields import MAX_PATHS
 
 MAX_PORTS = 2

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from provisioning.aws.errors import AwsError, calling
 from provisioning.aws.session import Aws
-from provisioning.facts.snapshot import RegisteredTarget, TargetGroup
+from provisioning.facts.load_balancer import RegisteredTarget, TargetGroup
 
 _STICKY, _DEREGISTRATION = "stickiness.enabled", "deregistration_delay.timeout_seconds"
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)

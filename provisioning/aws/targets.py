@@ -20,16 +20,11 @@ from provisioning.aws.security_groups import (
     service_group,
 )
 from provisioning.aws.session import Aws
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.load_balancer import Listener, ListenerRule, TargetGroup
 from provisioning.facts.names import Arn, SecurityGroupId
-from provisioning.facts.snapshot import (
-    AclEntry,
-    Certificate,
-    Listener,
-    ListenerRule,
-    Subnet,
-    TargetFacts,
-    TargetGroup,
-)
+from provisioning.facts.network import AclEntry, Subnet
+from provisioning.facts.target import TargetFacts
 
 APPLICATION, NETWORK, GATEWAY, INSTANCE = "application", "network", "gateway", "instance"
 INTERNAL, INTERNET_FACING = "internal", "internet-facing"

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from provisioning.aws.errors import calling
 from provisioning.aws.session import Aws
-from provisioning.facts.snapshot import AclEntry, Subnet
+from provisioning.facts.network import AclEntry, Subnet
 
 _ANY_PORT = {"From": 0, "To": 65535}
 

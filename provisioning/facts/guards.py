@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioning.facts.distribution import Behavior, DistributionFacts, EdgeFunction
 from provisioning.facts.path_patterns import covers
-from provisioning.facts.snapshot import Behavior, DistributionFacts, EdgeFunction
 
 FUNCTIONS, KEY_GROUPS = "functions", "key-groups"
 RESPONSE_HEADERS, REALTIME_LOGS = "response-headers-policy", "realtime-logs"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.facts import names
+from provisioning.facts.distribution import Behavior, DistributionFacts
 from provisioning.facts.guards import answering_behavior, carried_over, guards_of
 from provisioning.facts.path_patterns import covers
-from provisioning.facts.snapshot import Behavior, DistributionFacts, TargetFacts
+from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
 from provisioning.spec.endpoint_spec import EndpointSpec
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioning.facts import names
-from provisioning.facts.snapshot import TargetFacts
+from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import CREATE, KEEP, REUSE, PlanItem
 from provisioning.spec.endpoint_spec import EndpointSpec
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.guards import answering_behavior, left_behind
 from provisioning.facts.path_patterns import overlap
-from provisioning.facts.snapshot import Certificate, DistributionFacts, Snapshot, TargetFacts
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 NOT_KNOWN = "not known"

@@ -15,7 +15,7 @@ from django.db import transaction
 from provisioning.aws import security_groups, targets
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
 from provisioning.facts import names
-from provisioning.facts.snapshot import TargetFacts
+from provisioning.facts.target import TargetFacts
 from provisioning.locks import try_lock
 from provisioning.models import IngressRule
 from provisioning.plan.items import KEEP

@@ -13,22 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.preflight import TITLES, Level, PreflightResult, PreflightSubject, blocks, evaluate
+from provisioning.facts.distribution import Origin
+from provisioning.facts.load_balancer import Listener, ListenerRule, RegisteredTarget, TargetGroup
 from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId
+from provisioning.facts.network import AclEntry, SecurityGroupRule, Subnet
 from provisioning.facts.permissions import Permission
-from provisioning.facts.snapshot import (
-    AclEntry,
-    Gap,
-    Listener,
-    ListenerRule,
-    Origin,
-    RegisteredTarget,
-    SecurityGroupRule,
-    Snapshot,
-    Subnet,
-    TargetFacts,
-    TargetGroup,
-    VpcOriginFacts,
-)
+from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
+from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import Unplannable
 from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.preflight.exposure import FIRST_PORT, LAST_PORT, lets_answers_out
-from provisioning.facts.snapshot import AclEntry
+from provisioning.facts.network import AclEntry
 
 EVERYWHERE = "0.0.0.0/0"
 REST = AclEntry(32767, False, "-1", EVERYWHERE)

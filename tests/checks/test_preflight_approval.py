@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from checks.preflight import PreflightSubject, blocks, evaluate
-from provisioning.facts.snapshot import Certificate, Gap, Snapshot
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.snapshot import Gap, Snapshot
 from provisioning.plan.changes import no_longer_known
 from provisioning.plan.items import Unplannable
 from provisioning.plan.planner import make_plan

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from checks.preflight import Level
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.distribution import DomainConflict
+from provisioning.facts.load_balancer import Listener
 from provisioning.facts.permissions import CREATE_SERVICE_ROLE, Permission
-from provisioning.facts.snapshot import Certificate, DomainConflict, Gap, Listener, Snapshot
+from provisioning.facts.snapshot import Gap, Snapshot
 from tests.checks.test_preflight import judged, level, seen
 
 SECURE: dict[str, Any] = {"origin_protocol": "https-only", "https_port": 443, "http_port": 80}

@@ -11,9 +11,9 @@ import pytest
 
 from checks.preflight import TITLES, Level
 from checks.preflight.custom_origins import evaluate_behavior
+from provisioning.facts.distribution import Behavior, Origin
 from provisioning.facts.forwarding import Forwarding, Selection
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
-from provisioning.facts.snapshot import Behavior, Origin
 from tests.provisioning.examples import DISTRIBUTION
 
 GATEWAY = Origin("api", "a1b2c3.execute-api.eu-west-1.amazonaws.com", "", "/prod", "https-only")

@@ -14,13 +14,8 @@ from checks.preflight.exposure import lets_answers_out
 from provisioning.aws.security_groups import _rule as read_group_rule
 from provisioning.aws.targets import _listener, _rule
 from provisioning.aws.vpcs import _leads_to_internet
-from provisioning.facts.snapshot import (
-    AclEntry,
-    ListenerRule,
-    RegisteredTarget,
-    SecurityGroupRule,
-    everybody,
-)
+from provisioning.facts.load_balancer import ListenerRule, RegisteredTarget
+from provisioning.facts.network import AclEntry, SecurityGroupRule, everybody
 from tests.checks.test_preflight import (
     GROUP,
     WELL,

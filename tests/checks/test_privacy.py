@@ -32,8 +32,9 @@ from checks.privacy.keys import KeyFault, signing_key
 from checks.privacy.rules import QUESTIONS, Answer, Outcome, audit, facts_seen, not_seen, outcome_of
 from portal.system_checks import evidence_can_be_signed
 from provisioning.aws.errors import AwsError
+from provisioning.facts.distribution import Origin
 from provisioning.facts.names import Arn, VpcOriginId
-from provisioning.facts.snapshot import Gap, Origin, Snapshot, VpcOriginFacts
+from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
 from provisioning.models import AwsAccount, Endpoint, Event
 from tests.architecture.source import PROJECT
 from tests.checks.conftest import NOW

@@ -13,8 +13,9 @@ from portal.endpoints.endpoint_status import endpoint_status
 from portal.pages.templatetags import portal_format
 from portal.requests.plan_diff import plan_view
 from portal.requests.target_badge import target_badge
+from provisioning.facts.load_balancer import Listener
 from provisioning.facts.names import Arn, SecurityGroupId
-from provisioning.facts.snapshot import Listener, TargetFacts
+from provisioning.facts.target import TargetFacts
 
 
 def target(**others: object) -> TargetFacts:

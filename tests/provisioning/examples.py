@@ -7,16 +7,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from provisioning.facts.distribution import Behavior, DistributionFacts, Origin
+from provisioning.facts.load_balancer import Listener
 from provisioning.facts.names import Arn, DistributionId, SecurityGroupId
-from provisioning.facts.snapshot import (
-    Behavior,
-    DistributionFacts,
-    Listener,
-    Origin,
-    SecurityGroupRule,
-    Snapshot,
-    TargetFacts,
-)
+from provisioning.facts.network import SecurityGroupRule
+from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import complete_answers, parse_spec
 

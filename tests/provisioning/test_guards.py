@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.facts.distribution import Behavior, EdgeFunction, Origin
 from provisioning.facts.guards import CARRY_OVER, carried_over, guards_of
 from provisioning.facts.names import Arn
-from provisioning.facts.snapshot import Behavior, EdgeFunction, Origin
 from provisioning.plan.changes import what_changed
 from provisioning.plan.planner import Plan, make_plan
 from provisioning.spec.parsing import SpecError

@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.distribution import Origin
+from provisioning.facts.load_balancer import Listener
 from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
+from provisioning.facts.network import Subnet
 from provisioning.facts.path_patterns import covers
-from provisioning.facts.snapshot import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
+from provisioning.facts.snapshot import Gap, VpcOriginFacts
 from provisioning.plan.behaviors import position_for
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import Unplannable

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.facts.certificate import Certificate
+from provisioning.facts.load_balancer import Listener
 from provisioning.facts.path_patterns import matches
-from provisioning.facts.snapshot import Certificate, Listener
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 from tests.provisioning.examples import ACCOUNT, ANSWERS, TARGET, TARGET_FACTS, spec
 

@@ -23,7 +23,7 @@ from provisioning.aws.errors import AwsError, translate
 from provisioning.aws.session import Aws
 from provisioning.aws.snapshot import take_snapshot
 from provisioning.facts.names import OWNER_TAG
-from provisioning.facts.snapshot import TargetFacts
+from provisioning.facts.target import TargetFacts
 from tests.lab.account import REGION, Account
 
 OWNER = "edge-portal"
