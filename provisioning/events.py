@@ -16,23 +16,8 @@ from django.db import connection, transaction
 
 from provisioning.models import Event, EventStream
 from provisioning.pokes import poke
+from provisioning.redaction.masking import mask_data, mask_text
 
-_SECRET = re.compile(
-    r"""(?ix)
-    # Authorization and cookie headers, to the end of the line or of their quotes.
-    ( (?:authorization|cookie)["']? \s*[=:]\s* ) (?: "[^"\r\n]*"? | '[^'\r\n]*'? | [^\r\n]+ )
-    # A telling name and its value.
-    | ( bearer\s+
-      | (?: secret (?:[_-]?access)? (?:[_-]?key)? | password | token
-          | (?:access|api)[_-]?key | signature )
-        ["']? \s*[=:]\s* ["']? ) [^\s"',;&]+
-    # The password in a URL.
-    | ( ://[^\s/:@]*: ) [^\s/@]+ (?=@)
-    # AWS access key ids, and this portal's tokens.
-    | \b(?:AKIA|ASIA)[A-Z0-9]{12,}\b | \bpwe_\w+
-    """
-)
-_SECRET_KEY = re.compile(r"(?i)secret|password|token|authorization|cookie|session_?key|credential")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 TEXT_LIMIT = 2000
 
@@ -67,21 +52,21 @@ def append(
 
 def redact(text: str) -> str:
     """The text without secrets and control characters."""
-    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.encode("utf-8", "replace").decode())
-    return _SECRET.sub(lambda match: next(filter(None, match.groups()), "") + "[redacted]", text)
+    return mask_text(_storable(text))
 
 
 def redact_data(value: Any) -> Any:
-    """The same for JSON-ready data; values under keys that name secrets are replaced."""
+    """The same for JSON-ready data; values under keys that name secrets are masked whole."""
+    return mask_data(_storable(value))
+
+
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return redact(value)
+        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value.encode("utf-8", "replace").decode())
     if isinstance(value, Mapping):
-        return {
-            redact(str(key)): "[redacted]" if _SECRET_KEY.search(str(key)) else redact_data(inner)
-            for key, inner in value.items()
-        }
+        return {_storable(str(key)): _storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [redact_data(inner) for inner in value]
+        return [_storable(inner) for inner in value]
     return value
 
 

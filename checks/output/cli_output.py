@@ -1,7 +1,7 @@
 """What `manage.py probe` prints: words first, evidence under them, the transcript last; or one JSON
 document (PURE).
 
-Layout only: verdicts and reports come finished. Secret header values are masked, and what the
+Layout only: verdicts and reports come finished. Credentials are masked, and what the
 server sends reaches the terminal only as printable characters.
 """
 
@@ -15,6 +15,7 @@ from checks.diagnosis.verdicts import VerdictCode
 from checks.output.comparison import Comparison
 from checks.output.reports import Report
 from checks.protocol.transcript import Phase, Transcript
+from provisioning.redaction.masking import mask_url
 
 
 def document(
@@ -28,7 +29,7 @@ def document(
         "routes": [
             {
                 "name": name,
-                "url": seen.url,
+                "url": mask_url(seen.url),
                 "live": seen.live or _answered_plainly(seen),
                 "verdicts": [
                     {**found.to_dict(), "title": found.verdict.title, "fix": found.verdict.fix}
@@ -53,7 +54,7 @@ _HINTS: dict[VerdictCode, str] = {
 def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> list[str]:
     """Plain words first, the evidence under them, the transcript last."""
     first = diagnoses[0]
-    lines = [f"=== {name}: {seen.url}"] if name else []
+    lines = [f"=== {name}: {mask_url(seen.url)}"] if name else []
     plain = _answered_plainly(seen)
     if plain and seen.response is not None:
         lines.append(f"A plain GET is answered with {seen.response.status_line}")
@@ -70,7 +71,7 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
             f"  Or: {other.verdict.title} ({other.code}, {other.certainty})"
             for other in diagnoses[1:]
         ]
-    shown = seen.redacted()
+    shown = seen.masked()
     if shown.request is not None:
         lines += ["", f"> {shown.request.request_line}"]
         lines += [f"> {line.raw}" for line in shown.request.headers]
@@ -93,7 +94,7 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     ]
     lines += [
         f"  {'ok' if step.ok else 'NO':3} {step.text}  ({step.took_ms:.0f} ms) {step.detail}"
-        for step in seen.steps
+        for step in shown.steps
     ]
     times = [
         (phase, getattr(seen.timing, phase, None))

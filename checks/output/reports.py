@@ -17,7 +17,8 @@ from checks.diagnosis.transcript_rules import diagnose
 from checks.diagnosis.verdicts import VerdictCode, verdict_of
 from checks.output.comparison import Cell, CellState, compare
 from checks.preflight.behavior_match import BehaviorMatch
-from checks.protocol.transcript import MASK, SECRET_HEADERS, HeaderLine, Transcript, storable
+from checks.protocol.transcript import HeaderLine, Transcript, storable
+from provisioning.redaction.masking import mask_header
 
 MAX_LINES = 40
 MAX_TEXT = 300
@@ -438,7 +439,7 @@ def _header_row(
     if got is None:
         app = Cell("not reached", "not measured")
     elif name in got:
-        same = got[name] == line.value
+        same = mask_header(name, got[name], guess=False) == line.value
         app = Cell(
             "good" if same else "info", "as sent" if same else f"changed: {_short(name, got[name])}"
         )
@@ -468,7 +469,7 @@ def _by_policy(name: str, behavior: BehaviorMatch | None) -> tuple[Cell, bool | 
 
 
 def _short(name: str, value: str) -> str:
-    return MASK if name.lower() in SECRET_HEADERS else value[:MAX_TEXT]
+    return mask_header(name, value, guess=False)[:MAX_TEXT]
 
 
 def _outcome(seen: Transcript) -> str:

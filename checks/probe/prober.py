@@ -60,6 +60,7 @@ from checks.protocol.transcript import (
     Transcript,
 )
 from checks.protocol.urls import ALLOWED_PORTS, AllowedUrl, Ports, RefusedUrl, judge_url
+from provisioning.redaction.masking import KnownSecrets
 
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
@@ -131,7 +132,7 @@ class _Probe:
         self._runner: ScriptRunner | None = None
 
     async def run(self) -> Transcript:
-        """All phases in order; the transcript so far, whatever ends them."""
+        """All phases in order; the transcript so far, whatever ends them, without credentials."""
         stopped: tuple[Failure, ...] = ()
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         try:
@@ -142,7 +143,7 @@ class _Probe:
             self._stream.abort()
         self._annotate()
         said = self._runner
-        return Transcript(
+        transcript = Transcript(
             url=self._target.url,
             started_at=started_at,
             route=self._route(),
@@ -164,6 +165,7 @@ class _Probe:
             nonce=self._nonce,
             asked_echo=bool(self._script.message),
         )
+        return transcript.masked(KnownSecrets(self._target.secrets))
 
     async def _phases(self) -> None:
         url = judge_url(

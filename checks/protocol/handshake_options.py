@@ -1,21 +1,31 @@
 """Options of one handshake: path, headers, Origin, subprotocols, compression, and a script (PURE).
 
 Form and API read the same fields here and word their faults alike. The host is always the
-endpoint's own. Values of secret headers are used for one check and never saved.
+endpoint's own. Credentials are used for one check and not kept; what is saved refers to stored
+secrets.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote, unquote_plus
 
 from checks.protocol.deflate import OFFER
 from checks.protocol.handshake import RequestError, build_request
-from checks.protocol.script import ScriptError, Step, parse_script
-from checks.protocol.transcript import MASK, SECRET_HEADERS
+from checks.protocol.script import Script, ScriptError, Step, parse_script, resolve_steps
 from checks.protocol.urls import AllowedUrl, judge_url
+from provisioning.redaction.masking import (
+    KnownSecrets,
+    mask_header,
+    mask_subprotocols,
+    mask_text,
+    mask_url,
+)
+from provisioning.redaction.references import malformed_reference, references, resolve
 
 NO_ORIGIN = "none"
 MAX_HEADERS = 20
@@ -28,14 +38,16 @@ FIELDS = ("path", "unencrypted", "origin", "subprotocols", "headers", "compress"
 class ProbeTarget:
     """What a probe asks for: a ws:// or wss:// URL, and what it adds to the handshake."""
 
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    subprotocols: tuple[str, ...] = ()
+    url: str = dataclasses.field(repr=False)
+    headers: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    subprotocols: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     extensions: tuple[str, ...] = ()
     """Whole offers; permessage-deflate is the only one that can be negotiated."""
     origin: str | None = None
     upgrade: bool = True
     """False sends a plain GET to the same address, without subprotocols and extensions."""
+    secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False, compare=False)
+    """Values to mask wherever they come back, beside those that stand where credentials do."""
 
 
 class HandshakeOptionsError(ValueError):
@@ -77,16 +89,45 @@ class HandshakeOptions:
         return parse_script(self.script)
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """Names of headers whose values must not be saved."""
-        return tuple(name for name, _ in self.headers if name.lower() in SECRET_HEADERS)
+    def inline_secrets(self) -> dict[str, str]:
+        """The fields that contain a credential, each with what it is: a parameter, a header, a line
+        of the script. References to stored secrets are none.
+        """
+        shown, found = self.masked(), {}
+        if shown.path != self.path:
+            found["path"] = " and ".join(_parameters(self.path, shown.path)) or "Part of the path"
+        if shown.origin != self.origin:
+            found["origin"] = "The user name or password"
+        if shown.subprotocols != self.subprotocols:
+            pairs = zip(self.subprotocols, shown.subprotocols, strict=True)
+            places = [str(at) for at, (was, now) in enumerate(pairs, 1) if was != now]
+            found["subprotocols"] = f"Subprotocol {' and '.join(places)}"
+        if shown.headers != self.headers:
+            lines = zip(self.headers, shown.headers, strict=True)
+            found["headers"] = " and ".join(was[0] for was, now in lines if was != now)
+        if shown.script != self.script:
+            texts = zip(self.script.split("\n"), shown.script.split("\n"), strict=False)
+            places = [str(at) for at, (was, now) in enumerate(texts, 1) if was != now]
+            found["script"] = f"Line {' and '.join(places)}"
+        return found
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The stored secrets that these options refer to."""
+        return references("\n".join(map(str, self.to_dict().values())))
 
     @property
     def private(self) -> bool:
         """Some option may hold a secret that is meant for the endpoint only: headers, a query, a
-        subprotocol.
+        subprotocol, a stored secret.
         """
-        return bool(self.headers or self.subprotocols or "?" in self.path)
+        return bool(
+            self.headers
+            or self.subprotocols
+            or "?" in self.path
+            or self.secret_names
+            or self.inline_secrets
+        )
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> HandshakeOptions:
@@ -94,11 +135,45 @@ class HandshakeOptions:
         return parse_fields(stored)
 
     def masked(self) -> HandshakeOptions:
-        """The same without secret values: what is kept after the check."""
+        """The same without credentials: what is kept."""
+        return self._masked([])
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The credentials in these options, to be masked wherever they come back."""
+        found: list[str] = []
+        self._masked(found)
+        return tuple(found)
+
+    def _masked(self, found: list[str]) -> HandshakeOptions:
         return replace(
             self,
-            headers=tuple((name, _masked(name.lower(), value)) for name, value in self.headers),
+            path=mask_url(self.path, found),
+            origin=mask_url(self.origin, found),
+            subprotocols=mask_subprotocols(self.subprotocols, found),
+            headers=tuple((name, mask_header(name, value, found)) for name, value in self.headers),
+            script="\n".join(
+                mask_text(line, found, guess=True) for line in self.script.split("\n")
+            ),
         )
+
+    def resolved(self, secrets: Mapping[str, str]) -> HandshakeOptions:
+        """With the values of stored secrets in place of references: percent-encoded in the path,
+        as they are elsewhere. `resolved_script` has those of the script. Raises
+        UnknownSecretError.
+        """
+        return replace(
+            self,
+            path=resolve(self.path, secrets, lambda value: quote(value, safe="")),
+            subprotocols=tuple(resolve(name, secrets) for name in self.subprotocols),
+            headers=tuple((name, resolve(value, secrets)) for name, value in self.headers),
+        )
+
+    def resolved_script(self, secrets: Mapping[str, str]) -> Script:
+        """The script to run, with the values of stored secrets. Raises UnknownSecretError."""
+        if not self.script:
+            return Script()
+        return Script.of_steps(resolve_steps(self.steps, secrets))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `parse_handshake_options` reads it back."""
@@ -112,8 +187,10 @@ class HandshakeOptions:
             "script": self.script,
         }
 
-    def target(self, url: str, usual: ProbeTarget) -> ProbeTarget:
-        """The target at an endpoint's URL; `usual` fills in what the options leave open."""
+    def target(self, url: str, usual: ProbeTarget, secrets: Collection[str] = ()) -> ProbeTarget:
+        """The target at an endpoint's URL; `usual` fills in what the options leave open. The values
+        of `secrets` are masked wherever they come back.
+        """
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
         return ProbeTarget(
@@ -122,17 +199,23 @@ class HandshakeOptions:
             subprotocols=self.subprotocols or usual.subprotocols,
             extensions=(OFFER,) if self.compress else (),
             origin=None if self.origin == NO_ORIGIN else self.origin or usual.origin,
+            secrets=(*self.credentials, *secrets),
         )
 
 
 def parse_handshake_options(
-    given: Mapping[str, Any], *, url: str, saved: bool = False
+    given: Mapping[str, Any],
+    *,
+    url: str,
+    saved: bool = False,
+    stored_secrets: Collection[str] = (),
 ) -> HandshakeOptions:
     """Read the fields of a form or an API body. Raises HandshakeOptionsError with every fault.
 
     1. Each field by itself: path, Origin, subprotocols, headers (one per line), script.
-    2. Options that are `saved` must hold no secret.
-    3. The whole as the handshake it makes at `url`, which has rules of its own.
+    2. References are to `stored_secrets`, and stand where they are resolved.
+    3. Options that are `saved` must hold no credential.
+    4. The whole as the handshake it makes at `url`, which has rules of its own.
     """
     faults: dict[str, str] = {}
     options = parse_fields(given, faults)
@@ -152,12 +235,12 @@ def parse_handshake_options(
         try:
             parse_script(options.script)
         except ScriptError as error:
-            faults["script"] = str(error)
-    if saved and options.secrets:
-        names = " and ".join(options.secrets)
-        faults["headers"] = (
-            f"{names} would be stored. Remove it to save the check; a single check can use it."
-        )
+            faults["script"] = mask_text(str(error), guess=True)
+    for field, fault in _reference_faults(options, stored_secrets).items():
+        faults.setdefault(field, fault)
+    if saved:
+        for field, what in options.inline_secrets.items():
+            faults.setdefault(field, f"{what} {SAVED_ADVICE}")
     if not faults:
         faults = _as_handshake(options, url)
     if faults:
@@ -181,21 +264,43 @@ def parse_fields(
     )
 
 
-def _masked(header: str, value: str) -> str:
-    """Cookies keep their names, since policies forward or drop them by name; other secrets keep
-    nothing.
+SAVED_ADVICE = (
+    "looks like a credential, which a saved check must not contain. Add it under Secrets, "
+    "and write ${secret:NAME} in its place."
+)
+
+
+def _parameters(path: str, shown: str) -> list[str]:
+    """The names of the query parameters whose values were masked."""
+    queries = (text.partition("?")[2].split("&") for text in (path, shown))
+    pairs = [was for was, now in zip(*queries, strict=False) if was != now]
+    return [unquote_plus(pair.partition("=")[0])[:60] for pair in pairs if "=" in pair]
+
+
+def _reference_faults(options: HandshakeOptions, stored: Collection[str]) -> dict[str, str]:
+    """Where a reference cannot be resolved: field to message. What does not exist and what belongs
+    to another team are worded alike.
     """
-    if header not in SECRET_HEADERS:
-        return value
-    pairs = [pair for pair in value.split(";") if pair.strip()]
-    # A quote still open at the end of a pair means that the semicolon belonged to a value.
-    if header != "cookie" or any(pair.count('"') % 2 for pair in pairs):
-        return MASK
-    parts = (pair.partition("=") for pair in pairs)
-    # Without a value, what comes before may itself be a value without a name.
-    return "; ".join(
-        f"{name.strip()}={MASK}" if text.strip(" =") else MASK for name, _, text in parts
-    )
+    faults = {}
+    texts = {name: str(text) for name, text in options.to_dict().items()}
+    for field, text in texts.items():
+        if written := malformed_reference(text):
+            faults[field] = (
+                f"{written} is not a reference to a secret. Write ${{secret:NAME}}, with the name "
+                "exactly as under Secrets."
+            )
+        elif unknown := sorted(references(text) - set(stored)):
+            faults[field] = (
+                f"This endpoint's team has no secret named {' or '.join(unknown)}. Add it under "
+                "Secrets, or check the spelling."
+            )
+    if references(options.origin):
+        faults["origin"] = "A secret cannot be part of the Origin."
+    if any(references(name) for name, _ in options.headers):
+        faults["headers"] = "A secret can be a header's value, not its name."
+    if options.unencrypted and options.secret_names:
+        faults["unencrypted"] = "A stored secret is sent over wss:// only."
+    return faults
 
 
 def _ticked(text: str) -> bool:
@@ -218,7 +323,9 @@ def _headers(text: str, faults: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _as_handshake(options: HandshakeOptions, url: str) -> dict[str, str]:
-    target = options.target(url, ProbeTarget(url))
+    # Stored secrets are not known here: a value of its own for each, fit for every place.
+    stand_ins = {name: f"secret-{number}" for number, name in enumerate(options.secret_names)}
+    target = options.resolved(stand_ins).target(url, ProbeTarget(url))
     judged = judge_url(target.url, schemes=("ws", "wss"))
     if not isinstance(judged, AllowedUrl):
         return {"path": judged.reason}
@@ -235,5 +342,5 @@ def _as_handshake(options: HandshakeOptions, url: str) -> dict[str, str]:
         field = {"Sec-WebSocket-Protocol": "subprotocols", "Origin": "origin"}.get(
             error.what, "headers"
         )
-        return {field: str(error)}
+        return {field: KnownSecrets(options.credentials).mask(str(error))}
     return {}

@@ -4,6 +4,7 @@ No pattern or message costs more than its length: regular expressions are RE2's,
 time, and a JSON path names one place, without filters.
 
     send {"type": "hello", "id": "{nonce}"}      one text message; {nonce} differs in every check
+    send {"token": "${secret:API_TOKEN}"}        ... with the value of a stored secret
     expect text hello within 5                   a message that contains this, within 5 seconds
     expect json $.type == "welcome"              a JSON message with this value at this place
     expect json $.clients                        ... or with any value there
@@ -20,12 +21,14 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import jsonpath
 import re2
+
+from provisioning.redaction.references import references, resolve_each
 
 MAX_STEPS = 40
 MAX_LINE = 4096
@@ -247,6 +250,8 @@ def parse_script(text: str) -> tuple[Step, ...]:
             if parse is None:
                 raise ValueError(f"begins with {verb[:40]!r}; write one of {', '.join(_VERBS)}.")
             steps.append(parse(rest.strip(" \t")))
+            if not isinstance(steps[-1], Send) and references(line):
+                raise ValueError("has a stored secret; only send can use one.")
         except ValueError as error:
             raise ScriptError(number, str(error)) from error
         if sum(step.seconds for step in steps) > MAX_SECONDS:
@@ -254,6 +259,38 @@ def parse_script(text: str) -> tuple[Step, ...]:
                 number, f"makes the script wait for more than {MAX_SECONDS:g} seconds in total."
             )
     return tuple(steps)
+
+
+def resolve_steps(steps: Sequence[Step], secrets: Mapping[str, str]) -> tuple[Step, ...]:
+    """The steps with references to stored secrets replaced in what they send. Raises
+    UnknownSecretError.
+    """
+    return tuple(
+        replace(step, text=resolve_message(step.text, secrets)) if isinstance(step, Send) else step
+        for step in steps
+    )
+
+
+def resolve_message(text: str, secrets: Mapping[str, str]) -> str:
+    """A message with its references replaced. A value within the quotes of a JSON string is escaped
+    for JSON, at one level. Raises UnknownSecretError.
+    """
+    return resolve_each(
+        text,
+        secrets,
+        lambda before: _json_escaped if len(_QUOTE.findall(before)) % 2 else _as_it_is,
+    )
+
+
+_QUOTE = re.compile(r'(?<!\\)"')
+
+
+def _json_escaped(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _as_it_is(value: str) -> str:
+    return value
 
 
 def _send(rest: str) -> Step:

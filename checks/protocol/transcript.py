@@ -1,7 +1,7 @@
 """What one probe saw, as frozen values that can be stored, shown and judged again later (PURE).
 
-Which facts are recorded, how they become JSON and come back, and which header values are too secret
-to keep. `handshake` judges the protocol, `checks.diagnosis` the cause.
+Which facts are recorded, how they become JSON and come back, and how credentials are masked.
+`handshake` judges the protocol, `checks.diagnosis` the cause.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any, Literal, TypeVar
 
+from provisioning.redaction.masking import (
+    KnownSecrets,
+    mask_header,
+    mask_subprotocols,
+    mask_text,
+    mask_url,
+)
+
 SCHEMA = 1
 """Version of the stored JSON; `from_dict` refuses any other."""
-
-MASK = "•••"
-SECRET_HEADERS = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-amz-security-token",
-        "x-api-key",
-        "x-auth-token",
-    }
-)
 
 
 class Phase(StrEnum):
@@ -344,22 +339,23 @@ class Transcript:
         """
         return self.response.get("x-amz-cf-id") if self.response else ""
 
-    def redacted(self) -> Transcript:
-        """The same transcript with the values of secret headers masked; what is stored and
-        shown.
+    def masked(self, known: KnownSecrets | None = None) -> Transcript:
+        """The same without credentials: what is stored and shown.
+
+        1. What stands where credentials do, both in what was sent and in what came back.
+        2. `known` values and those of step 1, wherever else they are, also spread over frames.
         """
-        request, response = self.request, self.response
-        return replace(
-            self,
-            request=request and replace(request, headers=_masked(request.headers)),
-            response=response and replace(response, headers=_masked(response.headers)),
-        )
+        found: list[str] = []
+        once: Transcript = _mask_places(self, found)
+        known = KnownSecrets(found).with_all(known)
+        everywhere: Transcript = _mask_known(once, known) if known else once
+        return everywhere
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, secrets masked and texts `storable`; otherwise `from_dict` reads back
-        an equal one.
+        """Plain JSON values, credentials masked and texts `storable`; otherwise `from_dict` reads
+        back an equal one.
         """
-        return {"schema": SCHEMA, **_to_plain(self.redacted())}
+        return {"schema": SCHEMA, **_to_plain(self.masked())}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Transcript:
@@ -372,14 +368,131 @@ class Transcript:
         return _from_plain(cls, body, "transcript")
 
 
-def _masked(headers: tuple[HeaderLine, ...]) -> tuple[HeaderLine, ...]:
-    if not any(line.name.lower() in SECRET_HEADERS for line in headers):
-        return headers
+ECHOED = 16
+"""The least length of a value in a message from the app that is looked for elsewhere: shorter ones
+can be words, as in {"auth": "failed"}."""
+
+
+def _mask_places(value: Any, found: list[str]) -> Any:
+    """Each header by its name, URLs, the query of the request line, and texts."""
+    match value:
+        case HeaderLine():
+            shown = mask_header(value.name, value.value, found, guess=False)
+            if shown == value.value:
+                return value
+            return replace(value, value=shown, raw=f"{value.name}: {shown}")
+        case HandshakeRequest():
+            offered = mask_subprotocols(value.subprotocols, found)
+            line = " ".join(mask_url(part, found) for part in value.request_line.split(" "))
+            value = replace(value, request_line=line, subprotocols=offered)
+        case Transcript():
+            value = replace(
+                value,
+                url=mask_url(value.url, found),
+                frames=_mask_fragments(value.frames, found),
+            )
+        case ResponseHead():
+            heard: list[str] = []
+            lines = _mask_places(value.headers, heard)
+            found += filter(_worth_looking_for, heard)
+            value = replace(value, headers=lines)
+        case tuple():
+            return tuple(_mask_places(item, found) for item in value)
+        case str() if not isinstance(value, Enum):
+            return _mask_message(value, found)
+        case _ if not is_dataclass(value):
+            return value
+    changed: dict[str, Any] = {}
+    for name in _texts(_class_of(value)):
+        text = getattr(value, name)
+        if (masked := _mask_message(text, found)) != text:
+            changed[name] = masked
+    for name in _nested(_class_of(value)):
+        inner = getattr(value, name)
+        if (shown := _mask_places(inner, found)) != inner:
+            changed[name] = shown
+    return replace(value, **changed) if changed else value
+
+
+def _mask_message(text: str, found: list[str]) -> str:
+    heard: list[str] = []
+    masked = mask_text(text, heard)
+    found += filter(_worth_looking_for, heard)
+    return masked
+
+
+def _worth_looking_for(heard: str) -> bool:
+    return len(heard) >= ECHOED and not heard.isalpha()
+
+
+def _mask_fragments(frames: tuple[FrameSeen, ...], found: list[str]) -> tuple[FrameSeen, ...]:
+    """Frames of one direction after the other as one text: a message can be in several."""
+    for direction in ("sent", "received"):
+        at = [
+            index
+            for index, frame in enumerate(frames)
+            if frame.direction == direction and frame.opcode in ("text", "continuation")
+        ]
+        if not any(not frames[index].final for index in at):
+            continue
+        heard: list[str] = []
+        texts = [frames[index].preview for index in at]
+        mask_text("".join(texts), heard)
+        shown = dict(zip(at, KnownSecrets(heard).mask_all(texts), strict=True))
+        frames = tuple(
+            replace(frame, preview=shown[index]) if index in shown else frame
+            for index, frame in enumerate(frames)
+        )
+        found += filter(_worth_looking_for, heard)
+    return frames
+
+
+def _mask_known(value: Any, known: KnownSecrets) -> Any:
+    """The values wherever they are, in each text by itself and in the frames of each direction."""
+    if isinstance(value, tuple):
+        return tuple(_mask_known(item, known) for item in value)
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return known.mask(value)
+    if not is_dataclass(value):
+        return value
+    changed: dict[str, Any] = {}
+    if isinstance(value, Transcript):
+        frames = list(value.frames)
+        for direction in ("sent", "received"):
+            at = [index for index, one in enumerate(frames) if one.direction == direction]
+            shown = known.mask_all([frames[index].preview for index in at])
+            for index, text in zip(at, shown, strict=True):
+                frames[index] = replace(frames[index], preview=text)
+        value = replace(value, frames=tuple(frames))
+    for name in _texts(_class_of(value)):
+        text = getattr(value, name)
+        if (masked := known.mask(text)) != text:
+            changed[name] = masked
+    for name in _nested(_class_of(value)):
+        changed[name] = _mask_known(getattr(value, name), known)
+    return replace(value, **changed) if changed else value
+
+
+def _class_of(value: Any) -> Hashable:
+    return typing.cast("Hashable", type(value))
+
+
+@functools.cache
+def _texts(cls: Hashable) -> tuple[str, ...]:
+    """The fields that are texts: neither enums nor one of a few words."""
+    return tuple(name for name, hint in _hints(cls).items() if hint is str)
+
+
+@functools.cache
+def _nested(cls: Hashable) -> tuple[str, ...]:
+    """The fields that hold texts further down."""
+    plain = (str, int, float, bool)
     return tuple(
-        replace(line, value=MASK, raw=f"{line.name}: {MASK}")
-        if line.name.lower() in SECRET_HEADERS
-        else line
-        for line in headers
+        name
+        for name, hint in _hints(cls).items()
+        if hint not in plain
+        and typing.get_origin(hint) is not Literal
+        and not (isinstance(hint, type) and issubclass(hint, Enum))
     )
 
 

@@ -71,7 +71,7 @@ def test_a_script_is_followed_step_by_step_and_each_step_is_timed() -> None:
     assert 200 <= seen.steps[4].took_ms < 2000
     assert seen.close is not None
     assert (seen.close.code, seen.close.by) == (1000, "us")
-    assert Transcript.from_dict(seen.to_dict()) == seen.redacted()
+    assert Transcript.from_dict(seen.to_dict()) == seen.masked()
     assert diagnose(seen)[0].code == "WSE-LIVE"
 
 

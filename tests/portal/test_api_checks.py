@@ -268,7 +268,7 @@ class TestSavedChecks:
             {"name": "a", "headers": "Cookie: sid=1", "path": "room"},
         )
         assert set(faults(secret)) == {"headers", "path"}
-        assert "would be stored" in faults(secret)["headers"]
+        assert "looks like a credential" in faults(secret)["headers"]
         assert not SavedCheck.objects.exists()
         assert [str(minutes) for minutes in SCHEDULES] == [
             value for value, _ in CustomCheckForm.schedules

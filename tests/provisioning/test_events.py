@@ -75,7 +75,7 @@ def test_an_event_outside_a_transaction_is_a_mistake() -> None:
 )
 def test_secrets_are_gone_before_they_are_stored(secret: str) -> None:
     redacted = events.redact(f"before {secret} after")
-    assert "[redacted]" in redacted
+    assert "<masked-" in redacted
     assert not any(
         word in redacted for word in ("abc.def", "hunter2", "s3cr3t", "ABCDEFGHIJ", "zzz")
     )
@@ -95,8 +95,8 @@ def test_data_is_redacted_by_key_and_by_content() -> None:
     data = {"headers": [{"name": "x"}], "session_key": "abc", "note": "password=hunter2", "n": 1}
     assert events.redact_data(data) == {
         "headers": [{"name": "x"}],
-        "session_key": "[redacted]",
-        "note": "password=[redacted]",
+        "session_key": "<masked-3-characters>",
+        "note": "password=<masked-7-characters>",
         "n": 1,
     }
 
