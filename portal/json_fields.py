@@ -239,6 +239,20 @@ class Object:
         return self.show({**columns, **added})
 
 
+class FreeObject(Object):
+    """What the API shows with keys of its own, for example changed fields. Inside an object that may
+    be null it has to be a component, since client generators trip over a nameless one there.
+    """
+
+    def __init__(self, name: str, help: str, example: Mapping[str, Any]) -> None:
+        super().__init__(name, help, ())
+        self.__dict__["example"] = dict(example)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "description": self.help, "additionalProperties": {}}
+
+
 class Body(Object):
     """What a caller sends."""
 

@@ -126,8 +126,9 @@ class ObjectExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
             if field.kind.object:
                 component = auto_schema.resolve_serializer(field.kind.object, direction)
                 # OpenAPI 3.0 ignores what stands beside a $ref, and importers stumble over allOf:
-                # what may be null says so in its own component.
+                # what may be null says so in its own component. Generators split that in two, the
+                # object and null; the title keeps the object's class name.
                 if field.null:
-                    component.schema["nullable"] = True
+                    component.schema |= {"nullable": True, "title": component.name}
         schema: dict[str, Any] = self.target.schema
         return schema

@@ -166,12 +166,15 @@ PLAN = f.Object("Plan", "What would change in AWS.", (
     f.Field("expected_seconds", f.INTEGER, example=900),
     f.Field("items", f.array(f.of(PLAN_ITEM)), example=[PLAN_ITEM.example | {
         "resource": "behavior", "action": "create", "title": "Behavior /ws/chat"}]),
-    f.Field("relies_on", f.JSON, "Facts about AWS; if one changes, an approval is void.",
-            example={"distribution_domain": "d111111abcdef8.cloudfront.net"}),
+    f.Field("relies_on", f.of(f.FreeObject(
+        "PlanFacts", "Facts about AWS; if one changes, an approval is void.",
+        {"distribution_domain": "d111111abcdef8.cloudfront.net"}))),
 ))
 AMENDMENT = f.Object("Amendment", "Other answers, with which the plan solves the problem.", (
     f.Field("label", f.STRING, example="Add /ws/chat to the paths"),
-    f.Field("changes", f.JSON, example={"path_patterns": ["/ws/chat/*", "/ws/chat"]}),
+    f.Field("changes", f.of(f.FreeObject(
+        "AmendedAnswers", "The fields of the request that change, with their new values.",
+        {"path_patterns": ["/ws/chat/*", "/ws/chat"]}))),
 ))
 PREFLIGHT_RESULT = f.Object("PreflightResult", "What was found out about the target.", (
     f.Field("code", f.STRING, example="PF-PATH-BARE"),

@@ -157,12 +157,17 @@ def test_a_component_that_may_be_null_is_never_required_to_be_there() -> None:
 
 
 def test_a_client_gets_a_class_for_spec_plan_and_preflight() -> None:
-    shown = document()["components"]["schemas"]["EndpointRequest"]["properties"]
+    schemas = document()["components"]["schemas"]
+    shown = schemas["EndpointRequest"]["properties"]
     for name, component in (("spec", "EndpointSpec"), ("plan", "Plan")):
         assert shown[name] == {"$ref": f"#/components/schemas/{component}"}
     items = {"$ref": "#/components/schemas/PreflightResult"}
     assert shown["preflight"] == {"type": "array", "items": items}
-    spec = document()["components"]["schemas"]["EndpointSpec"]["properties"]
+    for schema in schemas.values():
+        if schema.get("nullable"):
+            inline = [one for one in schema["properties"].values() if one.get("type") == "object"]
+            assert (schema["title"] in schemas, inline) == (True, []), "no class of that name"
+    spec = schemas["EndpointSpec"]["properties"]
     assert set(spec) == {field.name for field in FIELDS if field.in_spec}
 
 
