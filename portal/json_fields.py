@@ -240,8 +240,8 @@ class Object:
 
 
 class FreeObject(Object):
-    """What the API shows with keys of its own, for example changed fields. Inside an object that may
-    be null it has to be a component, since client generators trip over a nameless one there.
+    """What the API shows with keys of its own, for example changed fields. Inside an object that
+    may be null it has to be a component, since client generators trip over a nameless one there.
     """
 
     def __init__(self, name: str, help: str, example: Mapping[str, Any]) -> None:

@@ -76,7 +76,8 @@ def test_a_check_is_saved_shown_made_again_and_dropped(people: Cast, endpoint: E
 def test_a_token_is_used_once_and_refused_for_saving(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
     secret = OWN | {"headers": "Authorization: Bearer s3cret", "save": "1", "name": "x"}
-    assert "Authorization looks like a credential" in text_of(signed_in(people.ana).post(address, secret))
+    page = text_of(signed_in(people.ana).post(address, secret))
+    assert "Authorization looks like a credential" in page
     assert not SavedCheck.objects.exists()
 
 
