@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -25,7 +26,7 @@ from checks.probe.limits import Limits
 from checks.probe.probe_request import MAX_ROUTES, parse_routes, routes_of
 from checks.probe.prober import ProbeNetwork, probe_blocking
 from checks.protocol.address_guard import parse_networks
-from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.connect_to import at_same_address, parse_connect_to
 from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import Failure, Phase, Reason, Transcript
@@ -234,23 +235,36 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
     interrupts them, the first transcript alone is judged.
     """
     seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
-    brief, limits = Script.handshake_only(), probe_limits()
+    options = HandshakeOptions.from_dict(check.options)
+    script = Script.of_steps(options.steps) if options.script else Script()
+    brief, limits = Script.handshake_only(), probe_limits(script)
 
     def again(target: ProbeTarget) -> Transcript:
         return probe_blocking(target, network=probe_network(), script=brief, limits=limits)
 
+    def repeat(target: ProbeTarget) -> Transcript:
+        return probe_blocking(target, network=probe_network(), script=script, limits=limits)
+
+    def as_host(name: str) -> Transcript:
+        network = probe_network()
+        rule = at_same_address(network.connect_to, target.url, name)
+        return probe_blocking(
+            for_name(target, name),
+            network=replace(network, connect_to=(rule, *network.connect_to)),
+            script=script if transcript.upgraded else brief,
+            limits=limits,
+        )
+
     target = _target(check)
     # Options that may be secrets go to the endpoint only, not to other hosts.
-    allowed = (
-        ()
-        if HandshakeOptions.from_dict(check.options).private
-        else parse_routes(settings.PROBE_ROUTES)
-    )
+    allowed = () if options.private else parse_routes(settings.PROBE_ROUTES)
     try:
         return investigate(
             seen,
             target=target,
             probe=again,
+            repeat=repeat,
+            as_host=as_host,
             look=lambda: fetch_aws_view(check.endpoint, target.url, target.headers),
             routes=routes_of(target, allowed, check.endpoint.name),
         )
@@ -259,6 +273,14 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
     except Exception:
         log.exception("check %s: a bug of the portal while investigating", check.pk)
         return Investigation(seen, rank_verdicts(seen))
+
+
+def for_name(target: ProbeTarget, name: str) -> ProbeTarget:
+    """The same handshake as a page of another name of the distribution makes it."""
+    parts = urlsplit(target.url)
+    authority = name if parts.port is None else f"{name}:{parts.port}"
+    url = urlunsplit(parts._replace(netloc=authority))
+    return replace(target, url=url, origin=f"https://{name}" if target.origin else None)
 
 
 def usual_target(endpoint: Endpoint) -> ProbeTarget:
@@ -298,13 +320,14 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
             events.append(
                 check.stream,
                 CUSTOM_FINISHED if check.options else "check.finished",
-                f"{first.verdict.title.rstrip('.')}. {first.verdict.plain}",
+                first.summary,
                 at=now,
                 level="good" if transcript.live else "error",
                 data={
                     "check": str(check.pk),
                     "ok": transcript.live,
                     "verdict": first.verdict.code,
+                    "certainty": first.certainty,
                     "url": transcript.url,
                     "status": transcript.response.status if transcript.response else None,
                     "total_ms": transcript.timing.total,
@@ -323,5 +346,8 @@ def _further(seen: Observations) -> Iterator[dict[str, object]]:
         yield stored(ProbeKind.PLAIN_GET, seen.plain_get)
     if seen.without_origin is not None:
         yield stored(ProbeKind.WITHOUT_ORIGIN, seen.without_origin)
+    if seen.origin_as_host is not None:
+        yield stored(ProbeKind.ORIGIN_AS_HOST, seen.origin_as_host)
+    yield from (stored(ProbeKind.OTHER_HOST, made, route=host) for host, made in seen.other_hosts)
     yield from (stored(ProbeKind.AGAIN, made) for made in seen.again)
     yield from (stored(ProbeKind.ROUTES, made, route=name) for name, made in seen.routes)

@@ -16,7 +16,9 @@ from checks.diagnosis.ranking import Conclusion, rank_verdicts
 from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.transcript import Reason, Transcript
 
-MAX_PROBES = 6
+MAX_PROBES = 8
+MAX_HOSTS = 2
+"""Other names of the distribution that are tried."""
 MIN_REPEATS, MAX_REPEATS = 2, 4
 QUICK_MS = 2000.0
 """What the repetitions may have taken together for one more to be made. A patient 504 is repeated
@@ -41,11 +43,17 @@ def investigate(
     target: ProbeTarget,
     probe: Callable[[ProbeTarget], Transcript],
     look: Callable[[], AwsView],
+    repeat: Callable[[ProbeTarget], Transcript] | None = None,
+    as_host: Callable[[str], Transcript] | None = None,
     routes: Mapping[str, ProbeTarget],
 ) -> Investigation:
-    """Rank, make the probe that would tell more, rank again. `routes` are the routes past the edge,
+    """Rank, make the probe that would tell more, rank again. `probe` makes a handshake and no more,
+    `repeat` the whole check, for a WebSocket that opens and is then closed; `as_host` makes the
+    same handshake for another name of the distribution. `routes` are the routes past the edge,
     if any are allowed: tried where no socket opens and what is left needs a person or minutes.
     """
+    if repeat is not None and seen.handshake.upgraded:
+        probe = repeat
     conclusion = rank_verdicts(seen)
     failure = seen.handshake.failure
     if failure is not None and failure.reason in OUR_OWN:
@@ -66,6 +74,12 @@ def investigate(
                 )
             case ProbeKind.WITHOUT_ORIGIN:
                 seen = replace(seen, without_origin=probe(replace(target, origin=None)))
+            case ProbeKind.ORIGIN_AS_HOST if seen.behavior is not None:
+                equal = replace(target, origin=f"https://{seen.behavior.origin_domain}")
+                seen = replace(seen, origin_as_host=probe(equal))
+            case ProbeKind.OTHER_HOST if as_host is not None and seen.behavior is not None:
+                names = seen.behavior.other_names[:MAX_HOSTS]
+                seen = replace(seen, other_hosts=tuple((name, as_host(name)) for name in names))
             case ProbeKind.PLAIN_GET:
                 seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
             case ProbeKind.AGAIN:

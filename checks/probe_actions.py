@@ -185,8 +185,9 @@ def _weigh_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
     news = [
         f"Also: {one.verdict.title}" for one in conclusion.diagnoses[1:] if one.code not in known
     ]
+    sure = "" if first.code in ("WSE-LIVE", "WSE-UNKNOWN") else f" ({first.certainty} certainty)"
     return Report(
-        True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code
+        True, f"{told}: {first.verdict.title}{sure}", (*map(str, rows), *news), first.code
     ), found
 
 
@@ -203,6 +204,10 @@ def _observed(check: Check) -> Observations:
                 seen = replace(seen, plain_get=transcript)
             case ProbeKind.WITHOUT_ORIGIN:
                 seen = replace(seen, without_origin=transcript)
+            case ProbeKind.ORIGIN_AS_HOST:
+                seen = replace(seen, origin_as_host=transcript)
+            case ProbeKind.OTHER_HOST:
+                seen = replace(seen, other_hosts=(*seen.other_hosts, (made["route"], transcript)))
             case ProbeKind.AGAIN:
                 seen = replace(seen, again=(*seen.again, transcript))
             case ProbeKind.ROUTES:

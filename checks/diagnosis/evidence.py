@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from checks.diagnosis.access_log import LogRow
+from checks.diagnosis.authors import Author, author_of
 from checks.diagnosis.idle_timeout import IdleTimeout
-from checks.diagnosis.status_rules import Author, author_of
+from checks.diagnosis.signatures import closed_by_app, recognise
 from checks.diagnosis.verdicts import MEDIUM, Certainty, VerdictCode
 from checks.preflight.behavior_match import BehaviorMatch
 from checks.preflight.results import Fix, PreflightResult
@@ -41,6 +42,10 @@ class Observations:
     again: tuple[Transcript, ...] = ()
     plain_get: Transcript | None = None
     without_origin: Transcript | None = None
+    origin_as_host: Transcript | None = None
+    """With the Host that the app sees as Origin, where CloudFront does not forward Host."""
+    other_hosts: tuple[tuple[str, Transcript], ...] = ()
+    """For other names of the distribution."""
     routes: tuple[tuple[str, Transcript], ...] = ()
     behavior: BehaviorMatch | None = None
     preflight: tuple[PreflightResult, ...] = ()
@@ -72,7 +77,7 @@ class Observations:
     @property
     def steady(self) -> bool:
         """The handshake was repeated, and every repetition ended the same way."""
-        return bool(self.again) and not self.wavers
+        return bool(self.again) and not self.wavers and not any(one.live for one in self.again)
 
     def result(self, code: str) -> PreflightResult | None:
         """The preflight's answer to one question, if it was asked."""
@@ -80,9 +85,14 @@ class Observations:
 
     @property
     def author(self) -> Author | None:
-        """Who wrote the handshake's response; None without one."""
+        """Who wrote the handshake's response; None without one. Words that only an app says are an
+        app's, even where CloudFront signs for it.
+        """
         head = self.handshake.response
-        return author_of(head, self.handshake.body)[0] if head is not None else None
+        if head is None:
+            return None
+        known = recognise(self.handshake)
+        return known.author if known is not None else author_of(head, self.handshake.body)[0]
 
     @property
     def by_app(self) -> bool:
@@ -100,9 +110,33 @@ class Observations:
         header.
         """
         head = self.handshake.response
-        return self.by_app or (
-            head is not None and author_of(head, self.handshake.body) == ("edge", MEDIUM)
+        return (
+            self.by_app
+            or self.unsigned_by_app
+            or (head is not None and author_of(head, self.handshake.body) == ("edge", MEDIUM))
         )
+
+    @property
+    def unsigned_by_app(self) -> bool:
+        """CloudFront signed an answer that is none of its pages, and AWS shows nothing at the edge
+        that could have written it: no error page, web ACL or function. So the app did, without a
+        Server header.
+        """
+        head, at = self.handshake.response, self.behavior
+        return (
+            head is not None
+            and at is not None
+            and at.own
+            and author_of(head, self.handshake.body) == ("edge", MEDIUM)
+            and not any(replaced == self.status for _, replaced, _ in at.error_pages)
+            and not at.web_acl
+            and not at.functions
+        )
+
+    @property
+    def refused_by_app(self) -> bool:
+        """The app may have refused the handshake: with a 4xx, or by closing what it opened."""
+        return 400 <= self.status < 500 or closed_by_app(self.handshake)
 
     @property
     def edge_may_refuse(self) -> bool:

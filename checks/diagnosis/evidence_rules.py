@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from checks.diagnosis.access_log import LogRow
+from checks.diagnosis.authors import author_of
 from checks.diagnosis.config_rules import not_forwarded
 from checks.diagnosis.evidence import Claim, Observations
 from checks.diagnosis.idle_timeout import identify_timeout, silence_of
-from checks.diagnosis.status_rules import author_of, speaks_of_origin
+from checks.diagnosis.signatures import recognise
+from checks.diagnosis.status_rules import speaks_of_origin
 from checks.diagnosis.transcript_rules import diagnose
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VerdictCode
 from checks.preflight.behavior_match import HANDSHAKE_HEADERS
@@ -40,10 +42,20 @@ def repeated(seen: Observations) -> Iterator[Claim]:
 def without_origin(seen: Observations) -> Iterator[Claim]:
     """The same handshake without an Origin header. That it opened may be chance where edges differ:
     certain when it keeps failing with the header, nothing when it also opens with it.
+
+    Where CloudFront does not forward Host, an app that compares the two can never see them equal:
+    it opens for the Host that it sees as Origin.
     """
-    if seen.without_origin is None or seen.handshake.live or seen.status not in (400, 401, 403):
+    if seen.handshake.live or not seen.refused_by_app:
         return
-    if seen.without_origin.upgraded:
+    equal = seen.origin_as_host is not None and _opened(seen.origin_as_host, seen)
+    if equal and seen.behavior is not None and not seen.wavers:
+        told = f"with Origin https://{seen.behavior.origin_domain}, the Host that the app sees, it "
+        yield Claim("WSE-ORIGIN-HOST", HIGH if seen.steady else MEDIUM, (f"{told}opened",))
+        return
+    if seen.without_origin is None:
+        return
+    if _opened(seen.without_origin, seen):
         if not seen.wavers:
             kept = (f"with it, it failed {len(seen.again) + 1} times",) if seen.steady else ()
             opened = "the same handshake without an Origin header opened"
@@ -54,6 +66,50 @@ def without_origin(seen: Observations) -> Iterator[Claim]:
             yield Claim("WSE-403-APP", MEDIUM, evidence)
         elif seen.by_edge:
             yield Claim("WSE-403-EDGE", LOW, evidence)
+
+
+def _opened(other: Transcript, seen: Observations) -> bool:
+    """Whether a handshake that was made in another way got further than this one: to the 101, or
+    stayed open where this one was closed after it.
+    """
+    return other.live if seen.handshake.upgraded else other.upgraded
+
+
+def other_hosts(seen: Observations) -> Iterator[Claim]:
+    """The same handshake for other names of the distribution, where the app sees the viewer's
+    Host.
+    """
+    if seen.handshake.live or not seen.refused_by_app or seen.wavers:
+        return
+    asked = urlsplit(seen.handshake.url).hostname
+    for name, other in seen.other_hosts:
+        if _opened(other, seen):
+            told = f"the same handshake for {name} opened, and for {asked} it does not"
+            yield Claim("WSE-400-HOST", HIGH if seen.steady else MEDIUM, (told,))
+
+
+def proxy_upgrade(seen: Observations) -> Iterator[Claim]:
+    """A proxy that answers a plain GET of the same path, and refuses only the upgrade."""
+    known, plain = recognise(seen.handshake), seen.plain_get
+    if known is None or known.code != "WSE-PROXY-UPGRADE" or plain is None or not plain.response:
+        return
+    if seen.takes_plain and plain.response.status < 400:
+        told = f"a plain GET of the same path is answered with {plain.response.status}"
+        yield Claim("WSE-PROXY-UPGRADE", HIGH, (told,))
+
+
+_UNSIGNED: dict[int, VerdictCode] = {403: "WSE-403-APP", 503: "WSE-503-APP"}
+
+
+def unsigned(seen: Observations) -> Iterator[Claim]:
+    """An answer that CloudFront signed, although nothing at the edge could have written it."""
+    code = _UNSIGNED.get(seen.status)
+    if code and seen.unsigned_by_app and recognise(seen.handshake) is None:
+        told = (
+            "AWS: no error page, web ACL or function of the distribution could have written this, "
+            "so it is the app's"
+        )
+        yield Claim(code, MEDIUM, (told,))
 
 
 def upgrade_only(seen: Observations) -> Iterator[Claim]:
@@ -109,9 +165,11 @@ def alternate_routes(seen: Observations) -> Iterator[Claim]:
             if of_app := _OF_APP.get(seen.status):
                 told = f"the route {name} gets the same {seen.status}, so the app answers it"
                 yield Claim(of_app, HIGH, (told,))
-        elif other.upgraded and seen.by_app and seen.status in (400, 426):
-            told = f"the route {name}, past CloudFront, opens"
-            yield Claim("WSE-400-NOKEY", MEDIUM, (told,))
+        elif other.upgraded and seen.may_be_of_app and seen.status in (400, 403, 404, 426):
+            host = urlsplit(other.url).hostname
+            told = f"the route {name}, past CloudFront and with Host {host}, opens"
+            lost = seen.status in (400, 426) and not contradicted("WSE-400-NOKEY", seen)
+            yield Claim("WSE-400-NOKEY" if lost else "WSE-400-HOST", MEDIUM, (told,))
         elif other.upgraded and seen.by_edge and seen.status in (502, 504):
             took, waited = other.timing.upgrade or 0.0, seen.handshake.timing.upgrade or 0.0
             code: VerdictCode = "WSE-502-ORIGIN"
@@ -132,6 +190,49 @@ def silence(seen: Observations) -> Iterator[Claim]:
         found = identify_timeout((reading,), seen.idle_timeouts)
         if found.code is not None and found.code != "WSE-1006":
             yield Claim(found.code, HIGH, (found.text,))
+
+
+def excluded(seen: Observations) -> tuple[str, ...]:
+    """What is known not to be the cause, and what the app sees, as lines of evidence."""
+    lines = []
+    if seen.handshake.live or not seen.refused_by_app:
+        return ()
+    for told, other in (
+        ("without an Origin header", seen.without_origin),
+        *((f"for {name}", other) for name, other in seen.other_hosts),
+    ):
+        if other is not None and not _opened(other, seen):
+            lines.append(f"tried {told}: {_shown(other)}")
+    if seen.plain_get is not None:
+        lines.append(f"a plain GET of the same path: {_shown(seen.plain_get)}")
+    if seen.steady:
+        lines.append(f"repeated {len(seen.again)} times, always refused")
+    at = seen.behavior
+    if at is not None and at.own and all(at.forwards(name) for name in HANDSHAKE_HEADERS):
+        lines.append("AWS: CloudFront forwards every header of the handshake")
+    return (*lines, *host_seen(seen))
+
+
+def host_seen(seen: Observations) -> tuple[str, ...]:
+    """Which Host and path the app is asked for, where AWS tells."""
+    at, asked = seen.behavior, urlsplit(seen.handshake.url)
+    if at is None or not at.own:
+        return ()
+    forwards = at.forwards("Host")
+    if forwards:
+        return (f"the app sees Host {asked.hostname} and path {asked.path or '/'}",)
+    if forwards is False and at.origin_domain:
+        return (
+            f"the app sees Host {at.origin_domain} and path {asked.path or '/'}: this endpoint "
+            "does not forward the viewer's Host",
+        )
+    return ()
+
+
+def _shown(other: Transcript) -> str:
+    if other.response is not None:
+        return other.response.status_line
+    return other.failure.reason.value if other.failure else "no answer"
 
 
 # --- the preflight of the target
@@ -169,6 +270,7 @@ PREFLIGHT_RULES = (
     PreflightRule("PF-ACTION", "WSE-ALB-RULE", _ANY_REFUSAL),
     PreflightRule("PF-RULES", "WSE-ALB-RULE", _ANY_REFUSAL),
     PreflightRule("PF-HEALTH", "WSE-503-NOTARGET", (503,)),
+    PreflightRule("PF-TARGET-GROUP", "WSE-464-PROTOCOL", (464,)),
 )
 _AGAINST = frozenset({Level.BLOCK, Level.FIXABLE, Level.WARN})
 _DROPS_PACKETS = frozenset({"PF-INGRESS", "PF-BPA", "PF-NACL"})
@@ -193,6 +295,8 @@ def preflight(seen: Observations) -> Iterator[Claim]:
             continue
         if rule.on_path and seen.reached_target:
             continue
+        if rule.code == "WSE-464-PROTOCOL" and seen.status != 464:
+            continue  # It names a target that is a Lambda function as well.
         app_answered = seen.by_app and (seen.behavior is None or seen.reached_target)
         if rule.question == "PF-HEALTH" and app_answered:
             continue
@@ -249,9 +353,12 @@ def contradicted(code: VerdictCode, seen: Observations) -> bool:
     """
     match code:
         case "WSE-403-ORIGIN":
+            named = recognise(seen.handshake)
             return (
                 seen.without_origin is not None
                 and not speaks_of_origin(seen.handshake.body)
+                # Validators of ASGI apps refuse a handshake without Origin as well.
+                and (named is None or named.code not in ("WSE-403-UNACCEPTED", code))
                 and _answer(seen.without_origin) == _answer(seen.handshake)
             )
         case "WSE-400-NOKEY":
@@ -302,7 +409,14 @@ _BY_DETAIL: dict[str, VerdictCode] = {
     "LimitExceeded": "WSE-503-EDGE",
 }
 _ONE_OF_SEVERAL: frozenset[VerdictCode] = frozenset(
-    {"WSE-403-WAF", "WSE-502-PORT", "WSE-504-SG", "WSE-504-SLOW", "WSE-502-ORIGIN"}
+    {
+        "WSE-403-EDGE",
+        "WSE-403-WAF",
+        "WSE-502-PORT",
+        "WSE-504-SG",
+        "WSE-504-SLOW",
+        "WSE-502-ORIGIN",
+    }
 )
 """What a detail suggests although other causes are logged the same way: InvalidRequestBlocked is
 also logged for a name that no distribution has.
@@ -353,6 +467,8 @@ def _logged(row: LogRow, seen: Observations) -> VerdictCode | None:
     if code == "WSE-504-SG" and contradicted(code, seen):
         # Slow remains only where nothing else may drop packets either.
         code = "WSE-504-SLOW" if passed(seen) >= _DROPS_PACKETS or seen.takes_plain else None
+    if code == "WSE-400-EDGE" and status == 403:
+        return "WSE-403-EDGE"
     return code if code and _ONLY_WITH.get(code, status) == status else None
 
 

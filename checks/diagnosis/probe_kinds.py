@@ -22,12 +22,18 @@ class ProbeKind(StrEnum):
     AWS = "aws"
     WITHOUT_ORIGIN = "without origin"
     AGAIN = "again"
+    ORIGIN_AS_HOST = "origin as host"
+    OTHER_HOST = "other host"
 
 
 DESCRIPTIONS: dict[str, str] = {
     ProbeKind.AWS: "The distribution's configuration and the target's network, read from AWS.",
     ProbeKind.WITHOUT_ORIGIN: "The same handshake without an Origin header: shows whether the "
     "app's list of allowed origins is the cause.",
+    ProbeKind.ORIGIN_AS_HOST: "The same handshake with the Host that the app sees as Origin: shows "
+    "whether the app compares the two.",
+    ProbeKind.OTHER_HOST: "The same handshake for another name of the distribution: shows whether "
+    "the app's list of host names is the cause.",
     ProbeKind.PLAIN_GET: "A plain GET of the same address: shows whether only the upgrade fails, "
     "or every request.",
     ProbeKind.AGAIN: "The same handshake again: shows whether every edge gives the same answer.",
@@ -39,5 +45,13 @@ DESCRIPTIONS: dict[str, str] = {
 }
 """What a probe that helps to explain a failure is, and what it shows."""
 
-INTERNAL = frozenset({ProbeKind.AWS, ProbeKind.WITHOUT_ORIGIN, ProbeKind.AGAIN})
+INTERNAL = frozenset(
+    {
+        ProbeKind.AWS,
+        ProbeKind.WITHOUT_ORIGIN,
+        ProbeKind.AGAIN,
+        ProbeKind.ORIGIN_AS_HOST,
+        ProbeKind.OTHER_HOST,
+    }
+)
 """Made by the portal only, while it explains a failure."""

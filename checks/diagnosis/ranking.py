@@ -12,6 +12,8 @@ repetitions, the distribution's configuration, the preflight of the target, Clou
 4. Among equals, what a request meets first comes first.
 5. Where the same handshake opens sometimes, no single answer shows a cause: each may come from
    another edge.
+6. Where the likeliest is of low certainty, the first verdict is that the cause is not known.
+7. The first verdict's evidence begins with the other side's own words.
 """
 
 from __future__ import annotations
@@ -30,21 +32,30 @@ from checks.diagnosis.evidence_rules import (
     access_log,
     alternate_routes,
     contradicted,
+    excluded,
+    host_seen,
+    other_hosts,
     preflight,
+    proxy_upgrade,
     repeated,
     silence,
     too_slow,
+    unsigned,
     upgrade_only,
     without_origin,
 )
 from checks.diagnosis.probe_kinds import ProbeKind
-from checks.diagnosis.transcript_rules import Diagnosis, diagnose
+from checks.diagnosis.signatures import recognise, words_of
+from checks.diagnosis.transcript_rules import Diagnosis, diagnose, say_unknown
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, VerdictCode
 from checks.protocol.transcript import Phase, Reason
 
 RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
     repeated,
     without_origin,
+    other_hosts,
+    proxy_upgrade,
+    unsigned,
     upgrade_only,
     alternate_routes,
     silence,
@@ -86,6 +97,8 @@ def rank_verdicts(seen: Observations) -> Conclusion:
     confirmed = {claim.code for claim in claims if claim.certainty == HIGH}
     merged = _merge(claims)
     for found in first_look:
+        if found.code == "WSE-UNKNOWN" and len(first_look) > 1:
+            continue
         ruled_out = contradicted(found.code, seen)
         shown = found
         if found.code != "WSE-LIVE":
@@ -99,7 +112,9 @@ def rank_verdicts(seen: Observations) -> Conclusion:
             known = merged[found.code]
             evidence = tuple(dict.fromkeys((*known.evidence, *found.evidence)))
             likelier = max(known.certainty, shown.certainty)
-            merged[found.code] = replace(known, certainty=likelier, evidence=evidence)
+            merged[found.code] = replace(
+                known, certainty=likelier, evidence=evidence, signature=found.signature
+            )
         elif not ruled_out or len(first_look) == 1:
             merged[found.code] = shown
 
@@ -111,8 +126,36 @@ def rank_verdicts(seen: Observations) -> Conclusion:
         suggested = found.certainty == LOW and found.code not in claimed
         return not live, -found.certainty.rank, suggested, _place(found.code)
 
-    ranked = sorted(merged.values(), key=order) or [Diagnosis(VERDICTS["WSE-UNKNOWN"], LOW, ())]
-    return Conclusion(tuple(ranked), _next_probe(seen, ranked, confirmed))
+    ranked = tuple(sorted(merged.values(), key=order)) or (
+        Diagnosis(VERDICTS["WSE-UNKNOWN"], LOW, ()),
+    )
+    ranked = say_unknown(ranked, seen.handshake, *excluded(seen))
+    ranked = (_with_words(ranked[0], seen), *ranked[1:])
+    return Conclusion(ranked, _next_probe(seen, ranked, confirmed))
+
+
+_ABOUT_HOST: frozenset[VerdictCode] = frozenset(
+    {
+        "WSE-400-HOST",
+        "WSE-403-ORIGIN",
+        "WSE-ORIGIN-HOST",
+        "WSE-403-UNACCEPTED",
+        "WSE-403-APP",
+        "WSE-404-PATH",
+        "WSE-PROXY-ROUTE",
+    }
+)
+"""Verdicts for which it matters which Host the app sees."""
+
+
+def _with_words(first: Diagnosis, seen: Observations) -> Diagnosis:
+    """The other side's words come first in the evidence; where Host may matter, what it is."""
+    hosts = host_seen(seen) if first.code in _ABOUT_HOST else ()
+    evidence = (*words_of(seen.handshake), *first.evidence, *hosts)
+    known = recognise(seen.handshake)
+    if known is not None and first.code in (known.code, *known.also):
+        first = replace(first, signature=known)
+    return replace(first, evidence=tuple(dict.fromkeys(evidence)))
 
 
 def _merge(claims: Sequence[Claim]) -> dict[VerdictCode, Diagnosis]:
@@ -179,21 +222,19 @@ def _next_probe(
         return None
     if not seen.looked and (seen.status or any(map(seen.failed_in, _AWS_MAY_TELL))):
         return ProbeKind.AWS
+    if probe := _other_header(seen, ranked[0], confirmed):
+        return probe
     if confirmed and ranked[0].code != "WSE-MIXED":
         return None
     # CloudFront writes the same page for many causes; what the app or the load balancer says is
     # their own. But another edge may lead to another app, so a refusal counts once it is repeated.
     if ranked[0].certainty == HIGH and ranked[0].code != "WSE-1006" and not seen.by_edge:
         return ProbeKind.AGAIN if seen.status not in (0, 101) and not seen.again else None
-    asked = seen.handshake.request
-    if (
-        seen.status in (400, 401, 403)
-        and asked is not None
-        and asked.origin
-        and seen.without_origin is None
+    if seen.plain_get is None and (
+        seen.status >= 500
+        or seen.status == 400
+        or (seen.status >= 200 and ranked[0].code in ("WSE-UNKNOWN", "WSE-PROXY-UPGRADE"))
     ):
-        return ProbeKind.WITHOUT_ORIGIN
-    if (seen.status >= 500 or seen.status == 400) and seen.plain_get is None:
         return ProbeKind.PLAIN_GET
     if not seen.again:
         return ProbeKind.AGAIN
@@ -206,4 +247,34 @@ def _next_probe(
         return ProbeKind.LOG_ROWS
     if not seen.routes:
         return ProbeKind.ROUTES
+    return None
+
+
+def _other_header(
+    seen: Observations, first: Diagnosis, confirmed: Set[VerdictCode]
+) -> ProbeKind | None:
+    """Where the app may have refused: the same handshake without Origin, with the Origin that the
+    app compares with Host, for another name. Whatever the status: apps answer a foreign Origin or
+    Host with 400, 403, 404 and others, or open and close. None once a cause is shown.
+    """
+    asked, at = seen.handshake.request, seen.behavior
+    if not seen.refused_by_app or seen.status == 429 or asked is None:
+        return None
+    of_origin = first.code == "WSE-403-ORIGIN"
+    if (
+        of_origin
+        and at is not None
+        and at.own
+        and at.forwards("Host") is False
+        and at.origin_domain
+        and seen.origin_as_host is None
+    ):
+        return ProbeKind.ORIGIN_AS_HOST
+    in_words = first.signature is not None and first.certainty == HIGH
+    if confirmed or (in_words and not of_origin):
+        return None
+    if asked.origin and seen.without_origin is None:
+        return ProbeKind.WITHOUT_ORIGIN
+    if at is not None and at.own and at.other_names and at.forwards("Host") and not in_words:
+        return ProbeKind.OTHER_HOST if not seen.other_hosts else None
     return None

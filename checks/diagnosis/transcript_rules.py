@@ -1,14 +1,23 @@
 """From one transcript to ranked verdicts with evidence (PURE).
 
 Total: any transcript gives at least one verdict. Never certain of a cause that one handshake cannot
-tell from another: CloudFront hides from its viewer why an origin failed.
+tell from another: CloudFront hides from its viewer why an origin failed. Where nothing tells, the
+first verdict says so. The other side's own words are the first evidence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from checks.diagnosis.signatures import (
+    Signature,
+    meaning_of,
+    recognise,
+    silence_of_answer,
+    words_of,
+)
 from checks.diagnosis.status_rules import Found, Refusal, explain_status
 from checks.diagnosis.verdicts import (
     HIGH,
@@ -22,22 +31,50 @@ from checks.diagnosis.verdicts import (
 from checks.preflight.results import Fix
 from checks.protocol.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
 
+UNKNOWN_LINES = 6
+"""Lines of evidence that a summary names where the cause is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """A verdict for this transcript: `evidence` are the observed lines, most telling first; `here`
-    is the fix in this very account, None where that is not known.
+    is the fix in this very account, None where that is not known; `signature` says who answered in
+    words that are known, and what those mean.
     """
 
     verdict: Verdict
     certainty: Certainty
     evidence: tuple[str, ...]
     here: Fix | None = None
+    signature: Signature | None = None
 
     @property
     def code(self) -> VerdictCode:
         """The verdict's stable code."""
         return self.verdict.code
+
+    @property
+    def fix(self) -> str:
+        """What to change, in the words for this account or for who answered, if known."""
+        if self.here is not None and self.here.console:
+            return self.here.console
+        return self.signature.fix if self.signature is not None else self.verdict.fix
+
+    @property
+    def summary(self) -> str:
+        """The verdict in one paragraph, with its certainty and what supports it: for events,
+        tickets and whoever reads no page.
+        """
+        title, plain = self.verdict.title.rstrip("."), self.verdict.plain
+        if self.code == "WSE-LIVE":
+            return f"{title}. {plain}"
+        if self.code == "WSE-UNKNOWN":
+            return ". ".join((title, *self.evidence[:UNKNOWN_LINES])) + "."
+        words = self.evidence[0] if self.evidence else ""
+        if self.signature is not None:
+            words = words.removesuffix(f" ({self.signature.source})")
+        words = f" {words.removesuffix('.')}." if words else ""
+        return f"{title} ({self.certainty} certainty).{words} {plain}"
 
     def to_dict(self) -> dict[str, Any]:
         """For storage and the API: the code and what is particular to this transcript; texts come
@@ -48,6 +85,7 @@ class Diagnosis:
             "certainty": self.certainty,
             "evidence": [storable(line) for line in self.evidence],
             "here": asdict(self.here) if self.here else None,
+            "signature": self.signature.to_dict() if self.signature else None,
         }
 
 
@@ -59,7 +97,7 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
     2. Otherwise the failure that decides is explained: by its reason, by the broken rule of a 101,
        or by the status and its author.
     3. Later failures are explained after it.
-    4. What matches nothing is reported as unknown.
+    4. Where nothing tells one cause from another, the first verdict is that it is not known.
     """
     head = transcript.response
     found: list[Diagnosis] = []
@@ -88,9 +126,31 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
     unique = {diagnosis.code: diagnosis for diagnosis in reversed(found)}
     ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
     if ranked:
-        return ranked
+        return say_unknown(ranked, transcript)
     said = head.status_line if head else "no answer was recorded"
     return (_diagnosis("WSE-UNKNOWN", LOW, f"address: {transcript.url}", said),)
+
+
+def say_unknown(
+    ranked: tuple[Diagnosis, ...], seen: Transcript, *excluded: str
+) -> tuple[Diagnosis, ...]:
+    """The same verdicts, behind one that says that the cause is not known, where the likeliest is
+    of low certainty: a guess is no headline. `excluded` are lines that say what is not the cause.
+    """
+    if seen.live or not ranked or ranked[0].certainty is not LOW:
+        return ranked
+    others = tuple(one for one in ranked if one.code != "WSE-UNKNOWN")
+    head = seen.response
+    known = (
+        *words_of(seen),
+        *silence_of_answer(seen),
+        *(_head_evidence(head) if head else ()),
+    )
+    if head is not None and not seen.upgraded:
+        known = (*known, Refusal.of(seen, head).written_by)
+    if not known:
+        known = others[0].evidence if others else ()
+    return (_diagnosis("WSE-UNKNOWN", LOW, *known, *excluded), *others)
 
 
 _BY_REASON: dict[Reason, Found] = {
@@ -110,7 +170,7 @@ _BY_REASON: dict[Reason, Found] = {
     Reason.TLS_UNKNOWN_CA: (("WSE-TLS-CA", HIGH),),
     Reason.TLS_UNTRUSTED: (("WSE-TLS-CA", MEDIUM),),
     Reason.TLS_PROTOCOL: (("WSE-TLS-PROTOCOL", MEDIUM),),
-    Reason.TLS_TIMEOUT: (("WSE-TLS-PROTOCOL", LOW), ("WSE-TCP-TIMEOUT", LOW)),
+    Reason.TLS_TIMEOUT: (("WSE-TLS-PROTOCOL", MEDIUM), ("WSE-TCP-TIMEOUT", LOW)),
     Reason.UPGRADE_TIMEOUT: (("WSE-TIMEOUT", HIGH), ("WSE-504-SG", LOW)),
     Reason.RESET: (("WSE-RESET", MEDIUM),),
     Reason.CLOSED_EARLY: (("WSE-RESET", MEDIUM),),
@@ -150,13 +210,17 @@ def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> 
             if not finding.ok and finding.rule in _BY_BROKEN_RULE
         ]
     found = _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", LOW),))
+    known = recognise(seen) if failure.reason is Reason.CLOSED_BY_PEER else None
+    if known is not None:
+        found = (*_by_signature(known), ("WSE-CLOSED", LOW))
     if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
         # A connection that is cut means something else in each phase.
         if seen.upgraded:
             found = (("WSE-1006", HIGH),)
         elif failure.phase is Phase.TLS:
             found = (("WSE-TLS-PROTOCOL", MEDIUM), ("WSE-RESET", LOW))
-    evidence = [f"{failure.phase.value}: {failure.detail or failure.reason.value}"]
+    evidence = [*words_of(seen), *(meaning_of(seen) if known else ())]
+    evidence.append(f"{failure.phase.value}: {failure.detail or failure.reason.value}")
     if failure.phase is Phase.TLS and seen.tls and (shown := seen.tls.certificate):
         evidence += (
             f"certificate for {', '.join(shown.names) or shown.subject}",
@@ -168,14 +232,37 @@ def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> 
         evidence.append(f"the handshake worked; {frames} frames followed")
         if seen.close:
             evidence.append(f"close code {seen.close.code} {seen.close.reason}".rstrip())
-    return [_diagnosis(code, certainty, *evidence) for code, certainty in found]
+    return _signed(found, evidence, known)
+
+
+def _by_signature(known: Signature) -> Found:
+    return ((known.code, known.certainty), *((code, LOW) for code in known.also))
+
+
+def _signed(found: Found, evidence: Sequence[str], known: Signature | None) -> list[Diagnosis]:
+    """The signature belongs to the verdict that it names; what it cannot tell from that comes after
+    it, without the evidence again.
+    """
+    shown = []
+    for code, certainty in found:
+        one = _diagnosis(code, certainty, *evidence)
+        if known is not None and code == known.code:
+            one = replace(one, signature=known)
+        elif known is not None and code in known.also:
+            one = replace(one, evidence=(f"{known.by} gives the same answer for this",))
+        shown.append(one)
+    return shown
 
 
 def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) -> list[Diagnosis]:
     """Refused with a status; nothing for a 101."""
     case = Refusal.of(seen, head, origin_tls)
-    evidence = (*_head_evidence(head), case.written_by)
-    return [_diagnosis(code, certainty, *evidence) for code, certainty in explain_status(case)]
+    known = recognise(seen)
+    words = (*words_of(seen), *meaning_of(seen), *silence_of_answer(seen))
+    evidence = (*words, *_head_evidence(head))
+    if known is not None:
+        return _signed(_by_signature(known), evidence, known)
+    return _signed(explain_status(case), (*evidence, case.written_by), None)
 
 
 def _diagnosis(code: VerdictCode, certainty: Certainty, *evidence: str) -> Diagnosis:

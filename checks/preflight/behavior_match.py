@@ -69,6 +69,8 @@ class BehaviorMatch:
     functions: bool = False
     continuous_deployment: bool = False
     vpc_origin_owner: str = ""
+    other_names: tuple[str, ...] = ()
+    """The distribution's other names: its own domain name and its aliases, without wildcards."""
 
     def forwards(self, header: str) -> bool | None:
         """Whether a header line reaches the app; None when that is not known."""
@@ -153,6 +155,9 @@ def match_behavior(
         ),
         continuous_deployment=bool(config.get("ContinuousDeploymentPolicyId")),
         vpc_origin_owner=str((origin.get("VpcOriginConfig") or {}).get("OwnerAccountId", "")),
+        other_names=tuple(
+            name for name in (domain_name, *aliases) if name != host and not name.startswith("*")
+        ),
     )
 
 

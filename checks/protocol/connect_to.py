@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 class ConnectToError(ValueError):
@@ -102,3 +103,13 @@ def _port(rule: str, text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise ConnectToError(rule, f"{text!r} is not a port")
     return int(text)
+
+
+def at_same_address(rules: tuple[ConnectRule, ...], url: str, name: str) -> ConnectRule:
+    """The rule that leads another name to where a URL leads: a name of the same distribution may
+    have no DNS record yet, or one that leads elsewhere.
+    """
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    there = pick(rules, parts.hostname or "", port)
+    return ConnectRule(name.lower(), port, there.host, there.port)

@@ -79,7 +79,7 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
     ),
     "the app misses the key, and CloudFront passes everything on": (
         weighed(400, APP, "Missing or invalid Sec-WebSocket-Key header"),
-        [("WSE-426-VERSION", "medium"), ("WSE-400-NOKEY", "low")],
+        [("WSE-426-VERSION", "medium")],
     ),
     "the app misses the key, and the policy drops it": (
         weighed(400, APP, "Missing or invalid Sec-WebSocket-Key header", behavior=WITHOUT_KEY),
@@ -87,15 +87,15 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
     ),
     "400 to the handshake only: the Host was accepted": (
         weighed(400, APP, plain_get=PLAIN),
-        [("WSE-426-VERSION", "low")],
+        [("WSE-UNKNOWN", "low"), ("WSE-426-VERSION", "low")],
     ),
     "400 to a plain GET as well": (
         weighed(400, APP, plain_get=refused(400, APP)),
-        [("WSE-400-HOST", "low")],
+        [("WSE-UNKNOWN", "low"), ("WSE-400-HOST", "low")],
     ),
     "404 behind a function that may rewrite the path": (
         weighed(404, APP, behavior=FUNCTION),
-        [("WSE-404-PATH", "high"), ("WSE-EDGE-FUNCTION", "low")],
+        [("WSE-404-PATH", "medium"), ("WSE-EDGE-FUNCTION", "low")],
     ),
     "WAF's own page: the function was never reached": (
         weighed(
@@ -155,7 +155,7 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
     ),
     "the endpoint's own app answers: its targets are well": (
         weighed(404, APP, preflight=(asked("PF-HEALTH", Level.WARN),)),
-        [("WSE-404-PATH", "high")],
+        [("WSE-404-PATH", "medium")],
     ),
 }
 
