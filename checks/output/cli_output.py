@@ -32,7 +32,7 @@ def document(
                 "url": mask_url(seen.url),
                 "live": seen.live or _answered_plainly(seen),
                 "verdicts": [
-                    {**found.to_dict(), "title": found.verdict.title, "fix": found.verdict.fix}
+                    {**found.to_dict(), "title": found.verdict.title, "fix": found.fix}
                     for found in (() if _answered_plainly(seen) else diagnoses)
                 ],
                 "transcript": seen.to_dict(),
@@ -60,11 +60,12 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
         lines.append(f"A plain GET is answered with {seen.response.status_line}")
     else:
         lines += [
-            f"{first.verdict.title} ({first.code}, {first.certainty} certainty)",
+            f"{first.verdict.title} ({first.code}"
+            f"{'' if first.code == 'WSE-UNKNOWN' else f', {first.certainty} certainty'})",
             f"  {first.verdict.plain}",
         ]
     if not seen.live and not plain:
-        lines += [f"  Fix: {first.verdict.fix}", f"  Confirm: {first.verdict.confirm}"]
+        lines += [f"  Fix: {first.fix}", f"  Confirm: {first.verdict.confirm}"]
         lines += [f"  Here: {_HINTS[first.code]}"] if first.code in _HINTS else []
         lines += [f"  Seen: {line}" for line in first.evidence]
         lines += [

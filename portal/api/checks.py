@@ -59,9 +59,18 @@ def show_verdict(code: str, requests: Requests) -> dict[str, Any] | None:
 
 def show_findings(findings: list[dict[str, Any]], requests: Requests) -> list[dict[str, Any]]:
     return [
-        {"here": None, **found, "request_url": request_url(found["code"], requests)}
+        {
+            "here": None,
+            "signature": None,
+            **found,
+            "request_url": request_url(found["code"], requests),
+        }
         for found in findings
     ]
+
+
+def first_certainty(findings: list[dict[str, Any]]) -> str | None:
+    return str(findings[0]["certainty"]) if findings else None
 
 
 # fmt: off
@@ -81,11 +90,19 @@ VERDICT = f.Object("Verdict", "A coded conclusion.", (
     f.Field("page", f.STRING, example="https://portal.example/help/verdicts/WSE-LIVE/"),
     REQUEST_URL,
 ))
+SIGNATURE = f.Object("Signature", "Who answered in words that are known, and what they mean.", (
+    f.Field("by", f.STRING, example="a Socket.IO server (Engine.IO)"),
+    f.Field("means", f.STRING),
+    f.Field("fix", f.STRING),
+    f.Field("source", f.STRING, "The documentation or code that says so."),
+))
 FINDING = f.Object("Finding", "A verdict with what supports it.", (
     f.Field("code", f.STRING, example="WSE-LIVE"),
     f.Field("certainty", f.choice(Certainty), example="high"),
-    f.Field("evidence", f.array(f.STRING), example=["HTTP/1.1 101 Switching Protocols"]),
+    f.Field("evidence", f.array(f.STRING), "What was observed; the other side's words first.",
+            example=["HTTP/1.1 101 Switching Protocols"]),
     f.Field("here", f.of(FIX), "How to fix it in this account.", null=True),
+    f.Field("signature", f.of(SIGNATURE), null=True),
     REQUEST_URL,
 ))
 CHECK = f.Object("Check", "A recorded handshake check.", (
@@ -96,6 +113,8 @@ CHECK = f.Object("Check", "A recorded handshake check.", (
     f.Field("ok", f.FLAG, null=True, example=True),
     f.Field("verdict", f.of(VERDICT), "", show_verdict, ("verdict", "@requests"), VERDICT.example,
             null=True),
+    f.Field("certainty", f.choice(Certainty), "How sure the verdict is.", first_certainty,
+            ("findings",), "high", null=True),
     f.Field("findings", f.array(f.of(FINDING)), "Most certain first.", show_findings,
             ("findings", "@requests")),
     f.Field("next_probe", f.STRING, "The probe that would tell more; empty if a cause is shown.",
@@ -119,7 +138,7 @@ OPTIONS = (
 )
 NEW_CHECK = f.Body("NewCheck", "A custom handshake; every field is optional.", OPTIONS)
 STARTED: f.Row = dict.fromkeys(("ok", "verdict", "total_ms", "finished_at", "transcript")) | {
-    "state": "running", "findings": [],
+    "state": "running", "findings": [], "certainty": None,
 }
 # fmt: on
 

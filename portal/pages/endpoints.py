@@ -63,13 +63,15 @@ PHASES = {
 @dataclass(frozen=True)
 class VerdictFinding:
     """A verdict with its evidence in this check. `here` is the fix with the names of this account,
-    if AWS told them; `prefilled` is a request that fixes the problem, if one can.
+    if AWS told them; `signature` says who answered in words that are known, what they mean and how
+    to fix it; `prefilled` is a request that fixes the problem, if one can.
     """
 
     verdict: Verdict
     certainty: str
     evidence: list[str]
     here: Fix | None = None
+    signature: Mapping[str, str] | None = None
     prefilled: PrefilledLink | None = None
 
 
@@ -269,6 +271,7 @@ def _findings(check: Check, prefilled_links: Mapping[str, PrefilledLink]) -> lis
             str(one.get("certainty", "")),
             [str(line) for line in one.get("evidence", ())],
             Fix.from_dict(one.get("here")),
+            one.get("signature"),
             prefilled_links.get(verdict.code),
         )
         for verdict, one in known or ([(own, {})] if own else [])

@@ -222,11 +222,14 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
     own: dict[str, Any] = next(
         (one for one in check.findings if one.get("code") == check.verdict), {}
     )
-    here = Fix.from_dict(own.get("here"))
+    here, signature = Fix.from_dict(own.get("here")), own.get("signature")
+    general = signature["fix"] if signature else verdict.fix if verdict else ""
     return {
         "row": check,
         "verdict": verdict,
-        "fix": here.console if here else verdict.fix if verdict else "",
+        "certainty": own.get("certainty", ""),
+        "evidence": own.get("evidence", ()),
+        "fix": here.console if here else general,
     }
 
 
