@@ -16,7 +16,7 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.csrf import csrf_exempt, ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
@@ -47,6 +47,7 @@ def reference(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 @require_safe
+@ensure_csrf_cookie
 @csp_update({"img-src": [SELF, "data:"]})  # its style sheet has icons
 def swagger_ui(request: HttpRequest) -> HttpResponse:
     """The same to try out, with a token or as the person who is signed in."""

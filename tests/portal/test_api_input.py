@@ -459,6 +459,7 @@ def test_the_documents_open_without_signing_in_and_without_another_host(db: None
     assert "//cdn" not in page
     trying = Client().get("/api/v1/docs/try")
     assert b"drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js" in trying.content
+    assert trying.cookies["csrftoken"].value, "for calls that change something"
     assert "data:" in trying["Content-Security-Policy"]
     assert "unsafe" not in trying["Content-Security-Policy"]
     for code_, problem in PROBLEMS.items():

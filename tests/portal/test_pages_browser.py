@@ -9,14 +9,15 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from portal.people.models import Person
+from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from tests.lab.account import Lab
-from tests.portal.endpoint_requests import planned_in_lab
-from tests.portal.people import Cast, enter_by_role, make_cast
+from tests.portal.endpoint_requests import ask, planned_in_lab
+from tests.portal.people import Cast, bearer, enter_by_role, make_cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -142,3 +143,46 @@ def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
     expect(skip).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#content")).to_be_focused()
+
+
+@pytest.mark.parametrize("by_token", [True, False], ids=["a token", "the session"])
+def test_swagger_ui_calls_the_api(page: Page, people: Cast, by_token: bool) -> None:
+    request = ask(people.ana, people.chat)
+    if by_token:
+        page.context.clear_cookies()
+    page.goto("/api/v1/docs/try")
+    if by_token:
+        call(page, "getRequest", request_id=str(request.pk))
+        expect(answer(page, "getRequest")).to_contain_text("401")
+        token = bearer(people.ana)["Authorization"].removeprefix("Bearer ")
+        page.get_by_role("button", name="Authorize", exact=True).first.click()
+        page.get_by_label("auth-bearer-value").fill(token)
+        scheme = page.locator(".auth-container").filter(has_text="bearer")
+        scheme.get_by_role("button", name="Apply credentials").click()
+        scheme.get_by_role("button", name="Close").click()
+    call(page, "getRequest", request_id=str(request.pk))
+    expect(answer(page, "getRequest")).to_contain_text("200")
+    expect(answer(page, "getRequest")).to_contain_text(f'"id": "{request.pk}"')
+    call(page, "cancelRequest", request_id=str(request.pk))
+    expect(answer(page, "cancelRequest")).to_contain_text('"state": "cancelled"')
+    request.refresh_from_db()
+    assert request.state == State.CANCELLED
+
+
+def operation(page: Page, name: str) -> Locator:
+    return page.locator(f'.opblock[id$="-{name}"]')
+
+
+def call(page: Page, name: str, **parameters: str) -> None:
+    """Try an operation out."""
+    shown = operation(page, name)
+    if "is-open" not in (shown.get_attribute("class") or ""):
+        shown.locator(".opblock-summary-control").click()
+    for parameter, value in parameters.items():
+        shown.locator(f'[data-param-name="{parameter}"] input').fill(value)
+    shown.get_by_role("button", name="Execute").click()
+
+
+def answer(page: Page, name: str) -> Locator:
+    """What the portal answered, not the examples of the document."""
+    return operation(page, name).locator(".live-responses-table")
