@@ -447,6 +447,7 @@ class Site:
 def _plan(number: int, snapshot: Any) -> tuple[Any, dict[str, Any]]:
     import uuid
 
+    from provisioning.plan.path_ownership import PathRights
     from provisioning.plan.planner import make_plan
     from provisioning.spec.parsing import complete_answers, parse_spec
 
@@ -459,7 +460,13 @@ def _plan(number: int, snapshot: Any) -> tuple[Any, dict[str, Any]]:
     }
     endpoint_id = uuid.uuid4()
     spec = parse_spec(complete_answers(answers, snapshot.target.listener_protocols()))
-    plan = make_plan(spec, snapshot, endpoint_key=endpoint_id.hex[:12], owner="edge-portal")
+    plan = make_plan(
+        spec,
+        snapshot,
+        endpoint_key=endpoint_id.hex[:12],
+        owner="edge-portal",
+        rights=PathRights("chat"),
+    )
     return endpoint_id, plan.to_dict()
 
 

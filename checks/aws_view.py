@@ -51,7 +51,11 @@ def fetch_aws_view(
     owner = settings.PROVISIONING_OWNER
     taken = account.snapshot_for(spec.target_arn, spec.distribution_id)
     served = _serving(account.client(), endpoint, url, headers, dict(taken.request_policies))
-    subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
+    subject = PreflightSubject.of(
+        spec,
+        origin_id=names.origin_id(owner, endpoint.key),
+        rights=account.path_rights(spec.distribution_id, endpoint.owner),
+    )
     origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
     own = names.vpc_origin_name(owner, spec.vpc_origin_key)
     return AwsView(

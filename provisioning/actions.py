@@ -15,7 +15,9 @@ from django.db import transaction
 from django.db.models import Max
 
 from provisioning.engine.decide import Direction, EntryKind, reason_to_unwind
+from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
+from provisioning.plan.path_ownership import Contest, contested_claims
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec.endpoint_spec import EndpointSpec
 
@@ -28,6 +30,16 @@ def name_taken(spec: EndpointSpec, endpoint: Endpoint | None) -> bool:
         state=Endpoint.State.ABSENT
     )
     return (others.exclude(pk=endpoint.pk) if endpoint else others).exists()
+
+
+def contested_paths(spec: EndpointSpec, endpoint_id: uuid.UUID, owner: str) -> tuple[Contest, ...]:
+    """What other teams' endpoints and assignments claim of the paths of an endpoint. `owner` is its
+    team.
+    """
+    account = AwsAccount.objects.get(pk=spec.account_id)
+    rights = account.path_rights(spec.distribution_id, owner)
+    own = origin_id(settings.PROVISIONING_OWNER, endpoint_id.hex[:12])
+    return tuple(contested_claims(spec.path_patterns, rights, origin_id=own))
 
 
 def start_create(

@@ -19,7 +19,9 @@ from provisioning import budget
 from provisioning.aws.session import AccountRef, Aws, aws_for
 from provisioning.aws.snapshot import take_snapshot
 from provisioning.engine.decide import Direction, Entry, EntryKind
+from provisioning.facts.names import origin_id
 from provisioning.facts.snapshot import Snapshot
+from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import parse_spec
 
@@ -96,6 +98,27 @@ class AwsAccount(models.Model):
             permissions=permissions,
         )
 
+    def path_rights(self, distribution_id: str, team: str) -> PathRights:
+        """The rights of a team (its slug) on a distribution of the account: the endpoints there,
+        also those still being built, and the assigned paths.
+        """
+        endpoints = self.endpoints.exclude(state=Endpoint.State.ABSENT).filter(
+            spec_data__distribution_id=distribution_id
+        )
+        assigned = self.path_assignments.filter(distribution_id=distribution_id)
+        owner = settings.PROVISIONING_OWNER
+        return PathRights(
+            team,
+            (
+                *(
+                    PathClaim(pattern, one.owner, one.name, origin_id(owner, one.key))
+                    for one in endpoints.order_by("created_at", "pk")
+                    for pattern in one.spec_data["path_patterns"]
+                ),
+                *(PathClaim(one.path_pattern, one.owner) for one in assigned),
+            ),
+        )
+
 
 class Endpoint(models.Model):
     """A path of a distribution that leads to a private target.
@@ -147,6 +170,32 @@ class Endpoint(models.Model):
     def url(self) -> str:
         """Where viewers connect: wss://domain/path."""
         return f"wss://{self.domain_name}{self.spec.handshake_path}" if self.domain_name else ""
+
+
+class PathAssignment(models.Model):
+    """A platform admin gave a team a path pattern of a distribution: other teams get no paths in
+    it, and the team may take them from behaviors that serve them today. `owner` is the team's slug.
+    """
+
+    account = models.ForeignKey(
+        AwsAccount, on_delete=models.CASCADE, related_name="path_assignments"
+    )
+    distribution_id = models.CharField(max_length=20)
+    path_pattern = models.CharField(max_length=255)
+    owner = models.CharField(max_length=60)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["distribution_id", "path_pattern", "owner"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "distribution_id", "path_pattern", "owner"],
+                name="path_assigned_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.path_pattern} of {self.distribution_id}: {self.owner}"
 
 
 class VpcOrigin(models.Model):

@@ -6,6 +6,7 @@ PURE.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from checks.preflight.results import (
@@ -17,12 +18,22 @@ from checks.preflight.results import (
     unknown,
 )
 from provisioning.facts.distribution import DistributionFacts
-from provisioning.facts.path_patterns import covers, matches, overlap
+from provisioning.facts.path_patterns import (
+    covers,
+    example_path,
+    matches,
+    overlap,
+    position_for,
+    same_paths,
+    serving,
+)
 from provisioning.facts.snapshot import Snapshot, VpcOriginFacts
-from provisioning.plan.behaviors import position_for
+from provisioning.plan.path_ownership import contests, whom_to_ask
 from provisioning.spec.fields import MAX_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
+LONGEST_BROAD_PREFIX = 2
+"""Characters before the first wildcard, with the slash: `/a*` says too little about an app."""
 
 
 def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
@@ -153,6 +164,14 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
             "The order was changed: the endpoint's behavior no longer receives requests.",
             Fix(f"CloudFront > Distributions > {distribution.id} > Behaviors: move {pattern} up."),
         )
+    if example_path(pattern, patterns[:place]) is None:
+        return PreflightResult(
+            "PF-PATH-ORDER",
+            Level.BLOCK,
+            f"{', '.join(patterns[:place])} together match all of {pattern}.",
+            "They come first, so no request would be left for this endpoint.",
+            Fix("Choose a path that they do not match."),
+        )
     sharing = [other for other in patterns[:place] if overlap(other, pattern)]
     if sharing:
         return PreflightResult(
@@ -175,6 +194,110 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
         f"{pattern} currently matches the behavior {answering}; this "
         "endpoint will answer it instead.",
     )
+
+
+def checked_path(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Whether the path that checks ask comes to the endpoint once all its behaviors exist."""
+    path, order = subject.handshake_path, [one.path_pattern for one in distribution.behaviors]
+    if not path:
+        return
+    for pattern in subject.path_patterns:
+        if distribution.behavior_for(pattern) is None:
+            order.insert(position_for(pattern, order), pattern)
+    place = serving(order, path)
+    answering = "*" if place is None else order[place]
+    if any(same_paths(answering, pattern) for pattern in subject.path_patterns):
+        yield PreflightResult("PF-PATH-CHECK", Level.PASS, f"{path} matches {answering}.")
+        return
+    yield PreflightResult(
+        "PF-PATH-CHECK",
+        Level.BLOCK,
+        f"Checks ask {path}, which matches {answering} first.",
+        "That behavior would answer every check, so nothing could show that this endpoint works.",
+        Fix("Add a path that only this endpoint has, for example one without wildcards."),
+    )
+
+
+def path_owners(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Whose paths these are: other teams' endpoints and assignments, behaviors made by hand, and
+    the domain's own.
+    """
+    if subject.rights is None or not subject.path_patterns:
+        return
+    found = contests(
+        subject.path_patterns, distribution, subject.rights, origin_id=subject.origin_id
+    )
+    for contest in found:
+        taken = (
+            "Their requests, with cookies and Authorization headers, would reach your target."
+            if contest.takes
+            else "Requests for these paths could reach the other's app, or theirs yours."
+        )
+        if contest.permitted:
+            why = f"A platform admin assigned {contest.pattern} to your team. {taken}"
+            yield PreflightResult("PF-PATH-OWNER", Level.WARN, f"{contest}.", why)
+            continue
+        yield PreflightResult(
+            "PF-PATH-OWNER",
+            Level.BLOCK,
+            f"{contest}.",
+            taken,
+            Fix(
+                whom_to_ask(contest),
+                f"python manage.py assign_path {subject.distribution_id} '{contest.pattern}' "
+                f"{subject.rights.team}",
+            ),
+        )
+    if not found:
+        yield PreflightResult(
+            "PF-PATH-OWNER", Level.PASS, "No other team and no other behavior has requests there."
+        )
+
+
+SIGN_IN_PATHS = tuple(
+    f"/{name}"
+    for name in (
+        *("account", "admin", "auth", "callback", "login", "logout", "oauth", "oauth2", "oidc"),
+        *("password", "saml", "session", "sign-in", "signin", "signup", "sso", "token"),
+    )
+)
+SITE_FILES = ("/favicon.ico", "/index.html", "/robots.txt", "/service-worker.js", "/sw.js")
+
+
+def broad_paths(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """What the new paths take from the default behavior, if that is more than an app's own corner:
+    the site's sign-in pages and files, or everything that begins with a letter.
+    """
+    default = distribution.default_behavior.target_origin_id
+    for pattern in subject.path_patterns:
+        if distribution.behavior_for(pattern) is not None:
+            continue
+        fixed = re.split(r"[*?]", pattern, maxsplit=1)[0]
+        named = [
+            path
+            for path in (*SIGN_IN_PATHS, *SITE_FILES)
+            if matches(pattern, path) or covers(f"{path}/*", pattern)
+        ]
+        if len(fixed) <= LONGEST_BROAD_PREFIX and fixed != pattern:
+            seen = f"{pattern} matches every path that begins with {fixed or '/'} and fits it."
+        elif named:
+            seen = f"{pattern} matches {', '.join(named)}, which sites often serve themselves."
+        else:
+            continue
+        yield PreflightResult(
+            "PF-PATH-BROAD",
+            Level.WARN,
+            seen,
+            f"Requests for it go to the default behavior's origin {default} today. From then on "
+            "they reach this endpoint's target, with the site's cookies.",
+            Fix("Choose a path that only your app uses, for example /ws/chat."),
+        )
 
 
 def bare_paths(

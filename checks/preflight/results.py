@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from checks.ordered import OrderedStrEnum
+from provisioning.plan.path_ownership import PathRights
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 
@@ -59,6 +60,9 @@ TITLES = {
     "PF-STAGING": "The distribution is not part of a continuous deployment",
     "PF-UNKNOWN-SETTINGS": "The portal knows all of the distribution's settings",
     "PF-PATH-TAKEN": "The paths are free",
+    "PF-PATH-OWNER": "The paths belong to nobody else",
+    "PF-PATH-BROAD": "The paths are your app's own",
+    "PF-PATH-CHECK": "The path that checks ask is the endpoint's",
     "PF-PATH-ORDER": "No other behavior answers first",
     "PF-PATH-BARE": "The path without a slash is covered",
     "PF-GUARD": "The paths keep what guards them today",
@@ -151,7 +155,8 @@ class PreflightSubject:
     `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if
     it has one; behaviors leading to it are ours. `forward_host` is None while it is not decided;
     `carries_api` means that the paths carry an HTTP API besides. The ports of match-viewer are
-    HTTP's, then HTTPS's.
+    HTTP's, then HTTPS's. `rights` are the team's on the distribution; checks ask
+    `handshake_path`.
     """
 
     target_arn: str = ""
@@ -167,9 +172,13 @@ class PreflightSubject:
     origin_domain: str = ""
     carries_api: bool = False
     carry_over: tuple[str, ...] = ()
+    rights: PathRights | None = None
+    handshake_path: str = ""
 
     @classmethod
-    def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
+    def of(
+        cls, spec: EndpointSpec, *, origin_id: str = "", rights: PathRights | None = None
+    ) -> PreflightSubject:
         """The subject of a complete spec; with `origin_id` when the endpoint exists already."""
         return cls(
             target_arn=spec.target_arn,
@@ -185,6 +194,8 @@ class PreflightSubject:
             origin_domain=spec.origin_domain,
             carries_api="POST" in spec.allowed_methods.split(","),
             carry_over=spec.carry_over,
+            rights=rights,
+            handshake_path=spec.handshake_path,
         )
 
     @property

@@ -8,7 +8,7 @@ what AWS says about it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -233,14 +233,16 @@ def _preflight_context(form: RequestForm) -> dict[str, Any]:
             fetched = inventory.snapshot_of(
                 form.account, str(answers["target_arn"]), distribution, timezone.now()
             )
-        preflight = _form_preflight(answers, fetched)
+        preflight = _form_preflight(form, answers, fetched)
     target = fetched.value.target if fetched and fetched.value else None
     for derived in derive_settings(answers, *_known(target)):
         form.explain(derived)
     return {"form_preflight": preflight}
 
 
-def _form_preflight(answers: Mapping[str, Any], fetched: Fetched[Snapshot] | None) -> FormPreflight:
+def _form_preflight(
+    form: RequestForm, answers: Mapping[str, Any], fetched: Fetched[Snapshot] | None
+) -> FormPreflight:
     if fetched is None:
         return FormPreflight(
             error="This is not a load balancer or instance in the chosen account. Choose one from "
@@ -249,6 +251,9 @@ def _form_preflight(answers: Mapping[str, Any], fetched: Fetched[Snapshot] | Non
     if fetched.value is None:
         return FormPreflight(pending=fetched.pending, error=fetched.error, fix=fetched.fix)
     subject = _subject(answers, fetched.value.target)
+    if subject and subject.distribution_id and form.account and form.chosen_team:
+        rights = form.account.path_rights(subject.distribution_id, form.chosen_team.slug)
+        subject = replace(subject, rights=rights)
     results = evaluate(subject, fetched.value) if subject else ()
     return FormPreflight(
         tuple(sorted(results, key=lambda one: one.level, reverse=True)),

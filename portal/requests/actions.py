@@ -8,8 +8,8 @@ Nothing here calls AWS or Redis: planning and runs are rows with a due time, whi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,8 @@ from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
 from provisioning import events
-from provisioning.models import AwsAccount
+from provisioning.models import AwsAccount, Endpoint
+from provisioning.plan.path_ownership import Contest
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
 
@@ -157,6 +158,11 @@ def approve_request(
         if provisioning.name_taken(locked.spec, locked.endpoint):
             name = locked.spec.name
             return Denied("name_taken", f"This account already has an endpoint named {name}.")
+        contested = provisioning.contested_paths(locked.spec, locked.id, locked.team.slug)
+        if surprise := _not_in_plan(contested, locked.plan_data):
+            return Denied(
+                "path_contested", f"{surprise}, and nobody has agreed to that. Replan the request."
+            )
         _record_decision(locked, Approval.Decision.APPROVED, person, reason, now)
         text = _with_reason(f"{person} approved plan {plan_digest[:8]}", reason)
         record(locked, "request.approved", text, now, person, level="good")
@@ -169,7 +175,44 @@ def approve_request(
             now=now,
         )
         move(locked, Verb.APPROVE, now, endpoint=run.endpoint, run=run)
+        _record_for_path_holders(locked, contested, now)
     return allowed
+
+
+def _not_in_plan(contested: Sequence[Contest], plan: Mapping[str, Any]) -> Contest | None:
+    """The first claim on the paths that nobody permits any more, or that the plan, and so the
+    approver, did not know of.
+    """
+    known = plan["relies_on"]["paths_of_others"]
+
+    def agreed(one: Contest) -> bool:
+        ways = (str(replace(one, takes=takes)) for takes in (True, False))
+        return one.permitted and any(way in known for way in ways)
+
+    return next((one for one in contested if not agreed(one)), None)
+
+
+def _record_for_path_holders(
+    request: EndpointRequest, contested: Sequence[Contest], now: datetime
+) -> None:
+    """An event for each endpoint of another team whose paths the new one gets a part of."""
+    for contest in contested:
+        theirs = (
+            EndpointRequest.objects.filter(
+                endpoint__account_id=request.spec.account_id,
+                endpoint__name=contest.endpoint,
+                team__slug=contest.team,
+            )
+            .exclude(endpoint__state=Endpoint.State.ABSENT)
+            .order_by("-created_at")
+            .first()
+        )
+        if theirs is not None:
+            text = (
+                f"{contest.pattern}, part of {contest.other}, goes to endpoint {request.spec.name} "
+                f"of {request.team} once it is built."
+            )
+            record(theirs, "endpoint.paths_shared", text, now, level="warning")
 
 
 def reject_request(

@@ -15,6 +15,7 @@ from portal.requests.actions import move, record
 from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.aws.errors import AwsError
+from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount
 from provisioning.plan.changes import what_changed
 from provisioning.plan.items import Unplannable
@@ -74,12 +75,13 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
             text = f"The target's listeners do not match the request: {error}"
             _store_blocked(request, [], text, now)
             return
-    results = evaluate(PreflightSubject.of(spec), snapshot)
+    rights = account.path_rights(spec.distribution_id, request.team.slug)
+    key, owner = request.pk.hex[:12], settings.PROVISIONING_OWNER
+    subject = PreflightSubject.of(spec, origin_id=origin_id(owner, key), rights=rights)
+    results = evaluate(subject, snapshot)
     preflight = [result.to_dict() for result in results]
     try:
-        plan = make_plan(
-            spec, snapshot, endpoint_key=request.pk.hex[:12], owner=settings.PROVISIONING_OWNER
-        )
+        plan = make_plan(spec, snapshot, endpoint_key=key, owner=owner, rights=rights)
     except Unplannable as obstacle:
         _store_blocked(request, preflight, str(obstacle), now)
         return

@@ -83,6 +83,15 @@ def serving(order: Sequence[str], path: str) -> int | None:
     return next((index for index, one in enumerate(order) if matches(one, path)), None)
 
 
+def position_for(pattern: str, existing: Sequence[str]) -> int:
+    """The index for a new behavior: before the first one that covers it, else last. Never before a
+    narrower one, so that it takes no traffic from anything more specific than itself.
+    """
+    return next(
+        (index for index, other in enumerate(existing) if covers(other, pattern)), len(existing)
+    )
+
+
 def example_path(pattern: str, before: Sequence[str] = ()) -> str | None:
     """A shortest path that `pattern` matches and that none of `before`, the behaviors in front of
     it, does. It has no empty and no dot segment, so CloudFront compares it as it is. None if there

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from provisioning.facts import names
 from provisioning.facts.distribution import Behavior, DistributionFacts
 from provisioning.facts.guards import answering_behavior, carried_over, guards_of
-from provisioning.facts.path_patterns import covers
+from provisioning.facts.path_patterns import position_for
 from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
+from provisioning.plan.path_ownership import Contest, whom_to_ask
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 
@@ -58,15 +60,6 @@ def desired_behavior(
     }
 
 
-def position_for(pattern: str, existing: tuple[str, ...]) -> int:
-    """The index for a new behavior: before the first one that covers it, else last. Never before a
-    narrower one, so that it takes no traffic from anything more specific than itself.
-    """
-    return next(
-        (index for index, other in enumerate(existing) if covers(other, pattern)), len(existing)
-    )
-
-
 def origin_item(
     spec: EndpointSpec,
     target: TargetFacts,
@@ -88,10 +81,15 @@ def origin_item(
 
 
 def behavior_items(
-    spec: EndpointSpec, distribution: DistributionFacts, endpoint_key: str, owner: str, quota: int
+    spec: EndpointSpec,
+    distribution: DistributionFacts,
+    endpoint_key: str,
+    owner: str,
+    quota: int,
+    contested: Sequence[Contest],
 ) -> list[PlanItem]:
-    """One item for each path. Raises Unplannable if another origin has a path or the quota is
-    reached.
+    """One item for each path. Raises Unplannable if another origin has a path, somebody else has
+    paths in it and does not share them, or the quota is reached.
     """
     items = []
     ours = names.origin_id(owner, endpoint_key)
@@ -106,6 +104,9 @@ def behavior_items(
                 "up.",
             )
         answering = answering_behavior(distribution, pattern)
+        others = [one for one in contested if one.pattern == pattern]
+        if refused := next((one for one in others if not one.permitted), None):
+            raise Unplannable("path_contested", f"{refused}. {whom_to_ask(refused)}")
         after = desired_behavior(spec, pattern, endpoint_key, owner)
         after |= carried_over(answering, spec.carry_over)
         title = f"Behavior {pattern} in {distribution.id}"
@@ -122,6 +123,7 @@ def behavior_items(
         where = f"before {order[place]}" if place < len(order) else "last, just before the default"
         note = f"{pattern} currently matches {matched}. The new behavior is added {where}."
         note += _guards_note(answering, distribution, spec)
+        note += "".join(f" Allowed by an assignment: {one}." for one in others)
         items.append(PlanItem("behavior", CREATE, title, before, after, note))
     if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > quota:
         raise Unplannable(

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from provisioning.facts.path_patterns import same_paths
+from provisioning.facts.path_patterns import losing, same_paths
 
 Config = dict[str, Any]
-PositionFor = Callable[[str, tuple[str, ...]], int]
+PositionFor = Callable[[str, Sequence[str]], int]
 
 
 class Conflict(Exception):
-    """The change would affect what the portal did not create. `code`: path_taken or
-    origin_shared.
+    """The change would affect what the portal did not create. `code`: path_taken, path_contested
+    or origin_shared.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -72,6 +72,25 @@ def with_endpoint(
         else:
             entries[place] = _adjusted(entries[place], behavior)
     return _replaced(config, origins, entries)
+
+
+def would_take_from(
+    config: Mapping[str, Any], patterns: Sequence[str], position_for: PositionFor
+) -> list[tuple[str, str]]:
+    """The behaviors of `config`, as (pattern, origin ID), that lose requests once behaviors for
+    `patterns` are added to it. Those that exist already take nothing more.
+    """
+    entries = _items(config, "CacheBehaviors")
+    order = [entry["PathPattern"] for entry in entries]
+    added = [p for p in patterns if not any(same_paths(other, p) for other in order)]
+    lost = {
+        loser for pattern in added for loser in losing(pattern, position_for(pattern, order), order)
+    }
+    return [
+        (entry["PathPattern"], entry["TargetOriginId"])
+        for entry in entries
+        if entry["PathPattern"] in lost
+    ]
 
 
 def without_endpoint(config: Mapping[str, Any], origin_id: str) -> tuple[Config, bool]:

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from provisioning.facts.names import origin_id
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.behaviors import behavior_items, origin_item
 from provisioning.plan.ingress import ingress_items
 from provisioning.plan.items import REUSE, PlanItem, Unplannable, binding
+from provisioning.plan.path_ownership import PathRights, contests
 from provisioning.plan.reliance import relies_on
 from provisioning.plan.vpc_origin import vpc_origin_item
 from provisioning.spec.digest import digest_of
@@ -54,9 +56,11 @@ class Plan:
         }
 
 
-def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owner: str) -> Plan:
+def make_plan(
+    spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owner: str, rights: PathRights
+) -> Plan:
     """Compare spec and snapshot, and list the changes in the order in which they will be made.
-    Raises Unplannable.
+    `rights` are those of the endpoint's team on the distribution. Raises Unplannable.
     """
     target, distribution = snapshot.target, snapshot.distribution
     if target is None:
@@ -78,11 +82,17 @@ def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owne
             f"delete: {', '.join(distribution.unknown_elements)}. Update the portal's boto3.",
         )
     vpc_origin = vpc_origin_item(spec, snapshot, owner)
+    contested = contests(
+        spec.path_patterns, distribution, rights, origin_id=origin_id(owner, endpoint_key)
+    )
     items = (
         vpc_origin,
         *ingress_items(spec, target, owner),
         origin_item(spec, target, distribution, endpoint_key, owner),
-        *behavior_items(spec, distribution, endpoint_key, owner, snapshot.behavior_quota),
+        *behavior_items(
+            spec, distribution, endpoint_key, owner, snapshot.behavior_quota, contested
+        ),
     )
     seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300
-    return Plan(endpoint_key, spec, items, relies_on(spec, target, distribution, snapshot), seconds)
+    facts = relies_on(spec, target, distribution, snapshot, contested)
+    return Plan(endpoint_key, spec, items, facts, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from provisioning.facts.certificate import Certificate
@@ -10,16 +11,21 @@ from provisioning.facts.guards import answering_behavior, left_behind
 from provisioning.facts.path_patterns import overlap
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
+from provisioning.plan.path_ownership import Contest, describe, taken_from
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 NOT_KNOWN = "not known"
 
 
 def relies_on(
-    spec: EndpointSpec, target: TargetFacts, distribution: DistributionFacts, snapshot: Snapshot
+    spec: EndpointSpec,
+    target: TargetFacts,
+    distribution: DistributionFacts,
+    snapshot: Snapshot,
+    contested: Sequence[Contest] = (),
 ) -> dict[str, Any]:
-    """What the plan is made of, and what the preflight would block for. What could not be seen is
-    NOT_KNOWN, never empty.
+    """What the plan is made of, what the preflight would block for, and what the endpoint shares
+    with others or takes from them. What could not be seen is NOT_KNOWN, never empty.
     """
 
     def known(what: str, value: Any) -> Any:
@@ -80,7 +86,7 @@ def relies_on(
         "distribution_enabled": distribution.enabled,
         "distribution_aliases": sorted(distribution.aliases),
         "overlapping_behaviors": [
-            f"{behavior.path_pattern} to {behavior.target_origin_id}"
+            describe(behavior)
             for behavior in distribution.behaviors
             if behavior.path_pattern not in ours
             and any(overlap(behavior.path_pattern, pattern) for pattern in spec.path_patterns)
@@ -90,6 +96,14 @@ def relies_on(
             for pattern in spec.path_patterns
             for guard in left_behind(distribution, pattern, spec.carry_over)
         ],
+        "takes_requests_from": sorted(
+            {
+                describe(behavior)
+                for pattern in spec.path_patterns
+                for behavior in taken_from(pattern, distribution)
+            }
+        ),
+        "paths_of_others": sorted(str(one) for one in contested),
     }
 
 

@@ -26,7 +26,13 @@ def observe(context: RunContext) -> Outcome:
     if held is not None:
         return Retry(held.reason, OVER_BUDGET, held.turn_in_seconds, quiet=True)
     try:
-        plan = make_plan(spec, snapshot, endpoint_key=context.endpoint.key, owner=context.owner)
+        plan = make_plan(
+            spec,
+            snapshot,
+            endpoint_key=context.endpoint.key,
+            owner=context.owner,
+            rights=context.account.path_rights(spec.distribution_id, context.endpoint.owner),
+        )
     except Unplannable as obstacle:
         needed = {"target", "distribution", "vpc_origins"} | (
             {"quotas"} if obstacle.code in QUOTA_CODES else set()

@@ -16,10 +16,16 @@ from provisioning.aws.errors import AwsError
 from provisioning.engine.decide import EntryKind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.facts import names
+from provisioning.facts.path_patterns import position_for
 from provisioning.locks import try_lock
-from provisioning.models import Run, VpcOrigin, Watch
-from provisioning.plan.behaviors import desired_origin, position_for
-from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
+from provisioning.models import Endpoint, Run, VpcOrigin, Watch
+from provisioning.plan.behaviors import desired_origin
+from provisioning.plan.distribution_config import (
+    Conflict,
+    with_endpoint,
+    without_endpoint,
+    would_take_from,
+)
 from provisioning.poller import distribution_detail
 from provisioning.steps.context import RunContext, errors_as_outcomes
 from provisioning.watches import DEPLOYED, record_observation, record_write
@@ -199,6 +205,7 @@ def _write(context: RunContext, runs: list[Run]) -> Outcome:
             )
         if fragment is None:
             continue
+        _refuse_to_take(run, context.owner, config)
         config, differs = with_endpoint(config, *fragment, position_for)
         changed = changed or differs
     if not changed:
@@ -206,6 +213,25 @@ def _write(context: RunContext, runs: list[Run]) -> Outcome:
         return Ready("The distribution already has it.")
     others = f" together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
     return _update(context, record, config, f"Added{others} to distribution")
+
+
+def _refuse_to_take(run: Run, owner: str, config: dict[str, Any]) -> None:
+    """Raises Conflict if the run's behaviors would take requests that nobody agreed to: those of a
+    behavior that came after the plan was checked, unless it leads to another endpoint of the team.
+    """
+    endpoint = run.endpoint
+    agreed = run.plan_data["relies_on"]["takes_requests_from"]
+    teams = {
+        names.origin_id(owner, one.key)
+        for one in Endpoint.objects.filter(account=endpoint.account_id, owner=endpoint.owner)
+    }
+    for pattern, origin in would_take_from(config, run.spec.path_patterns, position_for):
+        if origin not in teams and f"{pattern} to {origin}" not in agreed:
+            raise Conflict(
+                "path_contested",
+                f"The distribution has a new behavior for {pattern}, with origin {origin}, and "
+                f"{', '.join(run.spec.path_patterns)} would take requests from it.",
+            )
 
 
 def _update(

@@ -16,7 +16,10 @@ from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.plan.distribution_config import Conflict
 from provisioning.spec.endpoint_spec import EndpointSpec
 
-CONFLICT_FIXES = {"path_taken": "Choose another path, or ask its owner to give it up."}
+CONFLICT_FIXES = {
+    "path_taken": "Choose another path, or ask its owner to give it up.",
+    "path_contested": "Request the endpoint again; the preflight says whom to ask.",
+}
 
 
 @dataclass(frozen=True)

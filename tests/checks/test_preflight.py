@@ -22,7 +22,7 @@ from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
 from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import Unplannable
 from provisioning.plan.planner import make_plan
-from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
+from tests.provisioning.examples import KEY, OWNER, RIGHTS, TARGET, behavior, snapshot, spec
 
 ALL_OUT = (AclEntry(100, True, "-1", "0.0.0.0/0"), AclEntry(32767, False, "-1", "0.0.0.0/0"))
 SUBNETS = tuple(
@@ -557,7 +557,7 @@ def test_what_aws_allows_an_account_beyond_its_defaults_counts() -> None:
         Level.PASS,
         Level.PASS,
     )
-    assert make_plan(spec(**ANSWERS), more, endpoint_key=KEY, owner=OWNER).items
+    assert make_plan(spec(**ANSWERS), more, endpoint_key=KEY, owner=OWNER, rights=RIGHTS).items
     unseen = replace(many, gaps=(Gap("quotas", "AccessDenied: not authorized"),))
     for code in ("PF-BEHAVIORS", "PF-VPC-ORIGIN"):
         (blocked,) = judged(facts=unseen)[code]
@@ -649,7 +649,7 @@ def test_what_does_not_block_can_be_planned(target: dict[str, Any]) -> None:
     answers = spec(**ANSWERS)
     if not blocks(evaluate(PreflightSubject.of(answers), facts)):
         try:
-            make_plan(answers, facts, endpoint_key=KEY, owner=OWNER)
+            make_plan(answers, facts, endpoint_key=KEY, owner=OWNER, rights=RIGHTS)
         except Unplannable as obstacle:
             pytest.fail(f"passed the preflight, but {obstacle}")
 

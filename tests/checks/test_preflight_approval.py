@@ -24,7 +24,7 @@ from tests.checks.test_preflight import (
     rule_for,
     seen,
 )
-from tests.provisioning.examples import KEY, OWNER, behavior, spec
+from tests.provisioning.examples import KEY, OWNER, RIGHTS, behavior, spec
 
 REDIRECTING = listener(action="redirect", redirect_protocol="HTTPS")
 BLOCKING = [
@@ -45,7 +45,9 @@ BLOCKING = [
 def bound(facts: Snapshot, **answers: Any) -> str:
     """What an approval is bound to, or why there can be no plan."""
     try:
-        return make_plan(spec(**(ANSWERS | answers)), facts, endpoint_key=KEY, owner=OWNER).digest
+        return make_plan(
+            spec(**(ANSWERS | answers)), facts, endpoint_key=KEY, owner=OWNER, rights=RIGHTS
+        ).digest
     except Unplannable as obstacle:
         return obstacle.code
 
@@ -73,7 +75,7 @@ def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> No
     assert bound(before) != bound(after)
     gone = replace(after, gaps=(Gap("rules", "denied"),))
     old, new = (
-        make_plan(spec(**ANSWERS), one, endpoint_key=KEY, owner=OWNER).to_dict()
+        make_plan(spec(**ANSWERS), one, endpoint_key=KEY, owner=OWNER, rights=RIGHTS).to_dict()
         for one in (before, gone)
     )
     assert no_longer_known(old, new) == ["rules_before_redirects"]

@@ -19,7 +19,7 @@ from provisioning.models import Endpoint
 from provisioning.plan.planner import make_plan
 from tests.lab.account import Lab
 from tests.portal.people import NOW, TRADING_ACCOUNT, Cast
-from tests.provisioning.examples import ACCOUNT, OWNER, TARGET, snapshot
+from tests.provisioning.examples import ACCOUNT, OWNER, RIGHTS, TARGET, snapshot
 from tests.provisioning.examples import ANSWERS as BOTH_PATHS
 
 ANSWERS: dict[str, Any] = BOTH_PATHS | {"path_patterns": ["/ws/chat"]}
@@ -57,7 +57,9 @@ def put(request: EndpointRequest, state: State, **changes: Any) -> EndpointReque
 
 def planned(request: EndpointRequest) -> EndpointRequest:
     """The request with a plan, waiting for approval, as the worker leaves it."""
-    plan = make_plan(request.spec, snapshot(), endpoint_key=request.pk.hex[:12], owner=OWNER)
+    plan = make_plan(
+        request.spec, snapshot(), endpoint_key=request.pk.hex[:12], owner=OWNER, rights=RIGHTS
+    )
     return put(
         request,
         State.AWAITING_APPROVAL,

@@ -13,11 +13,13 @@ from provisioning.facts.names import Arn, DistributionId, SecurityGroupId
 from provisioning.facts.network import SecurityGroupRule
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
+from provisioning.plan.path_ownership import PathRights
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import complete_answers, parse_spec
 
 ACCOUNT = "111122223333"
 OWNER = "edge-portal"
+RIGHTS = PathRights("chat")
 KEY = "0123456789ab"
 TARGET = Arn(
     f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"

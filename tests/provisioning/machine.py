@@ -212,7 +212,11 @@ class Site:
         )
         snapshot = self.row.snapshot_for(spec.target_arn, spec.distribution_id)
         return endpoint, make_plan(
-            spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal"
+            spec,
+            snapshot,
+            endpoint_key=endpoint.key,
+            owner="edge-portal",
+            rights=self.row.path_rights(spec.distribution_id, "team"),
         ).to_dict()
 
     def begin(self, endpoint: Endpoint, plan_data: dict[str, Any]) -> Run:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from provisioning import actions
 from provisioning.models import Event, JournalEntry, Run, Watch
 from provisioning.progress import progress
-from tests.lab.account import listed
+from tests.lab.account import behavior, listed
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, Site, boundaries
 
 # Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked
@@ -304,6 +304,35 @@ def test_somebody_elses_change_between_read_and_write_is_not_lost(machine: Machi
     assert site.config()["Comment"] == "edited by somebody else"
     assert run.state == Run.State.DONE
     assert set(site.behaviors()) == {"/ws/chat", "/ws/chat/*"}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "end", "code"),
+    [
+        ("/ws/*", Run.State.UNDONE, "path_contested"),
+        ("/*/chat", Run.State.UNDONE, "path_contested"),
+        ("/ws/chat/admin", Run.State.DONE, ""),
+        ("/images/*", Run.State.DONE, ""),
+    ],
+)
+def test_a_behavior_that_came_while_the_vpc_origin_was_built_loses_nothing(
+    machine: Machine, theirs: str, end: str, code: str
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    machine.until(run, "vpc-origin")
+    reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+    added = behavior("web", theirs)
+    site.account.cloudfront.update_distribution(
+        Id=site.distribution_id,
+        IfMatch=reply["ETag"],
+        DistributionConfig=reply["DistributionConfig"] | {"CacheBehaviors": listed(added)},
+    )
+    machine.finish(run)
+    assert run.state == end
+    assert run.failure.get("code", "") == code
+    assert site.behaviors()[theirs] == "web"
+    assert len(site.behaviors()) == (1 if code else 3)
 
 
 def test_deleting_every_event_changes_no_decision(machine: Machine) -> None:

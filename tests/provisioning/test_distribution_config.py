@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.facts import names
-from provisioning.facts.path_patterns import covers
-from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
+from provisioning.facts.path_patterns import covers, position_for
+from provisioning.plan.behaviors import desired_behavior, desired_origin
 from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
 from tests.provisioning.examples import KEY, OWNER, spec
 

@@ -12,7 +12,7 @@ from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import Field, InvalidValue, Section
 from provisioning.spec.fields import FIELD, FIELDS
-from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
+from tests.provisioning.examples import KEY, OWNER, RIGHTS, TARGET, behavior, snapshot, spec
 
 ANOTHER: dict[str, Any] = {
     "target_arn": TARGET.replace("int-chat", "int-other"),
@@ -72,6 +72,7 @@ def test_a_setting_ends_up_in_the_plan_where_its_row_says(field: Field) -> None:
                 snapshot(target={"ingress": ()}, distribution={"default_behavior": GUARDED}),
                 endpoint_key=KEY,
                 owner=OWNER,
+                rights=RIGHTS,
             ).items
             if item.resource == field.place.resource
         ]

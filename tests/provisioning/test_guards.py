@@ -13,6 +13,7 @@ from provisioning.facts.distribution import Behavior, EdgeFunction, Origin
 from provisioning.facts.guards import CARRY_OVER, carried_over, guards_of
 from provisioning.facts.names import Arn
 from provisioning.plan.changes import what_changed
+from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.plan.planner import Plan, make_plan
 from provisioning.spec.parsing import SpecError
 from tests.provisioning.examples import ACCOUNT, DISTRIBUTION, KEY, OWNER, behavior, snapshot, spec
@@ -37,6 +38,8 @@ NAMES: list[tuple[dict[str, Any], str, str]] = [
     ({"field_level_encryption_id": "E9"}, "field-level encryption E9", ""),
 ]
 
+EVERYTHING = PathRights("chat", (PathClaim("/*", "chat"),))
+
 
 def guarded(pattern: str = "*", **guards: Any) -> Behavior:
     return replace(behavior(pattern), **guards)
@@ -45,7 +48,7 @@ def guarded(pattern: str = "*", **guards: Any) -> Behavior:
 def plan(carry_over: tuple[str, ...] = (), *behaviors: Behavior, **default: Any) -> Plan:
     wanted = spec(path_patterns=["/ws/chat"], carry_over=list(carry_over))
     facts = snapshot(distribution={"behaviors": behaviors, "default_behavior": guarded(**default)})
-    return make_plan(wanted, facts, endpoint_key=KEY, owner=OWNER)
+    return make_plan(wanted, facts, endpoint_key=KEY, owner=OWNER, rights=EVERYTHING)
 
 
 @pytest.mark.parametrize(("guards", "name", "carried_by"), NAMES, ids=[one[1] for one in NAMES])
@@ -122,6 +125,7 @@ def test_guards_of_the_other_origin_are_named_and_stay_there(origin: Origin, nam
         snapshot(distribution={"origins": (origin,)}),
         endpoint_key=KEY,
         owner=OWNER,
+        rights=EVERYTHING,
     )
     left = made.relies_on["guards_left_behind"]
     assert len(left) == 2

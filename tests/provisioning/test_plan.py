@@ -14,17 +14,22 @@ from provisioning.facts.distribution import Origin
 from provisioning.facts.load_balancer import Listener
 from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
 from provisioning.facts.network import Subnet
-from provisioning.facts.path_patterns import covers
+from provisioning.facts.path_patterns import covers, position_for
 from provisioning.facts.snapshot import Gap, VpcOriginFacts
-from provisioning.plan.behaviors import position_for
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import Unplannable
 from provisioning.plan.planner import Plan, make_plan
-from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, rule, snapshot, spec
+from tests.provisioning.examples import KEY, OWNER, RIGHTS, TARGET, behavior, rule, snapshot, spec
 
 
 def plan(spec_changes: dict[str, Any] | None = None, **facts: Any) -> Plan:
-    return make_plan(spec(**(spec_changes or {})), snapshot(**facts), endpoint_key=KEY, owner=OWNER)
+    return make_plan(
+        spec(**(spec_changes or {})),
+        snapshot(**facts),
+        endpoint_key=KEY,
+        owner=OWNER,
+        rights=RIGHTS,
+    )
 
 
 def actions(made: Plan) -> list[tuple[str, str]]:
@@ -154,7 +159,7 @@ def test_one_fewer_of_each_is_planned() -> None:
         {"target": {"dns_name": "other.example.com"}},
         {"distribution": {"enabled": False}},
         {"distribution": {"aliases": ("chat.example.com",)}},
-        {"distribution": {"behaviors": (behavior("/ws/*"),)}},
+        {"distribution": {"behaviors": (behavior("/ws/chat/admin"),)}},
         {"distribution": {"origins": (Origin(origin_id(OWNER, KEY), "x.example.com", "vo_1"),)}},
     ],
 )

@@ -16,7 +16,8 @@ from provisioning.aws import distributions, unknown_elements
 from provisioning.aws.errors import AwsError
 from provisioning.aws.session import Aws
 from provisioning.facts import names
-from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
+from provisioning.facts.path_patterns import position_for
+from provisioning.plan.behaviors import desired_behavior, desired_origin
 from provisioning.plan.distribution_config import with_endpoint, without_endpoint
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, behavior, custom_origin, listed
 from tests.lab.staging_pair import StagingPair
