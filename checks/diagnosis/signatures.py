@@ -204,7 +204,7 @@ def words_of(seen: Transcript) -> tuple[str, ...]:
     """
     if seen.response is None or seen.live:
         return ()
-    shown, known = seen.redacted(), recognise(seen)
+    shown, known = seen.masked(), recognise(seen)
     if seen.upgraded:
         if not closed_by_app(seen) or shown.close is None:
             return ()
