@@ -38,16 +38,19 @@ class Killed(BaseException):
 
 @dataclass
 class Boundaries:
-    """Numbers every boundary that is passed; dies at the chosen one."""
+    """Numbers every boundary that is passed; dies at the chosen number, or once at each of the
+    chosen labels.
+    """
 
     die_at: int | None = None
+    die_at_each: set[str] = field(default_factory=set)
     passed: list[str] = field(default_factory=list)
-    died_at: str = ""
+    died_at: list[str] = field(default_factory=list)
 
     def __call__(self, label: str) -> None:
         self.passed.append(label)
-        if self.die_at == len(self.passed):
-            self.died_at, self.die_at = label, None
+        if self.die_at == len(self.passed) or label in self.die_at_each - set(self.died_at):
+            self.died_at.append(label)
             raise Killed(label)
 
 

@@ -19,6 +19,16 @@ from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machin
 # Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked
 # at it.
 WRITES_OF_A_CREATE = ["CreateVpcOrigin", "AuthorizeSecurityGroupIngress", "UpdateDistribution"]
+WRITES_OF_AN_UNDOING = ["UpdateDistribution", "RevokeSecurityGroupIngress", "DeleteVpcOrigin"]
+
+
+def kinds_of(*operations: str) -> set[str]:
+    """The labels before and after each write to AWS and each transaction of the runner."""
+    return {f"{when} {what}" for when in ("before", "after") for what in operations}
+
+
+KINDS_OF_A_CREATE = kinds_of(*WRITES_OF_A_CREATE, "write", "release")
+KINDS_OF_AN_UNDOING = kinds_of(*WRITES_OF_AN_UNDOING, "write", "release")
 
 
 def refusal(operation: str, code: str = "InvalidArgument", status: int = 400) -> ClientError:
@@ -42,10 +52,8 @@ def run_to_the_end(
                 machine.step(LEASE_SECONDS + 1)
 
 
-def chosen(count: Boundaries, every: int) -> list[int]:
-    """Every kind of boundary at least once, and every n-th of all. `make soak` takes all."""
-    kinds = [count.passed.index(label) + 1 for label in set(count.passed)]
-    return sorted({*kinds, *range(1, len(count.passed) + 1, every)})
+def assert_died_at_each(watch: Boundaries, kinds: set[str]) -> None:
+    assert sorted(watch.died_at) == sorted(kinds), "a kill that did not happen proves nothing"
 
 
 def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> None:
@@ -61,24 +69,33 @@ def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> No
     assert [step.state for step in progress(run, machine.now).steps] == ["done"] * 4
 
 
-@pytest.mark.timeout(300)
+def test_killed_once_at_every_kind_of_boundary_it_is_still_built_exactly_once(
+    machine: Machine,
+) -> None:
+    site = machine.site()
+    run = site.start()
+    watch = Boundaries(die_at_each=set(KINDS_OF_A_CREATE))
+    run_to_the_end(machine, site, run, watch)
+    assert_died_at_each(watch, KINDS_OF_A_CREATE)
+    site.assert_built(run)
+
+
 @pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_boundary_it_is_still_built_exactly_once(
     machine: Machine, every: int
 ) -> None:
+    """One kill for each run. `make soak` takes every boundary."""
     count = Boundaries()
     first = machine.site()
     run_to_the_end(machine, first, first.start(), count)
-    died_at = []
-    for number in chosen(count, every):
+    assert set(count.passed) == KINDS_OF_A_CREATE
+    for number in range(1, len(count.passed) + 1, every):
         site = machine.site()
         watch = Boundaries(die_at=number)
         run = site.start()
         run_to_the_end(machine, site, run, watch)
-        died_at.append(watch.died_at)
+        assert watch.died_at == [count.passed[number - 1]]
         site.assert_built(run)
-    assert all(died_at), "a kill did not happen, so its case proved nothing"
-    assert set(died_at) == set(count.passed)
 
 
 @pytest.mark.parametrize("operation", WRITES_OF_A_CREATE)
@@ -99,30 +116,44 @@ def test_what_aws_refuses_is_undone_without_a_trace(machine: Machine, operation:
     assert run.failure["code"] == "InvalidArgument"
 
 
-@pytest.mark.timeout(300)
+def cancelled_run(machine: Machine, site: Site) -> Run:
+    """A run that everything was built for, but for its end."""
+    run = site.start()
+    while not site.behaviors():
+        if not machine.turn():
+            machine.step(200)
+    assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+    return run
+
+
+def test_killed_once_at_every_kind_of_boundary_while_undoing_it_is_still_clean(
+    machine: Machine,
+) -> None:
+    site = machine.site()
+    run = cancelled_run(machine, site)
+    watch = Boundaries(die_at_each=set(KINDS_OF_AN_UNDOING))
+    run_to_the_end(machine, site, run, watch)
+    assert_died_at_each(watch, KINDS_OF_AN_UNDOING)
+    site.assert_clean(run)
+
+
 @pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_boundary_while_undoing_it_is_still_clean(
     machine: Machine, every: int
 ) -> None:
-    """Each case begins where the one before has left nothing."""
-
-    def cancelled_run(site: Site) -> Run:
-        run = site.start()
-        while not site.behaviors():
-            if not machine.turn():
-                machine.step(200)
-        assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
-        return run
-
+    """One kill for each run, which begins where the one before has left nothing. `make soak` takes
+    every boundary.
+    """
     count = Boundaries()
     site = machine.site()
-    run = cancelled_run(site)
+    run = cancelled_run(machine, site)
     run_to_the_end(machine, site, run, count)
     site.assert_clean(run)
     assert run.failure["code"] == "cancelled"
-    for number in chosen(count, every):
+    assert set(count.passed) == KINDS_OF_AN_UNDOING
+    for number in range(1, len(count.passed) + 1, every):
         watch = Boundaries(die_at=number)
-        run = cancelled_run(site)
+        run = cancelled_run(machine, site)
         run_to_the_end(machine, site, run, watch)
         assert watch.died_at
         site.assert_clean(run)
