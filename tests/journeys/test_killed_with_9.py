@@ -1,6 +1,6 @@
-"""Six runs at once, and at three moments of each something dies under all of them: worker, ticker,
-web, Redis, or all that Redis knew. Every run ends live, AWS has each thing once, and each console
-tells every event once and in order.
+"""Several runs at once, and at three moments of each something dies under all of them: worker,
+ticker, web, Redis, or all that Redis knew. Every run ends live, AWS has each thing once, and each
+console tells every event once and in order.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +23,20 @@ from tests.journeys.until import until
 pytestmark = pytest.mark.timeout(200)
 
 FORGETS = "redis-forgets"
-ACCIDENTS = ("provisioning-worker", "checks-worker", "ticker", "web", "redis", FORGETS)
 MOMENTS = ("just approved", "VPC origin made", "behavior written")
 """AWS is then most likely still deploying the one and the other; on a slow machine it is done by
 the time we look.
 """
+RUNS = {
+    "worker-and-web": ("provisioning-worker", "web", "provisioning-worker"),
+    "redis": ("redis", FORGETS, "redis"),
+    "ticker-and-checks": ("ticker", "checks-worker", "ticker"),
+}
+"""What happens at each moment of each run. A part belongs to one run, which waits until another has
+taken its place.
+"""
+EVERY_PART = ("provisioning-worker", "checks-worker", "ticker", "web", "redis", FORGETS)
+SAME_PART_ALWAYS = {f"{part}-always": (part, part, part) for part in EVERY_PART}
 EVERYBODY_APPROVED_SECONDS = 180.0
 
 
@@ -40,34 +50,60 @@ class Survivor:
     seqs: list[int] = field(default_factory=list)
     said_finished: list[str] = field(default_factory=list)
     connections: int = 0
-    accidents: dict[str, object] = field(default_factory=dict)
+    killed: dict[str, object] = field(default_factory=dict)
+
+
+Survivors = dict[str, Future[Survivor]]
 
 
 @pytest.fixture(scope="module")
-def survivors(product: Product) -> Iterator[dict[str, Future[Survivor]]]:
-    """One run for each accident, all at the same time. What goes wrong in one is raised in its own
-    test.
-    """
-    all_approved = threading.Barrier(len(ACCIDENTS), timeout=EVERYBODY_APPROVED_SECONDS)
-    targets = {accident: product.account.make_target(f"kill-{accident}") for accident in ACCIDENTS}
+def survivors(product: Product) -> Iterator[Survivors]:
+    with all_at_once(product, RUNS) as runs:
+        yield runs
+
+
+@pytest.fixture(scope="module")
+def survivors_of_the_same(product: Product) -> Iterator[Survivors]:
+    with all_at_once(product, SAME_PART_ALWAYS) as runs:
+        yield runs
+
+
+@contextmanager
+def all_at_once(product: Product, plan: dict[str, tuple[str, str, str]]) -> Iterator[Survivors]:
+    """All runs of a plan at the same time. What goes wrong in one is raised in its own test."""
+    all_approved = threading.Barrier(len(plan), timeout=EVERYBODY_APPROVED_SECONDS)
+    targets = {name: product.account.make_target(f"kill-{name}") for name in plan}
     assert product.distribution_id
-    with ThreadPoolExecutor(len(ACCIDENTS)) as pool:
+    with ThreadPoolExecutor(len(plan)) as pool:
         yield {
-            accident: pool.submit(live_through, product, accident, targets[accident], all_approved)
-            for accident in ACCIDENTS
+            name: pool.submit(live_through, product, name, accidents, targets[name], all_approved)
+            for name, accidents in plan.items()
         }
 
 
-@pytest.mark.parametrize("accident", ACCIDENTS)
+def test_each_part_dies_while_runs_are_under_way() -> None:
+    assert {part for accidents in RUNS.values() for part in accidents} == set(EVERY_PART)
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_a_run_ends_live_with_everything_once(
-    product: Product, survivors: dict[str, Future[Survivor]], accident: str
+    product: Product, survivors: Survivors, name: str
 ) -> None:
-    survivor = survivors[accident].result()
-    assert tuple(survivor.accidents) == MOMENTS
-    if accident != FORGETS:
-        assert len(set(survivor.accidents.values())) == len(MOMENTS), (
-            "each time another process was killed"
-        )
+    assert_live_with_everything_once(product, survivors[name].result())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAME_PART_ALWAYS)
+def test_a_run_ends_live_though_the_same_part_dies_at_every_moment(
+    product: Product, survivors_of_the_same: Survivors, name: str
+) -> None:
+    assert_live_with_everything_once(product, survivors_of_the_same[name].result())
+
+
+def assert_live_with_everything_once(product: Product, survivor: Survivor) -> None:
+    assert tuple(survivor.killed) == MOMENTS
+    pids = [pid for pid in survivor.killed.values() if pid != FORGETS]
+    assert len(set(pids)) == len(pids), "each time another process was killed"
 
     account = product.account
     [vpc_origin] = account.vpc_origins_of(survivor.target)
@@ -84,30 +120,34 @@ def test_a_run_ends_live_with_everything_once(
 
 
 def live_through(
-    product: Product, accident: str, target: Target, all_approved: threading.Barrier
+    product: Product,
+    name: str,
+    accidents: tuple[str, str, str],
+    target: Target,
+    all_approved: threading.Barrier,
 ) -> Survivor:
-    """Ask, get it approved, follow the console, and let the accident happen at each moment of the
+    """Ask, get it approved, follow the console, and let an accident happen at each moment of the
     run.
     """
     ana = product.api("ana")
-    survivor = Survivor(f"/killed/{accident}", target)
-    asked = ana.ask(**product.answers(f"killed-{accident}", target, survivor.path))
+    survivor = Survivor(f"/killed/{name}", target)
+    asked = ana.ask(**product.answers(f"killed-{name}", target, survivor.path))
     planned = ana.await_state(asked["id"], "awaiting_approval")
     with Follower(ana, asked) as console:
         console.await_seq(2)
         assert product.api("olga").approve(planned).status_code == 200
         all_approved.wait()
-        survivor.accidents[MOMENTS[0]] = happen(product, accident)
-        until(lambda: only_vpc_origin(product, target), f"{accident}: its VPC origin, made")
-        survivor.accidents[MOMENTS[1]] = happen(product, accident)
-        until(
+        moments = (
+            lambda: True,
+            lambda: only_vpc_origin(product, target),
             lambda: product.account.behaviors_of(survivor.path),
-            f"{accident}: its behavior, written",
         )
-        survivor.accidents[MOMENTS[2]] = happen(product, accident)
+        for moment, come, accident in zip(MOMENTS, moments, accidents, strict=True):
+            until(come, f"{name}: {moment}")
+            survivor.killed[moment] = happen(product, accident)
         survivor.request = ana.await_state(asked["id"], "live")
         console.await_seq(survivor.request["last_seq"])
-        until(lambda: console.finished, f"{accident}: the console saying that it finished")
+        until(lambda: console.finished, f"{name}: the console saying that it finished")
     survivor.seqs, survivor.said_finished, survivor.connections = (
         console.seqs,
         console.finished,
@@ -120,10 +160,11 @@ def happen(product: Product, accident: str) -> object:
     """Kill the process and return its pid once another has taken its place; or empty Redis."""
     stack = product.stack
     if accident == FORGETS:
-        return until(
+        until(
             lambda: answered(redis.Redis.from_url(stack.env["REDIS_URL"]).flushall),
             "Redis to forget",
         )
+        return FORGETS
     killed = stack.kill(accident)
     until(lambda: stack.pid(accident) not in (None, killed), f"another {accident}")
     stack.wait_ready(accident)
