@@ -149,7 +149,14 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
         except RuntimeError as refused:
             print(f"{fault['name']:32} left out: {refused}")
             continue
-        given = _look(site, endpoint, fault["action"])
+        if fault["action"] == "POST":
+            given = site.check_with_log_rows(endpoint)
+        else:
+            # Where a fault shows only now and then: up to the first that fails
+            for _ in range(TURNS.get(fault["action"], 1)):
+                given = site.look(endpoint, ASKED[fault["action"]])
+                if not given.live:
+                    break
         cells.append(cell := Cell(fault["name"], fault["verdict"], given))
         if endpoint is plain:
             met.append(fault)
@@ -182,17 +189,6 @@ def _set_where_it_fits(
 def _aim(fault: dict[str, Any], endpoint: Endpoint) -> dict[str, str]:
     aim = {"distribution": endpoint.distribution, "path": endpoint.path}
     return {name: value for name, value in aim.items() if name in fault["takes"]}
-
-
-def _look(site: Site, endpoint: Endpoint, asks: str) -> Given:
-    """One check; where a fault shows only now and then, up to the first that fails."""
-    if asks == "POST":
-        return site.check_with_log_rows(endpoint)
-    for _ in range(TURNS.get(asks, 1)):
-        given = site.look(endpoint, ASKED[asks])
-        if not given.live:
-            break
-    return given
 
 
 def _pairs(

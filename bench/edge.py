@@ -64,7 +64,10 @@ def main() -> int:
         "--echo-app", nargs=3, metavar=("PORT", "TLS_PORT", "FOLDER"), help=argparse.SUPPRESS
     )
     options = parser.parse_args()
-    _allow_open_files(4 * options.sockets + 1000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (files := 4 * options.sockets + 1000):
+        most = files if hard == resource.RLIM_INFINITY else min(files, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     if options.echo_app:
         asyncio.run(
             _serve_echo(
@@ -80,17 +83,13 @@ def main() -> int:
             f"load {os.getloadavg()[0]:.1f}, {options.sockets} sockets, "
             f"{options.rounds * MESSAGES_PER_TURN} echoes per route"
         )
-        met = [_hold_plain(lab, edge, options.sockets)]
+        lab.before = edge.memory_full_info().uss
+        with lab.hold(options.sockets, tls=False) as took:
+            met = [_memory("plain", edge, lab.before, options.sockets, took)]
         with lab.hold(options.sockets, tls=True) as took:
             met.append(_memory("TLS", edge, lab.before, options.sockets, took))
             met += _echoes(lab, options.rounds)
     return 0 if all(met) else 1
-
-
-def _hold_plain(lab: Lab, edge: psutil.Process, sockets: int) -> bool:
-    lab.before = edge.memory_full_info().uss
-    with lab.hold(sockets, tls=False) as took:
-        return _memory("plain", edge, lab.before, sockets, took)
 
 
 def _memory(kind: str, edge: psutil.Process, before: int, sockets: int, took: float) -> bool:
@@ -347,13 +346,6 @@ async def _serve_echo(port: int, tls_port: int, directory: Path) -> None:
     await loop.create_server(_Echo, "127.0.0.1", tls_port, ssl=tls, backlog=1024)
     print("ready echo", flush=True)
     await asyncio.Event().wait()
-
-
-def _allow_open_files(wanted: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ async def _measure(count: int, rounds: int, stack: ExitStack) -> int:
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])
         stack.enter_context(_server(name, port))
-        publish = _publish_event(stage) if name == "hub" else _publish_to_group(stage, name)
+        publish = _publisher(stage, name)
         handshake = _handshake(port, f"/ws/requests/{stage.request_id}/?after=2", stage.token)
         arms.append(Arm(name, port, publish, handshake))
     for arm in arms:
@@ -336,25 +336,22 @@ def _append(stream: str) -> int:
         return events.append(stream, "step.waiting", text, at=timezone.now(), step="vpc-origin").seq
 
 
-def _publish_event(stage: Stage) -> Callable[[int], Awaitable[int]]:
-    async def publish(seq: int) -> int:
+def _publisher(stage: Stage, arm: str) -> Callable[[int], Awaitable[int]]:
+    """What publishes an event: the hub's goes through the log, a control's to its group."""
+    from channels.layers import get_channel_layer
+
+    async def append(seq: int) -> int:
         written = await asyncio.get_running_loop().run_in_executor(None, _append, stage.stream)
         assert written == seq, (written, seq)
         return written
 
-    return publish
-
-
-def _publish_to_group(stage: Stage, group: str) -> Callable[[int], Awaitable[int]]:
-    from channels.layers import get_channel_layer
-
-    async def publish(seq: int) -> int:
+    async def send_to_group(seq: int) -> int:
         layer = get_channel_layer()
         assert layer is not None
-        await layer.group_send(group, {"type": "event", "text": stage.text(seq)})
+        await layer.group_send(arm, {"type": "event", "text": stage.text(seq)})
         return seq
 
-    return publish
+    return append if arm == "hub" else send_to_group
 
 
 @contextmanager

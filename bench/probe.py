@@ -248,7 +248,13 @@ def _against_wscat(arms: Arms, tests: int) -> bool:
         runner.run(arms.by_prober_with_message())  # warms up
         for _ in range(tests):
             before, began = _cpu(resource.RUSAGE_CHILDREN), time.perf_counter()
-            _talk_with(command)
+            # Its standard input stays open: with none it sends nothing.
+            with subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ) as client:
+                assert client.stdout is not None
+                if not any("hello there" in line for line in client.stdout):
+                    raise SystemExit("wscat's message did not come back")
             theirs.add(_cpu(resource.RUSAGE_CHILDREN) - before, time.perf_counter() - began)
             for _ in range(CHECKS_FOR_A_WSCAT):
                 before, began = _cpu(resource.RUSAGE_SELF), time.perf_counter()
@@ -288,17 +294,6 @@ class Cost:
     def wall(self) -> float:
         """The median."""
         return statistics.median(self._wall)
-
-
-def _talk_with(command: list[str]) -> None:
-    """One wscat, from its start until its message has come back and it has ended."""
-    # Its standard input stays open: with none it sends nothing.
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as person:
-        assert person.stdout is not None
-        if not any("hello there" in line for line in person.stdout):
-            raise SystemExit("wscat's message did not come back")
 
 
 def _cpu(who: int) -> float:

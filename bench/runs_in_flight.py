@@ -137,7 +137,11 @@ class Bench:
             )
             started = count
             self.rows.append(self.watch(count))
-        extra = self.extra_run()
+        before = time.monotonic()
+        self.site.start(range(self.most, self.most + 1))
+        self.until(lambda: self.site.waiting() == self.most + 1, "one more run waits")
+        extra = time.monotonic() - before
+        self.say(f"one more run was led to where it waits in {extra:.2f} s")
         poll, tick = self.site.poll_milliseconds(), self.site.tick_milliseconds()
         countdown = self.countdown_bytes()
         drained, writes = self.drain()
@@ -177,15 +181,6 @@ class Bench:
             statistics.mean(at_work),
         )
 
-    def extra_run(self) -> float:
-        """Seconds from the commit of one more run until it, too, waits for AWS."""
-        before = time.monotonic()
-        self.site.start(range(self.most, self.most + 1))
-        self.until(lambda: self.site.waiting() == self.most + 1, "one more run waits")
-        seconds = time.monotonic() - before
-        self.say(f"one more run was led to where it waits in {seconds:.2f} s")
-        return seconds
-
     def countdown_bytes(self) -> float:
         """Bytes that a Celery worker keeps for each task with a countdown, between 10 and the same
         number of them.
@@ -213,10 +208,13 @@ class Bench:
         """Seconds, and UpdateDistribution calls, until all are done; AWS deploys whenever nobody
         has anything to do.
         """
+        from django.utils import timezone
+
         before, calls = time.monotonic(), self.site.calls()
         self.site.step(1300)
-        while (left := self.site.unfinished()) > 0:
-            if self.site.nothing_due():
+        while (left := self.site.active_runs().count()) > 0:
+            soon = timezone.now() + timedelta(seconds=30)
+            if not self.site.active_runs().filter(due_at__lte=soon).exists():
                 self.site.step(1300)
             self.in_time(f"all are done ({left} are not)")
             time.sleep(0.5)
@@ -360,23 +358,15 @@ class Site:
             state=Run.State.WAITING, watch__isnull=False, lease_until__isnull=True
         ).count()
 
-    def unfinished(self) -> int:
+    def active_runs(self) -> Any:
         from provisioning.models import Run
 
-        return int(Run.objects.active().count())
+        return Run.objects.active()
 
     def done(self) -> int:
         from provisioning.models import Run
 
         return Run.objects.filter(state=Run.State.DONE).count()
-
-    def nothing_due(self) -> bool:
-        from django.utils import timezone
-
-        from provisioning.models import Run
-
-        soon = timezone.now() + timedelta(seconds=30)
-        return not Run.objects.active().filter(due_at__lte=soon).exists()
 
     def last_sweep(self) -> Any:
         self.account.refresh_from_db()
