@@ -403,7 +403,7 @@ def listed(*items: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def refused(code: str, status: int) -> Iterator[None]:
+def assert_refused(code: str, status: int) -> Iterator[None]:
     """The call inside is refused with this code and HTTP status."""
     with pytest.raises(ClientError) as caught:
         yield

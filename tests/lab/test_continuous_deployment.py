@@ -9,10 +9,10 @@ import pytest
 from tests.lab.account import (
     Account,
     Lab,
+    assert_refused,
     behavior,
     custom_origin,
     listed,
-    refused,
     viewer_certificate,
     vpc_origin,
 )
@@ -62,15 +62,15 @@ class TestCopy:
 
     @pytest.mark.rule("continuous-deployment/copy-needs-version")
     def test_what_it_needs(self, pair: StagingPair) -> None:
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             pair.copy(IfMatch="E0000000000000")
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             pair.copy(IfMatch="1")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             pair.copy(Staging=False)
-        with refused("DistributionAlreadyExists", 409):
+        with assert_refused("DistributionAlreadyExists", 409):
             pair.copy(CallerReference=pair.config(pair.primary)["CallerReference"])
-        with refused("NoSuchDistribution", 404):
+        with assert_refused("NoSuchDistribution", 404):
             pair.copy(PrimaryDistributionId="E0000000000000")
         assert pair.copy(Enabled=False)["Distribution"]["DistributionConfig"]["Enabled"] is False
 
@@ -78,12 +78,12 @@ class TestCopy:
         self, account: Account, pair: StagingPair
     ) -> None:
         name = f"ws-{account.number}.example.com"
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             pair.update(pair.staging, Staging=False)
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             pair.update(pair.primary, Staging=True)
         certificate = viewer_certificate(account.certificate(name))
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             pair.update(pair.staging, Aliases=listed(name), ViewerCertificate=certificate)
         pair.update(pair.staging, Comment="trial", ViewerCertificate=certificate)
 
@@ -91,7 +91,7 @@ class TestCopy:
     def test_20_staging_distributions(self, pair: StagingPair) -> None:
         for _ in range(19):
             pair.copy()
-        with refused("TooManyDistributions", 400):
+        with assert_refused("TooManyDistributions", 400):
             pair.copy()
 
 
@@ -115,7 +115,7 @@ class TestPolicy:
         ],
     )
     def test_what_it_may_not_say(self, pair: StagingPair, traffic: dict[str, Any]) -> None:
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             pair.create_policy(traffic)
 
     @pytest.mark.rule(
@@ -149,14 +149,14 @@ class TestPolicy:
             listed(),
             listed(pair.domain, primary),
         ):
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 create(
                     ContinuousDeploymentPolicyConfig={
                         **traffic_of(pair.domain),
                         "StagingDistributionDnsNames": names,
                     }
                 )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             lab.account().cloudfront.create_continuous_deployment_policy(
                 ContinuousDeploymentPolicyConfig=traffic_of(pair.domain)
             )
@@ -164,18 +164,18 @@ class TestPolicy:
             **traffic_of(pair.domain),
             "StagingDistributionDnsNames": {"Quantity": 2, "Items": [pair.domain]},
         }
-        with refused("InconsistentQuantities", 400):
+        with assert_refused("InconsistentQuantities", 400):
             create(ContinuousDeploymentPolicyConfig=wrong)
         policy = pair.create_policy()
-        with refused("ContinuousDeploymentPolicyAlreadyExists", 409):
+        with assert_refused("ContinuousDeploymentPolicyAlreadyExists", 409):
             pair.create_policy()
-        with refused("StagingDistributionInUse", 409):
+        with assert_refused("StagingDistributionInUse", 409):
             pair.create_policy(weight(0.1))
         other = pair.copy()["Distribution"]["DomainName"]
         second = create(ContinuousDeploymentPolicyConfig=traffic_of(other))[
             "ContinuousDeploymentPolicy"
         ]["Id"]
-        with refused("StagingDistributionInUse", 409):
+        with assert_refused("StagingDistributionInUse", 409):
             pair.update_policy(second, traffic_of(pair.domain))
         pair.delete_policy(policy)
         pair.update_policy(second, traffic_of(pair.domain))
@@ -187,22 +187,22 @@ class TestPolicy:
             "Id": policy,
             "ContinuousDeploymentPolicyConfig": traffic_of(pair.domain, weight(0.1)),
         }
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             pair.cloudfront.update_continuous_deployment_policy(**change)
         assert (
             pair.cloudfront.update_continuous_deployment_policy(**change, IfMatch=first)["ETag"]
             != first
         )
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             pair.cloudfront.update_continuous_deployment_policy(**change, IfMatch=first)
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             pair.cloudfront.delete_continuous_deployment_policy(Id=policy, IfMatch=first)
-        with refused("NoSuchContinuousDeploymentPolicy", 404):
+        with assert_refused("NoSuchContinuousDeploymentPolicy", 404):
             lab.account().cloudfront.get_continuous_deployment_policy(Id=policy)
         # Nothing is attached, so the edge knows it immediately.
         assert followed(lab, policy)["weight"] == 0.1
         pair.delete_policy(policy)
-        with refused("NoSuchContinuousDeploymentPolicy", 404):
+        with assert_refused("NoSuchContinuousDeploymentPolicy", 404):
             pair.cloudfront.get_continuous_deployment_policy(Id=policy)
 
     @pytest.mark.rule("quota/staging")
@@ -217,7 +217,7 @@ class TestPolicy:
             "ContinuousDeploymentPolicyList"
         ]
         assert (listing["Quantity"], listing["MaxItems"], len(listing["Items"])) == (20, 7, 7)
-        with refused("TooManyContinuousDeploymentPolicies", 400):
+        with assert_refused("TooManyContinuousDeploymentPolicies", 400):
             pair.create_policy(weight(0.1))
 
 
@@ -263,17 +263,17 @@ class TestAttachment:
         self, account: Account, pair: StagingPair
     ) -> None:
         policy = pair.create_policy()
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(ContinuousDeploymentPolicyId=policy)
-        with refused("NoSuchContinuousDeploymentPolicy", 404):
+        with assert_refused("NoSuchContinuousDeploymentPolicy", 404):
             pair.update(
                 pair.primary, ContinuousDeploymentPolicyId="00000000-0000-0000-0000-000000000000"
             )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             pair.update(pair.staging, ContinuousDeploymentPolicyId=policy)
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
         other = account.create_distribution()["Distribution"]["Id"]
-        with refused("ContinuousDeploymentPolicyInUse", 409):
+        with assert_refused("ContinuousDeploymentPolicyInUse", 409):
             pair.update(other, ContinuousDeploymentPolicyId=policy)
 
     @pytest.mark.rule(
@@ -285,12 +285,12 @@ class TestAttachment:
         slow = {**custom_origin("web"), "ResponseCompletionTimeout": 60}
         policy = pair.create_policy()
         for changes in ({"HttpVersion": "http2and3"}, {"Origins": listed(slow)}):
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 pair.update(pair.staging, **changes)
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 pair.update(pair.primary, ContinuousDeploymentPolicyId=policy, **changes)
         pair.update(pair.primary, HttpVersion="http2and3")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             pair.copy()
         pair.update(pair.primary, HttpVersion="http2", ContinuousDeploymentPolicyId=policy)
 
@@ -300,12 +300,12 @@ class TestAttachment:
     ) -> None:
         policy = pair.create_policy()
         pair.update(pair.staging, PriceClass="PriceClass_100")
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
         pair.update(pair.staging, PriceClass="PriceClass_All")
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
         for distribution in (pair.primary, pair.staging):
-            with refused("IllegalUpdate", 400):
+            with assert_refused("IllegalUpdate", 400):
                 pair.update(distribution, PriceClass="PriceClass_100")
             pair.update(
                 distribution,
@@ -321,16 +321,16 @@ class TestAttachment:
         bare = StagingPair(account)
         pair.update(pair.primary, ContinuousDeploymentPolicyId=pair.create_policy())
         bare.update(bare.primary, ContinuousDeploymentPolicyId=bare.create_policy())
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             pair.update(pair.primary, WebACLId="")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.cloudfront.disassociate_distribution_web_acl(
                 Id=pair.primary, IfMatch=pair.etag(pair.primary)
             )
         for distribution in (bare.primary, bare.staging):
-            with refused("IllegalUpdate", 400):
+            with assert_refused("IllegalUpdate", 400):
                 bare.update(distribution, WebACLId=web_acl)
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 account.cloudfront.associate_distribution_web_acl(
                     Id=distribution, IfMatch=bare.etag(distribution), WebACLArn=web_acl
                 )
@@ -342,15 +342,15 @@ class TestAttachment:
         policy = pair.create_policy()
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
         lab.advance()
-        with refused("ContinuousDeploymentPolicyInUse", 409):
+        with assert_refused("ContinuousDeploymentPolicyInUse", 409):
             pair.delete_policy(policy)
-        with refused("StagingDistributionInUse", 409):
+        with assert_refused("StagingDistributionInUse", 409):
             pair.update(pair.staging, Enabled=False)
         pair.update(pair.primary, ContinuousDeploymentPolicyId="")
-        with refused("ContinuousDeploymentPolicyInUse", 409):
+        with assert_refused("ContinuousDeploymentPolicyInUse", 409):
             pair.delete_policy(policy)
         lab.advance()
-        with refused("StagingDistributionInUse", 409):
+        with assert_refused("StagingDistributionInUse", 409):
             pair.update(pair.staging, Enabled=False)
         pair.delete_policy(policy)
         pair.update(pair.staging, Enabled=False)
@@ -364,7 +364,7 @@ class TestAttachment:
         pair.update(pair.staging, Enabled=False)
         policy = pair.create_policy()
         lab.advance()
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             pair.cloudfront.delete_distribution(Id=pair.staging, IfMatch=pair.etag(pair.staging))
         pair.delete_policy(policy)
         pair.cloudfront.delete_distribution(Id=pair.staging, IfMatch=pair.etag(pair.staging))
@@ -396,9 +396,9 @@ class TestPromotion:
         lab.advance()
         assert followed(lab, policy)["enabled"] is True
 
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             pair.promote(f"{pair.etag(pair.staging)}, {pair.etag(pair.primary)}")
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             pair.promote(pair.etag(pair.primary))
         before = pair.config(pair.primary)
         policy_etag = pair.cloudfront.get_continuous_deployment_policy(Id=policy)["ETag"]
@@ -447,16 +447,16 @@ class TestPromotion:
     def test_only_of_the_staging_distribution_that_the_policy_names(
         self, pair: StagingPair
     ) -> None:
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             pair.promote()
         pair.update(pair.primary, ContinuousDeploymentPolicyId=pair.create_policy())
         other = pair.copy()["Distribution"]["Id"]
         both = f"{pair.etag(pair.primary)},{pair.etag(other)}"
         promote = pair.cloudfront.update_distribution_with_staging_config
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             promote(Id=pair.primary, StagingDistributionId=other, IfMatch=both)
-        with refused("NoSuchDistribution", 404):
+        with assert_refused("NoSuchDistribution", 404):
             promote(Id=pair.primary, StagingDistributionId="E0000000000000", IfMatch=both)
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             promote(Id=pair.primary, IfMatch=both)
         pair.promote(f"{pair.etag(pair.primary)},{pair.etag(pair.staging)}")

@@ -13,9 +13,9 @@ from tests.lab.account import (
     CACHING_DISABLED,
     Account,
     Lab,
+    assert_refused,
     behavior,
     listed,
-    refused,
     viewer_certificate,
     vpc_origin,
 )
@@ -59,9 +59,9 @@ class TestInvalidations:
             Id=invalidation["Id"],
             WaiterConfig={"Delay": 0, "MaxAttempts": 1},
         )
-        with refused("NoSuchInvalidation", 404):
+        with assert_refused("NoSuchInvalidation", 404):
             account.cloudfront.get_invalidation(DistributionId=distribution, Id="I0000000000000")
-        with refused("NoSuchDistribution", 404):
+        with assert_refused("NoSuchDistribution", 404):
             lab.account().cloudfront.get_invalidation(
                 DistributionId=distribution, Id=invalidation["Id"]
             )
@@ -69,7 +69,7 @@ class TestInvalidations:
     def test_a_reference_stands_for_its_paths(self, account: Account, distribution: str) -> None:
         first = invalidate(account, distribution, "/a")["Invalidation"]
         assert invalidate(account, distribution, "/a")["Invalidation"] == first
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             invalidate(account, distribution, "/b")
         assert (
             invalidate(account, distribution, "/b", reference="second")["Invalidation"]["Id"]
@@ -80,7 +80,7 @@ class TestInvalidations:
         "path", ["index.html", "", "/a b", "/~ana", "/%7eana", "/ä", "/" + 4000 * "a"]
     )
     def test_paths(self, account: Account, distribution: str, path: str) -> None:
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             invalidate(account, distribution, path)
         invalidate(account, distribution, "/", "/a%20b?c=d&e=f*", reference="beside")
 
@@ -94,17 +94,17 @@ class TestInvalidations:
         )
         found = [[entry["Id"] for entry in each["InvalidationList"]["Items"]] for each in pages]
         assert found == [made[:2:-1], made[2:0:-1], made[:1]]
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.cloudfront.list_invalidations(DistributionId=distribution, Marker="I0")
 
     def test_so_many_at_once(self, lab: Lab, account: Account, distribution: str) -> None:
         paths = [f"/{number}" for number in range(3001)]
-        with refused("BatchTooLarge", 413):
+        with assert_refused("BatchTooLarge", 413):
             invalidate(account, distribution, *paths)
-        with refused("TooManyInvalidationsInProgress", 400):
+        with assert_refused("TooManyInvalidationsInProgress", 400):
             invalidate(account, distribution, *(f"/{number}/*" for number in range(16)))
         invalidate(account, distribution, *paths[:3000])
-        with refused("TooManyInvalidationsInProgress", 400):
+        with assert_refused("TooManyInvalidationsInProgress", 400):
             invalidate(account, distribution, "/a", reference="second")
         lab.advance(120)
         invalidate(account, distribution, "/a", reference="second")
@@ -119,11 +119,11 @@ class TestWebAcl:
         lab.advance()
         read = account.cloudfront.get_distribution_config(Id=distribution)
         associate = account.cloudfront.associate_distribution_web_acl
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             associate(Id=distribution, WebACLArn=web_acl)
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             associate(Id=distribution, WebACLArn=regional, IfMatch=read["ETag"])
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             associate(Id="E0000000000000", WebACLArn=web_acl, IfMatch=read["ETag"])
         done = associate(Id=distribution, WebACLArn=web_acl, IfMatch=read["ETag"])
         assert (done["Id"], done["WebACLArn"]) == (distribution, web_acl)
@@ -133,7 +133,7 @@ class TestWebAcl:
             **read["DistributionConfig"],
             "WebACLId": web_acl,
         }
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             account.cloudfront.disassociate_distribution_web_acl(
                 Id=distribution, IfMatch=read["ETag"]
             )
@@ -155,7 +155,7 @@ class TestWebAcl:
         assert having(web_acl) == [shielded]
         assert having("null") == [distribution]
         assert having(account.web_acl("spare")) == []
-        with refused("InvalidWebACLId", 400):
+        with assert_refused("InvalidWebACLId", 400):
             having("arn:aws:wafv2:us-east-1:1:global/webacl/a/b")
 
 
@@ -192,7 +192,7 @@ def test_who_uses_a_policy(lab: Lab, account: Account, distribution: str) -> Non
         ),
         (cloudfront.list_distributions_by_key_group, "KeyGroupId", "NoSuchResource", None, []),
     ):
-        with refused(missing, 404):
+        with assert_refused(missing, 404):
             call(**{name: nobody})
         if policy is not None:
             assert call(**{name: policy})["DistributionIdList"]["Items"] == sorted(users)
@@ -224,9 +224,9 @@ def test_the_owner_of_a_vpc_origin_sees_who_uses_it(lab: Lab, account: Account) 
         "DistributionList"
     ]["Items"]
     assert found == [{"DistributionId": used, "OwnerAccountId": account.number}]
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         lab.account().cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         account.cloudfront.list_distributions_by_owned_resource(ResourceArn="vpcorigin")
 
 
@@ -253,9 +253,9 @@ def test_names_that_stand_in_the_way(lab: Lab, account: Account, distribution: s
         f"*.{zone}",
         f"ws.{zone}",
     ]
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         account.cloudfront.list_conflicting_aliases(DistributionId=distribution, Alias=f"ws.{zone}")
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         account.cloudfront.list_domain_conflicts(
             Domain=f"ws.{zone}",
             DomainControlValidationResource={"DistributionId": "E0000000000000"},
@@ -285,11 +285,11 @@ def test_a_name_moves_in_one_step(lab: Lab, account: Account, distribution: str)
         )
         return moved
 
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         move(f"a.{zone}", distribution)
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         move(f"a.{zone}", "E0000000000000")
-    with refused("PreconditionFailed", 412):
+    with assert_refused("PreconditionFailed", 412):
         move(f"a.{zone}", target, IfMatch="E0000000000000")
     moved = move(f"a.{zone}", target, IfMatch=made["ETag"])
     assert (moved["Domain"], moved["ResourceId"]) == (f"a.{zone}", target)
@@ -301,5 +301,5 @@ def test_a_name_moves_in_one_step(lab: Lab, account: Account, distribution: str)
     stranger = lab.account()
     theirs = viewer_certificate(stranger.certificate(f"*.{zone}"))
     greedy = stranger.create_distribution(ViewerCertificate=theirs)["Distribution"]["Id"]
-    with refused("IllegalUpdate", 400):
+    with assert_refused("IllegalUpdate", 400):
         stranger.cloudfront.associate_alias(TargetDistributionId=greedy, Alias=f"a.{zone}")

@@ -14,11 +14,11 @@ from tests.lab.account import (
     CACHING_DISABLED,
     Account,
     Lab,
+    assert_refused,
     behavior,
     configuration,
     custom_origin,
     listed,
-    refused,
     viewer_certificate,
     vpc_origin,
 )
@@ -85,7 +85,7 @@ class TestCreate:
     def test_a_caller_reference_is_used_once(self, lab: Lab, account: Account) -> None:
         config = configuration()
         account.cloudfront.create_distribution(DistributionConfig=config)
-        with refused("DistributionAlreadyExists", 409):
+        with assert_refused("DistributionAlreadyExists", 409):
             account.cloudfront.create_distribution(DistributionConfig=config)
         lab.account().cloudfront.create_distribution(DistributionConfig=config)
 
@@ -99,7 +99,7 @@ class TestCreate:
         assert summary["CacheBehaviors"]["Items"][0]["PathPattern"] == "/ws"
         other = lab.account()
         assert other.cloudfront.list_distributions()["DistributionList"]["Quantity"] == 0
-        with refused("NoSuchDistribution", 404):
+        with assert_refused("NoSuchDistribution", 404):
             other.cloudfront.get_distribution(Id=made["Distribution"]["Id"])
 
     @pytest.mark.rule("distribution/create-with-tags")
@@ -123,9 +123,9 @@ class TestUpdate:
         distribution_id = made["Distribution"]["Id"]
         read = account.cloudfront.get_distribution_config(Id=distribution_id)
         config = {**read["DistributionConfig"], "Comment": "changed"}
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config)
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             account.cloudfront.update_distribution(
                 Id=distribution_id, DistributionConfig=config, IfMatch="*"
             )
@@ -133,7 +133,7 @@ class TestUpdate:
             Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
         )
         assert written["ETag"] != read["ETag"]
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             account.cloudfront.update_distribution(
                 Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
             )
@@ -166,7 +166,7 @@ class TestUpdate:
     @pytest.mark.rule("distribution/caller-reference-stays")
     def test_the_caller_reference_stays(self, account: Account) -> None:
         made = account.create_distribution()
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             update(account, made, CallerReference="another")
 
     @pytest.mark.rule("distribution/update-replaces", "distribution/summary-hides-reference")
@@ -206,7 +206,7 @@ class TestUpdate:
         for part in (origin, origin["CustomOriginConfig"]):
             part.pop(name, None)
         made = account.create_distribution(Origins=listed(origin))
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             update(account, made, Origins=listed(origin))
         update(account, made, Comment="what was read is complete")
 
@@ -238,15 +238,15 @@ class TestDelete:
         distribution_id = made["Distribution"]["Id"]
         lab.advance()
         delete = account.cloudfront.delete_distribution
-        with refused("DistributionNotDisabled", 409):
+        with assert_refused("DistributionNotDisabled", 409):
             delete(Id=distribution_id, IfMatch=made["ETag"])
         disabled = update(account, made, Enabled=False)
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             delete(Id=distribution_id, IfMatch=made["ETag"])
-        with refused("DistributionNotDisabled", 409):
+        with assert_refused("DistributionNotDisabled", 409):
             delete(Id=distribution_id, IfMatch=disabled["ETag"])
         lab.advance()
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             delete(Id=distribution_id)
         assert (
             delete(Id=distribution_id, IfMatch=disabled["ETag"])["ResponseMetadata"][
@@ -254,34 +254,34 @@ class TestDelete:
             ]
             == 204
         )
-        with refused("NoSuchDistribution", 404):
+        with assert_refused("NoSuchDistribution", 404):
             account.cloudfront.get_distribution(Id=distribution_id)
 
 
 class TestConfigurationRules:
     @pytest.mark.rule("distribution/target-origin-exists")
     def test_behaviors_name_an_origin_that_exists(self, account: Account) -> None:
-        with refused("NoSuchOrigin", 404):
+        with assert_refused("NoSuchOrigin", 404):
             account.create_distribution(DefaultCacheBehavior=behavior("nowhere"))
-        with refused("NoSuchOrigin", 404):
+        with assert_refused("NoSuchOrigin", 404):
             account.create_distribution(CacheBehaviors=listed(behavior("nowhere", "/ws")))
         account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws")))
 
     @pytest.mark.rule("distribution/policies-exist")
     def test_policies_must_exist(self, account: Account) -> None:
         nobody = "00000000-0000-0000-0000-000000000000"
-        with refused("NoSuchCachePolicy", 404):
+        with assert_refused("NoSuchCachePolicy", 404):
             account.create_distribution(
                 DefaultCacheBehavior={**behavior("web"), "CachePolicyId": nobody}
             )
-        with refused("NoSuchOriginRequestPolicy", 404):
+        with assert_refused("NoSuchOriginRequestPolicy", 404):
             account.create_distribution(
                 DefaultCacheBehavior={**behavior("web"), "OriginRequestPolicyId": nobody}
             )
 
     @pytest.mark.rule("distribution/patterns-unique")
     def test_path_patterns_are_unique(self, account: Account) -> None:
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(
                 CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws"))
             )
@@ -292,14 +292,14 @@ class TestConfigurationRules:
     @pytest.mark.rule("quota/behaviors")
     def test_75_behaviors(self, account: Account) -> None:
         many = [behavior("web", f"/ws/{number}") for number in range(76)]
-        with refused("TooManyCacheBehaviors", 400):
+        with assert_refused("TooManyCacheBehaviors", 400):
             account.create_distribution(CacheBehaviors=listed(*many))
         account.create_distribution(CacheBehaviors=listed(*many[:75]))
 
     @pytest.mark.rule("quota/origins")
     def test_100_origins(self, account: Account) -> None:
         many = [custom_origin("web"), *(custom_origin(f"o{number}") for number in range(100))]
-        with refused("TooManyOrigins", 400):
+        with assert_refused("TooManyOrigins", 400):
             account.create_distribution(Origins=listed(*many))
         account.create_distribution(Origins=listed(*many[:100]))
 
@@ -312,7 +312,7 @@ class TestConfigurationRules:
             "Aliases": listed("ws.example.com"),
         }
         wrong = {**right[where], "Quantity": 2}
-        with refused("InconsistentQuantities", 400):
+        with assert_refused("InconsistentQuantities", 400):
             account.create_distribution(**{where: wrong})
 
     @pytest.mark.rule("distribution/method-sets")
@@ -327,7 +327,7 @@ class TestConfigurationRules:
         for methods in (every[:2], every[:3], every, every[::-1]):
             allow(methods)
         for methods in (["GET"], ["GET", "POST"], [*every[:2], "PUT"], every[:-1], ["GET", "GET"]):
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 allow(methods)
 
     @pytest.mark.rule("distribution/cache-policy-or-forwarded-values")
@@ -337,7 +337,7 @@ class TestConfigurationRules:
         account.create_distribution(
             DefaultCacheBehavior={**plain, "ForwardedValues": old, "MinTTL": 0}
         )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(
                 DefaultCacheBehavior={
                     **plain,
@@ -345,7 +345,7 @@ class TestConfigurationRules:
                     "CachePolicyId": CACHING_DISABLED,
                 }
             )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(DefaultCacheBehavior=plain)
 
     @pytest.mark.rule("distribution/read-timeout-range", "distribution/keep-alive-range")
@@ -360,9 +360,9 @@ class TestConfigurationRules:
                 Origins=origin(OriginReadTimeout=read, OriginKeepaliveTimeout=kept)
             )
         for read, kept in ((0, 0), (121, 301)):
-            with refused("InvalidOriginReadTimeout", 400):
+            with assert_refused("InvalidOriginReadTimeout", 400):
                 account.create_distribution(Origins=origin(OriginReadTimeout=read))
-            with refused("InvalidOriginKeepaliveTimeout", 400):
+            with assert_refused("InvalidOriginKeepaliveTimeout", 400):
                 account.create_distribution(Origins=origin(OriginKeepaliveTimeout=kept))
 
     @pytest.mark.rule("distribution/alias-needs-certificate", "distribution/alias-once")
@@ -372,13 +372,13 @@ class TestConfigurationRules:
         name = f"ws-{account.number}.example.com"
         alias = listed(name)
         certificate = viewer_certificate(account.certificate(name))
-        with refused("InvalidViewerCertificate", 400):
+        with assert_refused("InvalidViewerCertificate", 400):
             account.create_distribution(Aliases=alias)
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(Aliases=listed(name.upper()), ViewerCertificate=certificate)
         account.create_distribution(Aliases=alias, ViewerCertificate=certificate)
         other = lab.account()
-        with refused("CNAMEAlreadyExists", 409):
+        with assert_refused("CNAMEAlreadyExists", 409):
             other.create_distribution(
                 Aliases=alias,
                 ViewerCertificate=viewer_certificate(other.certificate("*.example.com")),
@@ -407,12 +407,12 @@ class TestConfigurationRules:
             f"arn:aws:acm:us-east-1:{account.number}:certificate/00000000-0000-0000-0000-000000000000",
             requested,  # nobody has validated it yet
         ):
-            with refused("InvalidViewerCertificate", 400):
+            with assert_refused("InvalidViewerCertificate", 400):
                 attach(arn, f"a.{zone}")
-            with refused("InvalidViewerCertificate", 400):
+            with assert_refused("InvalidViewerCertificate", 400):
                 account.create_distribution(ViewerCertificate=viewer_certificate(arn))
         for name in (f"a.b.{zone}", zone, "ws.example.org"):
-            with refused("InvalidViewerCertificate", 400):
+            with assert_refused("InvalidViewerCertificate", 400):
                 attach(wildcard, f"a.{zone}", name)
         attach(wildcard, f"a.{zone}", f"*.{zone}")
 
@@ -425,7 +425,7 @@ class TestConfigurationRules:
             account.web_acl("regional", "REGIONAL"),
             lab.account().web_acl(),
         ):
-            with refused("InvalidWebACLId", 400):
+            with assert_refused("InvalidWebACLId", 400):
                 account.create_distribution(WebACLId=web_acl)
         account.create_distribution(WebACLId=account.web_acl())
 
@@ -434,7 +434,7 @@ class TestConfigurationRules:
         zone = f"z{account.number}.example.com"
         certificate = viewer_certificate(account.certificate(f"*.{zone}"))
         many = [f"a{number}.{zone}" for number in range(101)]
-        with refused("TooManyDistributionCNAMEs", 400):
+        with assert_refused("TooManyDistributionCNAMEs", 400):
             account.create_distribution(Aliases=listed(*many), ViewerCertificate=certificate)
         account.create_distribution(Aliases=listed(*many[:100]), ViewerCertificate=certificate)
 
@@ -581,7 +581,7 @@ class TestConfigurationRules:
     def test_each_fault_has_its_code(
         self, account: Account, code: str, changes: dict[str, Any]
     ) -> None:
-        with refused(code, 400):
+        with assert_refused(code, 400):
             account.create_distribution(**changes)
 
     def test_what_the_faults_are_beside(self, account: Account) -> None:
@@ -614,11 +614,11 @@ class TestConfigurationRules:
                 Origins=origins, OriginGroups=groups, DefaultCacheBehavior=allowed
             )
 
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             create(group("web", "web"), "GET", "HEAD")
-        with refused("NoSuchOrigin", 404):
+        with assert_refused("NoSuchOrigin", 404):
             create(group("web", "nowhere"), "GET", "HEAD")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             create(
                 group("web", "spare"), "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"
             )
@@ -684,12 +684,12 @@ class TestVpcOrigins:
         def attach(who: Account, origin: str) -> dict[str, Any]:
             return who.create_distribution(Origins=listed(vpc_origin("web", origin)))
 
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             attach(account, "vo_0000000000000000000000")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             attach(account, origin_id)
         lab.advance()
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             attach(lab.account(), origin_id)
         made = attach(account, origin_id)
         kept = made["Distribution"]["DistributionConfig"]["Origins"]["Items"][0]["VpcOriginConfig"]
@@ -709,9 +709,9 @@ class TestVpcOrigins:
     def test_an_origin_is_of_one_kind(self, account: Account) -> None:
         origin_id = account.deployed_vpc_origin()
         both = {**custom_origin("web"), "VpcOriginConfig": {"VpcOriginId": origin_id}}
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(Origins=listed(both))
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_distribution(
                 Origins=listed({"Id": "web", "DomainName": "web.example.com"})
             )
@@ -732,11 +732,11 @@ class TestVpcOrigins:
             }
 
         for event in ("origin-request", "origin-response"):
-            with refused("InvalidLambdaFunctionAssociation", 400):
+            with assert_refused("InvalidLambdaFunctionAssociation", 400):
                 create("private", **function(event))
             create("web", **function(event))
         create("private", **function("viewer-request"))
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             create("private", GrpcConfig={"Enabled": True})
         create("web", GrpcConfig={"Enabled": True})
 
@@ -747,5 +747,5 @@ class TestVpcOrigins:
         origin_id = account.deployed_vpc_origin()
         for _ in range(50):
             account.create_distribution(Origins=listed(vpc_origin("web", origin_id)))
-        with refused("EntityLimitExceeded", 400):
+        with assert_refused("EntityLimitExceeded", 400):
             account.create_distribution(Origins=listed(vpc_origin("web", origin_id)))

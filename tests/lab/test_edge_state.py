@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import CHAT_ACCOUNT, REGION, Account, Lab, refused
+from tests.lab.account import CHAT_ACCOUNT, REGION, Account, Lab, assert_refused
 
 TRADING_ACCOUNT = "444455556666"
 SLOW_EDGE_SECONDS = 0.5
@@ -251,7 +251,7 @@ class TestGaps:
             AWSServiceName="vpcorigin.cloudfront.amazonaws.com"
         )
         assert made["Role"]["RoleName"] == "AWSServiceRoleForCloudFrontVPCOrigin"
-        with refused("InvalidInput", 400):
+        with assert_refused("InvalidInput", 400):
             account.iam.create_service_linked_role(
                 AWSServiceName="vpcorigin.cloudfront.amazonaws.com"
             )
@@ -262,7 +262,7 @@ class TestGaps:
     ) -> None:
         made = account.create_vpc_origin()
         role = "AWSServiceRoleForCloudFrontVPCOrigin"
-        with refused("UnmodifiableEntity", 400):
+        with assert_refused("UnmodifiableEntity", 400):
             account.iam.delete_role(RoleName=role)
 
         def deletion() -> dict[str, Any]:
@@ -281,7 +281,7 @@ class TestGaps:
         lab.advance()
         lab.get("/_lab/state")  # settles what time has done
         assert deletion()["Status"] == "SUCCEEDED"
-        with refused("NoSuchEntity", 404):
+        with assert_refused("NoSuchEntity", 404):
             account.iam.get_role(RoleName=role)
 
     @pytest.mark.rule("vpc-origin/prefix-list-weight")
@@ -300,5 +300,5 @@ class TestGaps:
         assert mine["MaxEntries"] == 55
 
     def test_what_moto_does_not_know_is_an_error_of_awss_form(self, account: Account) -> None:
-        with refused("InvalidAction", 400):
+        with assert_refused("InvalidAction", 400):
             account.ec2.describe_byoip_cidrs(MaxResults=5)

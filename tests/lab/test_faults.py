@@ -20,7 +20,7 @@ from lab.faults.catalogue.fault import PARAMETERS, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 from lab.faults.plans.distributions import PLANS
 from lab.faults.plans.networks import PLANS as NETWORK_PLANS
-from tests.lab.account import PATIENCE, Account, Lab, behavior, listed, refused, vpc_origin
+from tests.lab.account import PATIENCE, Account, Lab, assert_refused, behavior, listed, vpc_origin
 
 pytestmark = pytest.mark.usefixtures("no_fault_stays_set")
 
@@ -543,9 +543,9 @@ class TestCalls:
     ) -> None:
         assert account.keys
         lab.post("/_lab/faults", {"name": name, "account": account.number, "times": 2})
-        with refused(*cloudfront):
+        with assert_refused(*cloudfront):
             account.cloudfront.list_vpc_origins()
-        with refused(*ec2):
+        with assert_refused(*ec2):
             account.ec2.describe_vpcs()
         account.cloudfront.list_vpc_origins()
         account.ec2.describe_vpcs()
@@ -563,7 +563,7 @@ class TestCalls:
         account.cloudfront.list_vpc_origins()
         other.cloudfront.list_vpc_origins()
         account.ec2.describe_vpcs()
-        with refused("Throttling", 400):
+        with assert_refused("Throttling", 400):
             account.cloudfront.list_distributions()
         account.cloudfront.list_distributions()
         (shown,) = lab.get("/_lab/faults")["set"]
@@ -630,9 +630,9 @@ class TestCalls:
     def test_a_quota_is_reached(self, lab: Lab, account: Account) -> None:
         assert account.target
         lab.post("/_lab/faults", {"name": "quota-reached", "account": account.number})
-        with refused("EntityLimitExceeded", 400):
+        with assert_refused("EntityLimitExceeded", 400):
             account.create_vpc_origin()
-        with refused("TooManyDistributions", 400):
+        with assert_refused("TooManyDistributions", 400):
             account.create_distribution()
         account.cloudfront.list_vpc_origins()
 
@@ -664,7 +664,7 @@ class TestCalls:
             made["Distribution"]["DistributionConfig"],
         )
         lab.post("/_lab/faults", {"name": "third-party-edit", "times": 1})
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             account.cloudfront.update_distribution(
                 Id=distribution, IfMatch=made["ETag"], DistributionConfig=config
             )

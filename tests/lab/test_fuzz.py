@@ -53,7 +53,7 @@ def sender(lab: Lab) -> Iterator[Sender]:
     lab.post("/_lab/settings", {"throttling": {"read_rate": None, "write_rate": None}})
 
 
-def storm(
+def assert_named_answers(
     sender: Sender, make: Callable[[random.Random], Request], count: int, seed: int = SEED
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
@@ -71,15 +71,15 @@ def at_cloudfront(lab: Lab) -> Callable[[random.Random], Request]:
 
 
 def test_cloudfront(lab: Lab, sender: Sender) -> None:
-    storm(sender, at_cloudfront(lab), 250)
+    assert_named_answers(sender, at_cloudfront(lab), 250)
 
 
 def test_what_moto_serves(sender: Sender) -> None:
-    storm(sender, moto_request, 100)
+    assert_named_answers(sender, moto_request, 100)
 
 
 def test_the_labs_own_addresses(sender: Sender) -> None:
-    storm(sender, lab_request, 100)
+    assert_named_answers(sender, lab_request, 100)
 
 
 @pytest.mark.parametrize("number", range(len(MONSTERS)))
@@ -216,9 +216,9 @@ def test_a_long_storm_and_a_restart_in_it(tmp_path: Path) -> None:
         for round_number in range(3):
             lab.post("/_lab/settings", {"throttling": {"read_rate": 0, "write_rate": 0}})
             sender = Sender(lab.port)
-            storm(sender, at_cloudfront(lab), 6000, seed=round_number)
-            storm(sender, moto_request, 3000, seed=round_number)
-            storm(sender, lab_request, 1500, seed=round_number)
+            assert_named_answers(sender, at_cloudfront(lab), 6000, seed=round_number)
+            assert_named_answers(sender, moto_request, 3000, seed=round_number)
+            assert_named_answers(sender, lab_request, 1500, seed=round_number)
             sender.close()
             lab.end(signal.SIGKILL)
             lab.start()

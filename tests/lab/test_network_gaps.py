@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import REGION, Account, Lab, refused
+from tests.lab.account import REGION, Account, Lab, assert_refused
 
 
 def blocked(lab: Lab, account: Account) -> Any:
@@ -42,7 +42,7 @@ class TestBlockPublicAccess:
             "block-bidirectional",
             "update-complete",
         )
-        with refused("InvalidParameterValue", 400):
+        with assert_refused("InvalidParameterValue", 400):
             account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="sometimes")
 
     def test_an_exclusion_from_its_creation_to_its_end(self, lab: Lab, account: Account) -> None:
@@ -63,7 +63,7 @@ class TestBlockPublicAccess:
         )
         assert made["ResourceArn"] == f"arn:aws:ec2:{REGION}:{account.number}:vpc/{network.vpc}"
         chosen = {"ExclusionId": made["ExclusionId"]}
-        with refused("InvalidParameterValue", 400):
+        with assert_refused("InvalidParameterValue", 400):
             ec2.create_vpc_block_public_access_exclusion(
                 VpcId=network.vpc, InternetGatewayExclusionMode="allow-bidirectional"
             )
@@ -83,24 +83,24 @@ class TestBlockPublicAccess:
         ]
         assert leaving["State"] == "delete-in-progress"
         assert blocked(lab, account)["exclusions"] == []
-        with refused("IncorrectState", 400):
+        with assert_refused("IncorrectState", 400):
             ec2.delete_vpc_block_public_access_exclusion(**chosen)
-        with refused("InvalidVpcBlockPublicAccessExclusionId.NotFound", 400):
+        with assert_refused("InvalidVpcBlockPublicAccessExclusionId.NotFound", 400):
             ec2.delete_vpc_block_public_access_exclusion(ExclusionId="vpcbpa-exclude-0")
 
     def test_an_exclusion_is_for_one_vpc_or_one_subnet(self, account: Account) -> None:
         network = account.vpc()
         create = account.ec2.create_vpc_block_public_access_exclusion
         mode = "allow-bidirectional"
-        with refused("InvalidParameterCombination", 400):
+        with assert_refused("InvalidParameterCombination", 400):
             create(InternetGatewayExclusionMode=mode)
-        with refused("InvalidParameterCombination", 400):
+        with assert_refused("InvalidParameterCombination", 400):
             create(
                 VpcId=network.vpc, SubnetId=network.subnets[0], InternetGatewayExclusionMode=mode
             )
-        with refused("InvalidVpcID.NotFound", 400):
+        with assert_refused("InvalidVpcID.NotFound", 400):
             create(VpcId="vpc-0", InternetGatewayExclusionMode=mode)
-        with refused("InvalidSubnetID.NotFound", 400):
+        with assert_refused("InvalidSubnetID.NotFound", 400):
             create(SubnetId="subnet-0", InternetGatewayExclusionMode=mode)
         made = create(SubnetId=network.subnets[0], InternetGatewayExclusionMode=mode)
         assert made["VpcBlockPublicAccessExclusion"]["ResourceArn"].endswith(
@@ -134,7 +134,7 @@ class TestSecurityGroups:
                 "VpcPeeringConnectionId": peering["VpcPeeringConnectionId"],
             }
         ]
-        with refused("InvalidGroup.NotFound", 400):
+        with assert_refused("InvalidGroup.NotFound", 400):
             ec2.describe_security_group_references(GroupId=["sg-0"])
 
     def test_those_of_a_vpc(self, account: Account) -> None:
@@ -147,7 +147,7 @@ class TestSecurityGroups:
             "SecurityGroupForVpcs"
         ]
         assert [group["GroupId"] for group in one] == [network.group]
-        with refused("InvalidVpcID.NotFound", 400):
+        with assert_refused("InvalidVpcID.NotFound", 400):
             account.ec2.get_security_groups_for_vpc(VpcId="vpc-0")
 
 
@@ -209,7 +209,7 @@ def test_idle_clocks_have_a_range(account: Account) -> None:
         for value in (low, high):
             modify(name, str(value))
         for wrong in (low - 1, high + 1, "soon"):
-            with refused("ValidationError", 400):
+            with assert_refused("ValidationError", 400):
                 modify(name, str(wrong))
 
 
@@ -227,7 +227,7 @@ def test_a_prefix_list_uses_up_the_rules_of_a_group(account: Account) -> None:
 
     group = account.vpc().group
     open_port(group, 80, **by_prefix_list)
-    with refused("RulesPerSecurityGroupLimitExceeded", 400):
+    with assert_refused("RulesPerSecurityGroupLimitExceeded", 400):
         open_port(group, 443, **by_prefix_list)
     for port in range(1, 6):
         open_port(group, port, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
@@ -249,9 +249,9 @@ def test_service_quotas_show_the_labs_quotas(lab: Lab, account: Account) -> None
     assert quotas.get_service_quota(**chosen)["Quota"]["Value"] == 501
     lab.post("/_lab/settings", {"quotas": {"distributions": None}})
     assert quotas.get_aws_default_service_quota(**chosen)["Quota"]["Value"] == 500
-    with refused("NoSuchResourceException", 400):
+    with assert_refused("NoSuchResourceException", 400):
         quotas.get_service_quota(ServiceCode="cloudfront", QuotaCode="L-0")
-    with refused("NoSuchResourceException", 400):
+    with assert_refused("NoSuchResourceException", 400):
         account.client("service-quotas", region="eu-west-1").list_service_quotas(
             ServiceCode="cloudfront"
         )
@@ -268,7 +268,7 @@ def test_public_images_are_there_for_whoever_asks(account: Account) -> None:
     found = account.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
     assert [item["SnapshotId"] for item in found] == [snapshot]
     assert account.ec2.describe_vpcs()["Vpcs"] == network
-    with refused("InvalidAMIID.NotFound", 400):
+    with assert_refused("InvalidAMIID.NotFound", 400):
         account.ec2.describe_images(ImageIds=["ami-0123456789abcdef0"])
 
 

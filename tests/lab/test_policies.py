@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.rules.policy_config import check_cache_policy
 from lab.config import DEFAULT_QUOTAS
-from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, Lab, behavior, listed, refused
+from tests.lab.account import (
+    ALL_VIEWER,
+    CACHING_DISABLED,
+    Account,
+    Lab,
+    assert_refused,
+    behavior,
+    listed,
+)
 from tests.lab.contract_stories import pem
 
 WEBSOCKET_HEADERS = (
@@ -91,17 +99,17 @@ class TestManaged:
             "CachePolicyConfig"
         ]
         assert (disabled["MinTTL"], disabled["DefaultTTL"], disabled["MaxTTL"]) == (0, 0, 0)
-        with refused("NoSuchCachePolicy", 404):
+        with assert_refused("NoSuchCachePolicy", 404):
             account.cloudfront.get_cache_policy(Id="nobody")
 
     @pytest.mark.rule("policy/managed-stay")
     def test_cannot_be_changed(self, account: Account) -> None:
         etag = account.cloudfront.get_origin_request_policy(Id=ALL_VIEWER)["ETag"]
-        with refused("IllegalUpdate", 400):
+        with assert_refused("IllegalUpdate", 400):
             account.cloudfront.update_origin_request_policy(
                 Id=ALL_VIEWER, IfMatch=etag, OriginRequestPolicyConfig=policy()
             )
-        with refused("IllegalDelete", 400):
+        with assert_refused("IllegalDelete", 400):
             account.cloudfront.delete_origin_request_policy(Id=ALL_VIEWER, IfMatch=etag)
 
 
@@ -123,14 +131,14 @@ class TestCustom:
             IfMatch=made["ETag"],
             OriginRequestPolicyConfig=policy(CookiesConfig=cookies),
         )
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             account.cloudfront.delete_origin_request_policy(Id=policy_id, IfMatch=made["ETag"])
         config = account.cloudfront.get_origin_request_policy_config(Id=policy_id)[
             "OriginRequestPolicyConfig"
         ]
         assert config["CookiesConfig"] == cookies
         account.cloudfront.delete_origin_request_policy(Id=policy_id, IfMatch=written["ETag"])
-        with refused("NoSuchOriginRequestPolicy", 404):
+        with assert_refused("NoSuchOriginRequestPolicy", 404):
             account.cloudfront.get_origin_request_policy(Id=policy_id)
 
     @pytest.mark.rule("policy/own-account", "policy/in-use-stays")
@@ -139,22 +147,22 @@ class TestCustom:
         policy_id = made["OriginRequestPolicy"]["Id"]
         theirs = {**behavior("web"), "OriginRequestPolicyId": policy_id}
         account.create_distribution(DefaultCacheBehavior=theirs)
-        with refused("NoSuchOriginRequestPolicy", 404):
+        with assert_refused("NoSuchOriginRequestPolicy", 404):
             lab.account().create_distribution(DefaultCacheBehavior=theirs)
-        with refused("OriginRequestPolicyInUse", 409):
+        with assert_refused("OriginRequestPolicyInUse", 409):
             account.cloudfront.delete_origin_request_policy(Id=policy_id, IfMatch=made["ETag"])
 
     @pytest.mark.rule("policy/name-once", "policy/list-needs-items", "quota/headers-in-policy")
     def test_rules(self, account: Account) -> None:
         create = account.cloudfront.create_origin_request_policy
         create(OriginRequestPolicyConfig=policy())
-        with refused("OriginRequestPolicyAlreadyExists", 409):
+        with assert_refused("OriginRequestPolicyAlreadyExists", 409):
             create(OriginRequestPolicyConfig=policy())
         many = [f"X-Header-{number}" for number in range(11)]
         headers = {"HeaderBehavior": "whitelist", "Headers": listed(*many)}
-        with refused("TooManyHeadersInOriginRequestPolicy", 400):
+        with assert_refused("TooManyHeadersInOriginRequestPolicy", 400):
             create(OriginRequestPolicyConfig=policy("many", HeadersConfig=headers))
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             create(
                 OriginRequestPolicyConfig=policy(
                     "none", HeadersConfig={"HeaderBehavior": "whitelist"}
@@ -213,7 +221,7 @@ def test_a_cache_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account)
     changed = {"Name": "short", "MinTTL": 1, "DefaultTTL": 2, "MaxTTL": 3}
     cloudfront.update_cache_policy(Id=policy_id, IfMatch=made["ETag"], CachePolicyConfig=changed)
     assert lab.get("/_lab/state")["cache_policies"][policy_id]["max_ttl"] == 3
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         cloudfront.create_cache_policy(CachePolicyConfig={**changed, "Name": "odd", "MaxTTL": 0})
     disabled = {"Name": "off", "MinTTL": 0, "DefaultTTL": 0, "MaxTTL": 0}
     nothing = (
@@ -232,7 +240,7 @@ def test_a_cache_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account)
         if accepted:
             cloudfront.create_cache_policy(CachePolicyConfig={**disabled, **parts})
         else:
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 cloudfront.create_cache_policy(CachePolicyConfig={**disabled, **parts})
 
 
@@ -257,7 +265,7 @@ def test_a_response_headers_policy_of_ones_own_reaches_the_edge(lab: Lab, accoun
         {"RemoveHeadersConfig": listed({"Header": "X-Amz-Cf-Id"})},
         {"ServerTimingHeadersConfig": {"Enabled": True, "SamplingRate": 100.5}},
     ):
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             create(ResponseHeadersPolicyConfig={"Name": "wrong", **wrong})
 
 
@@ -275,11 +283,11 @@ def test_a_key_group_and_its_keys_reach_the_edge(lab: Lab, account: Account) -> 
     made = account.create_distribution(DefaultCacheBehavior=trusting)["Distribution"]
     active = {"KeyGroupId": group_id, "KeyPairIds": listed(key_id)}
     assert made["ActiveTrustedKeyGroups"] == {"Enabled": True, **listed(active)}
-    with refused("TrustedKeyGroupDoesNotExist", 400):
+    with assert_refused("TrustedKeyGroupDoesNotExist", 400):
         lab.account().create_distribution(DefaultCacheBehavior=trusting)
     weak = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505
     small = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         cloudfront.create_public_key(PublicKeyConfig={**key, "Name": "two", "EncodedKey": small})
 
 
@@ -303,7 +311,7 @@ def test_tags(lab: Lab, account: Account) -> None:
     cloudfront.untag_resource(Resource=arn, TagKeys={"Items": ["b", "never-there"]})
     assert tags() == {"portal-endpoint": "2"}
     for key in ("aws:mine", "x" * 129, "<b>"):
-        with refused("InvalidTagging", 400):
+        with assert_refused("InvalidTagging", 400):
             cloudfront.tag_resource(Resource=arn, Tags={"Items": [{"Key": key, "Value": ""}]})
-    with refused("NoSuchResource", 404):
+    with assert_refused("NoSuchResource", 404):
         lab.account().cloudfront.list_tags_for_resource(Resource=arn)

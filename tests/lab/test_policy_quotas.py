@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.lab.account import Account, behavior, listed, refused
+from tests.lab.account import Account, assert_refused, behavior, listed
 
 
 def cache_policy(name: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_twenty_custom_policies_of_each_kind(account: Account) -> None:
     ):
         for number in range(20):
             create(**config(f"policy-{number}"))
-        with refused(code, 400):
+        with assert_refused(code, 400):
             create(**config("one-too-many"))
 
 
@@ -61,10 +61,10 @@ def test_ten_key_groups_four_in_a_behavior_five_keys_in_each(account: Account) -
         made = cloudfront.create_key_group(KeyGroupConfig={"Name": name, "Items": list(items)})
         return str(made["KeyGroup"]["Id"])
 
-    with refused("TooManyPublicKeysInKeyGroup", 400):
+    with assert_refused("TooManyPublicKeysInKeyGroup", 400):
         create("too-many-keys", *keys)
     groups = [create(f"group-{number}", *keys[:5]) for number in range(10)]
-    with refused("TooManyKeyGroups", 400):
+    with assert_refused("TooManyKeyGroups", 400):
         create("one-too-many", keys[0])
 
     def trust(*ids: str) -> None:
@@ -74,13 +74,13 @@ def test_ten_key_groups_four_in_a_behavior_five_keys_in_each(account: Account) -
         )
 
     trust(*groups[:4])
-    with refused("TooManyKeyGroupsAssociatedToDistribution", 400):
+    with assert_refused("TooManyKeyGroupsAssociatedToDistribution", 400):
         trust(*groups[:5])
     version = cloudfront.get_key_group(Id=groups[0])["ETag"]
-    with refused("ResourceInUse", 409):
+    with assert_refused("ResourceInUse", 409):
         cloudfront.delete_key_group(Id=groups[0], IfMatch=version)
     version = cloudfront.get_public_key(Id=keys[0])["ETag"]
-    with refused("PublicKeyInUse", 409):
+    with assert_refused("PublicKeyInUse", 409):
         cloudfront.delete_public_key(Id=keys[0], IfMatch=version)
     version = cloudfront.get_public_key(Id=keys[5])["ETag"]
     cloudfront.delete_public_key(Id=keys[5], IfMatch=version)

@@ -14,7 +14,7 @@ from lab.aws.moto_patches.policy_simulation import (
     Decision,
     decide,
 )
-from tests.lab.account import Account, Lab, refused
+from tests.lab.account import Account, Lab, assert_refused
 
 GROUP = "arn:aws:ec2:us-east-1:1:security-group/sg-1"
 OPEN = "ec2:AuthorizeSecurityGroupIngress"
@@ -135,9 +135,9 @@ def test_over_the_wire_with_a_boundary_and_what_is_not_there(lab: Lab, account: 
     iam.detach_role_policy(RoleName="free", PolicyArn=bound)
     _, added = simulated("free", PolicyInputList=[json.dumps(nothing)])
     assert added["EvalDecision"] == "allowed"
-    with refused("NoSuchEntity", 404):
+    with assert_refused("NoSuchEntity", 404):
         simulated("nobody")
-    with refused("MalformedPolicyDocument", 400):
+    with assert_refused("MalformedPolicyDocument", 400):
         simulated("free", PolicyInputList=["{"])
-    with refused("InvalidInput", 400):
+    with assert_refused("InvalidInput", 400):
         simulated("free", CallerArn=f"arn:aws:iam::{account.number}:user/x")

@@ -16,7 +16,7 @@ from lab.aws.cloudfront.throttling import Bucket, take
 from lab.aws.database import LabDatabase
 from lab.aws.settings import LabSettings, SettingsError
 from lab.config import DEFAULT_QUOTAS
-from tests.lab.account import Account, Lab, refused
+from tests.lab.account import Account, Lab, assert_refused
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ class TestThrottling:
         changed(throttling={"write_rate": 0.001, "write_burst": 2})
         account.create_distribution()
         account.create_distribution()
-        with refused("Throttling", 400):
+        with assert_refused("Throttling", 400):
             account.create_distribution()
         assert account.cloudfront.list_distributions()["DistributionList"]["Quantity"] == 2
         other = lab.account()
@@ -81,7 +81,7 @@ class TestLag:
         )
         seen = account.cloudfront.get_distribution_config(**chosen)
         assert (seen["DistributionConfig"]["Comment"], seen["ETag"]) == ("old", made["ETag"])
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             account.cloudfront.update_distribution(
                 **chosen, IfMatch=seen["ETag"], DistributionConfig=seen["DistributionConfig"]
             )
@@ -93,7 +93,7 @@ class TestLag:
     ) -> None:
         changed(reads={"lag_seconds": 30})
         origin_id = account.create_vpc_origin()["VpcOrigin"]["Id"]
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             account.cloudfront.get_vpc_origin(Id=origin_id)
         assert account.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
         lab.advance()
@@ -108,7 +108,7 @@ def test_quotas_and_page_size(changed: Any, account: Account) -> None:
     changed(quotas={"distributions": 3, "page_size": 2})
     for _ in range(3):
         account.create_distribution()
-    with refused("TooManyDistributions", 400):
+    with assert_refused("TooManyDistributions", 400):
         account.create_distribution()
     first = account.cloudfront.list_distributions()["DistributionList"]
     assert (first["Quantity"], first["IsTruncated"], first["MaxItems"]) == (2, True, 2)

@@ -10,11 +10,11 @@ import pytest
 from tests.lab.account import (
     Account,
     Lab,
+    assert_refused,
     behavior,
     configuration,
     custom_origin,
     listed,
-    refused,
     vpc_origin,
 )
 
@@ -77,23 +77,23 @@ def test_a_consumer_uses_it_once_the_invitation_is_accepted(
     origin_id = account.deployed_vpc_origin()
     arn = arn_of(account, origin_id)
     wanted = with_origin(origin_id, account.number)
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         consumer.create_distribution(**wanted)
     share(account, consumer, arn)
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         consumer.create_distribution(**wanted)
     elsewhere = consumer.client("ram", region="eu-west-1")
     assert elsewhere.get_resource_share_invitations()["resourceShareInvitations"] == []
     sent = invitation(consumer)
     assert (sent["status"], sent["senderAccountId"]) == ("PENDING", account.number)
     chosen = {"resourceShareInvitationArn": sent["resourceShareInvitationArn"]}
-    with refused("ResourceShareInvitationArnNotFoundException", 400):
+    with assert_refused("ResourceShareInvitationArnNotFoundException", 400):
         elsewhere.accept_resource_share_invitation(**chosen)
     answer = ram(consumer).accept_resource_share_invitation(**chosen)["resourceShareInvitation"]
     assert answer["status"] == "ACCEPTED"
-    with refused("ResourceShareInvitationAlreadyAcceptedException", 400):
+    with assert_refused("ResourceShareInvitationAlreadyAcceptedException", 400):
         ram(consumer).accept_resource_share_invitation(**chosen)
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         consumer.create_distribution(**with_origin(origin_id, None))
     made = consumer.create_distribution(**wanted)["Distribution"]
     kept = made["DistributionConfig"]["Origins"]["Items"][1]["VpcOriginConfig"]
@@ -115,7 +115,7 @@ def test_an_invitation_is_valid_for_twelve_hours(
     assert sent["status"] == "PENDING"
     lab.advance(61)
     assert invitation(consumer)["status"] == "EXPIRED"
-    with refused("ResourceShareInvitationExpiredException", 400):
+    with assert_refused("ResourceShareInvitationExpiredException", 400):
         ram(consumer).accept_resource_share_invitation(
             resourceShareInvitationArn=sent["resourceShareInvitationArn"]
         )
@@ -125,7 +125,7 @@ def test_an_invitation_is_valid_for_twelve_hours(
 def test_a_consumer_reads_but_never_changes_it(account: Account, consumer: Account) -> None:
     origin_id = account.deployed_vpc_origin()
     arn = arn_of(account, origin_id)
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         consumer.cloudfront.get_vpc_origin(Id=origin_id)
     accepted(account, consumer, arn)
     shown = consumer.cloudfront.get_vpc_origin(Id=origin_id)
@@ -133,13 +133,13 @@ def test_a_consumer_reads_but_never_changes_it(account: Account, consumer: Accou
     (summary,) = consumer.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
     assert (summary["Id"], summary["AccountId"]) == (origin_id, account.number)
     chosen = {"Id": origin_id, "IfMatch": shown["ETag"]}
-    with refused("AccessDenied", 403):
+    with assert_refused("AccessDenied", 403):
         consumer.cloudfront.update_vpc_origin(
             **chosen, VpcOriginEndpointConfig=shown["VpcOrigin"]["VpcOriginEndpointConfig"]
         )
-    with refused("AccessDenied", 403):
+    with assert_refused("AccessDenied", 403):
         consumer.cloudfront.delete_vpc_origin(**chosen)
-    with refused("OperationNotPermittedException", 400):
+    with assert_refused("OperationNotPermittedException", 400):
         share(consumer, account, arn)
 
 
@@ -159,12 +159,12 @@ def test_after_unsharing_it_serves_on_but_cannot_be_edited_until_the_origin_is_o
     assert serving["config"]["Origins"]["Items"][1]["VpcOriginConfig"]["VpcOriginId"] == origin_id
     config = made["Distribution"]["DistributionConfig"]
     chosen = {"Id": made["Distribution"]["Id"], "IfMatch": made["ETag"]}
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         consumer.cloudfront.update_distribution(
             **chosen, DistributionConfig={**config, "Comment": "edited"}
         )
     etag = account.cloudfront.get_vpc_origin(Id=origin_id)["ETag"]
-    with refused("CannotDeleteEntityWhileInUse", 409):
+    with assert_refused("CannotDeleteEntityWhileInUse", 409):
         account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
     without = configuration(CallerReference=config["CallerReference"], CacheBehaviors=listed())
     consumer.cloudfront.update_distribution(**chosen, DistributionConfig={**config, **without})
@@ -187,7 +187,7 @@ def test_what_ram_shows_of_a_share(account: Account, consumer: Account) -> None:
         "permissions"
     ]
     assert permission["name"] == "AWSRAMDefaultPermissionCloudFront"
-    with refused("InvalidParameterException", 400):
+    with assert_refused("InvalidParameterException", 400):
         share(
             account,
             consumer,
@@ -207,13 +207,13 @@ def test_only_what_exists_is_shared_and_only_from_us_east_1(
     account: Account, consumer: Account
 ) -> None:
     arn = account.create_vpc_origin()["VpcOrigin"]["Arn"]
-    with refused("UnknownResourceException", 400):
+    with assert_refused("UnknownResourceException", 400):
         share(account, consumer, arn + "x")
-    with refused("InvalidParameterException", 400):
+    with assert_refused("InvalidParameterException", 400):
         account.client("ram", region="eu-west-1").create_resource_share(
             name="edge", resourceArns=[arn]
         )
-    with refused("OperationNotPermittedException", 400):
+    with assert_refused("OperationNotPermittedException", 400):
         share(account, consumer, arn, allowExternalPrincipals=False)
     share(account, consumer, arn)
 
@@ -230,11 +230,11 @@ def test_resource_policies(account: Account, consumer: Account) -> None:
         "Resource": arn,
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         cloudfront.get_resource_policy(ResourceArn=arn)
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         cloudfront.put_resource_policy(ResourceArn=arn, PolicyDocument="{}")
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         cloudfront.get_resource_policy(ResourceArn="arn:aws:s3:::bucket")
     assert (
         cloudfront.put_resource_policy(ResourceArn=arn, PolicyDocument=policy)["ResourceArn"] == arn
@@ -242,16 +242,16 @@ def test_resource_policies(account: Account, consumer: Account) -> None:
     assert json.loads(
         cloudfront.get_resource_policy(ResourceArn=arn)["PolicyDocument"]
     ) == json.loads(policy)
-    with refused("AccessDenied", 403):
+    with assert_refused("AccessDenied", 403):
         consumer.cloudfront.get_resource_policy(ResourceArn=arn)
     consumer.create_distribution(**with_origin(origin_id, account.number))
     cloudfront.delete_resource_policy(ResourceArn=arn)
-    with refused("EntityNotFound", 404):
+    with assert_refused("EntityNotFound", 404):
         consumer.cloudfront.get_resource_policy(ResourceArn=arn)
     share(account, consumer, arn)
     kept = json.loads(cloudfront.get_resource_policy(ResourceArn=arn)["PolicyDocument"])
     assert kept["Statement"][0]["Principal"] == {"AWS": [consumer.number]}
-    with refused("IllegalUpdate", 400):
+    with assert_refused("IllegalUpdate", 400):
         cloudfront.put_resource_policy(ResourceArn=arn, PolicyDocument=policy)
-    with refused("IllegalDelete", 400):
+    with assert_refused("IllegalDelete", 400):
         cloudfront.delete_resource_policy(ResourceArn=arn)

@@ -11,10 +11,10 @@ from tests.lab.account import (
     CACHING_DISABLED,
     Account,
     Lab,
+    assert_refused,
     behavior,
     custom_origin,
     listed,
-    refused,
 )
 
 QUOTAS = {
@@ -35,9 +35,9 @@ def _few(lab: Lab) -> Iterator[None]:
 @pytest.mark.rule("quota/distributions")
 def test_distributions_staging_ones_included(account: Account) -> None:
     made = [account.create_distribution() for _ in range(3)]
-    with refused("TooManyDistributions", 400):
+    with assert_refused("TooManyDistributions", 400):
         account.create_distribution()
-    with refused("TooManyDistributions", 400):
+    with assert_refused("TooManyDistributions", 400):
         account.cloudfront.copy_distribution(
             PrimaryDistributionId=made[0]["Distribution"]["Id"],
             IfMatch=made[0]["ETag"],
@@ -52,7 +52,7 @@ def test_distributions_of_a_policy_of_ones_own(account: Account) -> None:
     mine = {**behavior("web"), "CachePolicyId": given["CachePolicy"]["Id"]}
     first = account.create_distribution(DefaultCacheBehavior=mine)
     account.create_distribution(CacheBehaviors=listed({**mine, "PathPattern": "/ws"}))
-    with refused("TooManyDistributionsAssociatedToCachePolicy", 400):
+    with assert_refused("TooManyDistributionsAssociatedToCachePolicy", 400):
         account.create_distribution(DefaultCacheBehavior=mine)
     # Distributions that have it can still be updated, and managed policies have no such limit.
     config = {**first["Distribution"]["DistributionConfig"], "Comment": "changed"}
@@ -69,7 +69,7 @@ def test_distributions_of_a_web_acl(account: Account) -> None:
     for _ in range(2):
         account.create_distribution(WebACLId=web_acl)
     third = account.create_distribution()
-    with refused("EntityLimitExceeded", 400):
+    with assert_refused("EntityLimitExceeded", 400):
         account.cloudfront.associate_distribution_web_acl(
             Id=third["Distribution"]["Id"], WebACLArn=web_acl, IfMatch=third["ETag"]
         )
@@ -82,6 +82,6 @@ def test_origin_groups(account: Account) -> None:
         for name in ("a", "b", "c")
     ]
     origins = listed(custom_origin("web"), custom_origin("spare"))
-    with refused("TooManyOriginGroupsPerDistribution", 400):
+    with assert_refused("TooManyOriginGroupsPerDistribution", 400):
         account.create_distribution(Origins=origins, OriginGroups=listed(*groups))
     account.create_distribution(Origins=origins, OriginGroups=listed(*groups[:2]))

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import Account, Lab, behavior, custom_origin, listed, refused, vpc_origin
+from tests.lab.account import (
+    Account,
+    Lab,
+    assert_refused,
+    behavior,
+    custom_origin,
+    listed,
+    vpc_origin,
+)
 
 
 def status(account: Account, origin_id: str) -> str:
@@ -65,13 +73,13 @@ class TestCreate:
         )
         other = lab.account()
         assert other.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             other.cloudfront.get_vpc_origin(Id=made["Id"])
 
     @pytest.mark.rule("vpc-origin/name-unique")
     def test_names_are_unique_in_an_account(self, lab: Lab, account: Account) -> None:
         account.create_vpc_origin("chat")
-        with refused("EntityAlreadyExists", 409):
+        with assert_refused("EntityAlreadyExists", 409):
             account.create_vpc_origin("chat")
         account.create_vpc_origin("chat-2")
         lab.account().create_vpc_origin("chat")
@@ -81,9 +89,9 @@ class TestCreate:
         for port in (80, 443, 1024, 65535):
             account.create_vpc_origin(f"chat-{port}", HTTPPort=port, HTTPSPort=port)
         for port in (0, 22, 1023, 65536, -1):
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 account.create_vpc_origin("refused", HTTPPort=port)
-            with refused("InvalidArgument", 400):
+            with assert_refused("InvalidArgument", 400):
                 account.create_vpc_origin("refused", HTTPSPort=port)
 
     @pytest.mark.rule("vpc-origin/ipv6")
@@ -92,13 +100,13 @@ class TestCreate:
             account.create_vpc_origin(f"chat-{kind}", IpAddressType=kind)
         shown = account.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
         assert {item["IpAddressType"] for item in shown} == {"ipv4", "dualstack"}
-        with refused("MalformedXML", 400):
+        with assert_refused("MalformedXML", 400):
             account.create_vpc_origin("refused", IpAddressType="ipv6")
 
     @pytest.mark.rule("vpc-origin/quantity")
     def test_quantity_must_fit_the_items(self, account: Account) -> None:
         protocols = {"Quantity": 1, "Items": ["TLSv1.1", "TLSv1.2"]}
-        with refused("InconsistentQuantities", 400):
+        with assert_refused("InconsistentQuantities", 400):
             account.create_vpc_origin("chat", OriginSslProtocols=protocols)
         account.create_vpc_origin("chat", OriginSslProtocols={**protocols, "Quantity": 2})
 
@@ -111,7 +119,7 @@ class TestCreate:
             "VpcOriginEndpointConfig"
         ]
         assert kept["OriginSslProtocols"] == all_four
-        with refused("MalformedXML", 400):
+        with assert_refused("MalformedXML", 400):
             account.create_vpc_origin(
                 "new", OriginSslProtocols={"Quantity": 1, "Items": ["TLSv1.3"]}
             )
@@ -120,18 +128,18 @@ class TestCreate:
     def test_quota(self, lab: Lab, account: Account) -> None:
         for number in range(25):
             account.create_vpc_origin(f"chat-{number}")
-        with refused("EntityLimitExceeded", 400):
+        with assert_refused("EntityLimitExceeded", 400):
             account.create_vpc_origin("one-too-many")
 
 
 class TestTargets:
     @pytest.mark.rule("vpc-origin/target-kinds")
     def test_a_load_balancer_of_the_account(self, lab: Lab, account: Account) -> None:
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             lab.account().create_vpc_origin(Arn=account.target)
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=account.target[:-1] + "f0")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn="arn:aws:s3:::bucket")
         account.create_vpc_origin(Arn=account.target)
 
@@ -154,7 +162,7 @@ class TestTargets:
                 {"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}
             ],
         )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin("terminating", Arn=terminating)
 
     @pytest.mark.rule("vpc-origin/region")
@@ -162,7 +170,7 @@ class TestTargets:
         for region, fits in (("eu-west-1", True), ("us-gov-west-1", False)):
             there = replace(account, region=region)
             arn = there.balancer(there.vpc())
-            with contextlib.nullcontext() if fits else refused("InvalidArgument", 400):
+            with contextlib.nullcontext() if fits else assert_refused("InvalidArgument", 400):
                 account.create_vpc_origin(region, Arn=arn)
 
     @pytest.mark.rule("vpc-origin/excluded-zone")
@@ -176,7 +184,7 @@ class TestTargets:
         there = account.balancer(
             replace(network, subnets=[one, in_e["Subnet"]["SubnetId"]]), "partly-in-e"
         )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=there)
         account.create_vpc_origin(Arn=account.balancer(network, "elsewhere"))
 
@@ -193,7 +201,7 @@ class TestTargets:
         )
         (shown,) = account.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
         assert shown["AvailableIpAddressCount"] == 0
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin("tight", Arn=tight)
         account.ec2.delete_network_interface(
             NetworkInterfaceId=full["NetworkInterface"]["NetworkInterfaceId"]
@@ -226,7 +234,7 @@ class TestTargets:
         made = account.elbv2.create_load_balancer(
             Name="gw", Type="gateway", Subnets=network.subnets
         )
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=made["LoadBalancers"][0]["LoadBalancerArn"])
 
     @pytest.mark.rule("vpc-origin/dual-stack-nlb")
@@ -250,19 +258,19 @@ class TestTargets:
         arn = f"arn:aws:ec2:us-east-1:{account.number}:instance/{made}"
         account.create_vpc_origin("instance", Arn=arn)
         account.ec2.stop_instances(InstanceIds=[made])
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin("stopped", Arn=arn)
 
     @pytest.mark.rule("vpc-origin/internet-gateway")
     def test_the_vpc_must_have_an_internet_gateway(self, account: Account) -> None:
         sealed = account.balancer(account.vpc(gateway=False), "sealed")
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=sealed)
 
     @pytest.mark.rule("vpc-origin/target-has-security-group")
     def test_it_must_have_a_security_group(self, account: Account) -> None:
         bare = account.balancer(account.vpc(), "bare", Type="network", SecurityGroups=[])
-        with refused("InvalidArgument", 400):
+        with assert_refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=bare)
 
 
@@ -310,9 +318,9 @@ class TestServiceNetwork:
     ) -> None:
         account.create_vpc_origin()
         interface = service_interfaces(account)[0]["NetworkInterfaceId"]
-        with refused("InvalidNetworkInterface.InUse", 400):
+        with assert_refused("InvalidNetworkInterface.InUse", 400):
             account.ec2.delete_network_interface(NetworkInterfaceId=interface)
-        with refused("InvalidParameterValue", 400):
+        with assert_refused("InvalidParameterValue", 400):
             account.ec2.create_security_group(
                 GroupName="CloudFront-VPCOrigins-Service-SG",
                 Description="forged",
@@ -352,21 +360,21 @@ class TestUpdateAndDelete:
         other = account.balancer(account.vpc(), "other")
         changed = {**endpoint, "HTTPPort": 8080, "Name": "renamed", "Arn": other}
         update = account.cloudfront.update_vpc_origin
-        with refused("InvalidIfMatchVersion", 400):
+        with assert_refused("InvalidIfMatchVersion", 400):
             update(Id=origin_id, IfMatch="nonsense", VpcOriginEndpointConfig=changed)
         for old in ("E000000000000", "EOLD"):
-            with refused("PreconditionFailed", 412):
+            with assert_refused("PreconditionFailed", 412):
                 update(Id=origin_id, IfMatch=old, VpcOriginEndpointConfig=changed)
         written = update(Id=origin_id, IfMatch=made["ETag"], VpcOriginEndpointConfig=changed)
         assert written["ETag"] != made["ETag"]
         assert written["VpcOrigin"]["Status"] == "Deploying"
-        with refused("PreconditionFailed", 412):
+        with assert_refused("PreconditionFailed", 412):
             update(Id=origin_id, IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
         lab.advance()
         shown = account.cloudfront.get_vpc_origin(Id=origin_id)
         assert shown["VpcOrigin"]["VpcOriginEndpointConfig"] == changed
         assert shown["VpcOrigin"]["Status"] == "Deployed"
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             update(Id="vo_nobody", IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
 
     @pytest.mark.rule(
@@ -377,7 +385,7 @@ class TestUpdateAndDelete:
     def test_deleting_takes_minutes(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         origin_id = made["VpcOrigin"]["Id"]
-        with refused("IllegalDelete", 400):
+        with assert_refused("IllegalDelete", 400):
             account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=made["ETag"])
         lab.advance()
         gone = account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=made["ETag"])
@@ -387,7 +395,7 @@ class TestUpdateAndDelete:
         lab.advance(120)
         assert status(account, origin_id) == "Deploying"
         lab.advance(120)
-        with refused("EntityNotFound", 404):
+        with assert_refused("EntityNotFound", 404):
             account.cloudfront.get_vpc_origin(Id=origin_id)
         assert account.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
         account.create_vpc_origin("chat")
@@ -411,11 +419,11 @@ class TestUpdateAndDelete:
         distribution_id = attached["Distribution"]["Id"]
 
         def refused_both() -> None:
-            with refused("CannotUpdateEntityWhileInUse", 409):
+            with assert_refused("CannotUpdateEntityWhileInUse", 409):
                 account.cloudfront.update_vpc_origin(
                     Id=origin_id, IfMatch=etag, VpcOriginEndpointConfig=endpoint
                 )
-            with refused("CannotDeleteEntityWhileInUse", 409):
+            with assert_refused("CannotDeleteEntityWhileInUse", 409):
                 account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
 
         refused_both()
@@ -448,7 +456,7 @@ def test_lists_come_in_pages(account: Account) -> None:
         assert shown["Quantity"] == 2
         marker = shown["NextMarker"]
     assert sorted(seen) == sorted(ids)
-    with refused("InvalidArgument", 400):
+    with assert_refused("InvalidArgument", 400):
         account.cloudfront.list_vpc_origins(MaxItems="many")
 
 
