@@ -30,6 +30,7 @@ from checks.protocol.connect_to import at_same_address, parse_connect_to
 from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import Failure, Phase, Reason, Transcript
+from checks.usual_check import custom_script, usual_target
 from provisioning import events
 from provisioning.models import Endpoint
 
@@ -188,7 +189,7 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     if check is None:
         return None
     options = HandshakeOptions.from_dict(check.options)
-    script = Script.of_steps(options.steps) if options.script else Script()
+    script = custom_script(options, check.endpoint.spec)
     limits = probe_limits(script)
     if not check.claim(now, limits.total_s + LEASE_MARGIN_SECONDS):
         return None
@@ -283,15 +284,9 @@ def for_name(target: ProbeTarget, name: str) -> ProbeTarget:
     return replace(target, url=url, origin=f"https://{name}" if target.origin else None)
 
 
-def usual_target(endpoint: Endpoint) -> ProbeTarget:
-    """The handshake of a browser on a page of the endpoint's own name."""
-    origin = f"https://{endpoint.domain_name}"
-    return ProbeTarget(url=endpoint.url, subprotocols=endpoint.spec.subprotocols, origin=origin)
-
-
 def _target(check: Check) -> ProbeTarget:
     return HandshakeOptions.from_dict(check.options).target(
-        check.endpoint.url, usual_target(check.endpoint)
+        check.endpoint.url, usual_target(check.endpoint.spec, check.endpoint.domain_name)
     )
 
 

@@ -20,7 +20,6 @@ from checks.actions import (
     probe_limits,
     probe_network,
     renew_connection,
-    usual_target,
 )
 from checks.aws_view import AwsView, fetch_aws_view
 from checks.diagnosis.access_log import LogRow, LogRowError, parse_log_rows
@@ -36,8 +35,8 @@ from checks.probe.kinds import ProbeContext, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_routes
 from checks.protocol.handshake_options import HandshakeOptions
-from checks.protocol.script import Script
 from checks.protocol.transcript import Transcript
+from checks.usual_check import usual_target
 from provisioning.models import Endpoint
 
 LONGEST_LOG_ROWS = 60_000
@@ -106,7 +105,7 @@ def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> None:
     if probe is None:
         return
     asked = ProbeRequest(ProbeKind(probe.kind), probe.number, probe.path)
-    limits = Limits() if asked.kind is ProbeKind.RECONNECT else probe_limits(Script())
+    limits = Limits() if asked.kind is ProbeKind.RECONNECT else probe_limits()
     lease = longest(asked, limits.total_s) + LEASE_MARGIN_SECONDS
     if asked.kind in WITH_AWS:
         lease += AWS_SECONDS
@@ -135,7 +134,7 @@ def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> None:
 
 
 def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
-    usual = usual_target(probe.endpoint)
+    usual = usual_target(probe.endpoint.spec, probe.endpoint.domain_name)
     view = AwsView()
     if asked.kind in WITH_AWS:
         target = HandshakeOptions(path=asked.path).target(usual.url, usual)

@@ -163,7 +163,12 @@ class Field:
         if "$ref" in self.kind.schema:
             return dict(self.kind.schema)
         described = {"description": self.help} if self.help else {}
-        return {**self.kind.schema, **described, **({"nullable": True} if self.null else {})}
+        schema = {**self.kind.schema, **described}
+        if not self.null:
+            return schema
+        # A null that the list does not have is no value of an enum.
+        listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+        return {**schema, **listed, "nullable": True}
 
     def shown_example(self) -> Any:
         """Its own, else what is computed from an example's ids, else its kind's."""

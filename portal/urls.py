@@ -15,6 +15,7 @@ from portal.pages import (
     requests,
     sign_in,
     tokens,
+    usual_check,
 )
 from portal.pages import help as help_pages
 from portal.requests.verbs import VERBS_BY_NAME
@@ -48,6 +49,7 @@ urlpatterns = [
     path("endpoints/<uuid:pk>/", endpoints.endpoint_detail, name="endpoint-detail"),
     path("endpoints/<uuid:pk>/checks/latest/", endpoints.check_latest, name="check-latest"),
     path("endpoints/<uuid:pk>/checks/run/", endpoints.check_run, name="check-run"),
+    path("endpoints/<uuid:pk>/checks/usual/", usual_check.usual_check, name="usual-check"),
     path("endpoints/<uuid:pk>/checks/custom/", custom_checks.custom_check, name="custom-check"),
     path(
         "endpoints/<uuid:pk>/checks/saved/<int:saved_pk>/run/",

@@ -57,8 +57,8 @@ class Diagnosis:
     def fix(self) -> str:
         """What to change, in the words for this account or for who answered, if known."""
         if self.here is not None and self.here.console:
-            return self.here.advice
-        return self.signature.fix if self.signature is not None else self.verdict.advice
+            return self.here.console
+        return self.signature.fix if self.signature is not None else self.verdict.fix
 
     @property
     def summary(self) -> str:
@@ -286,6 +286,9 @@ def _head_evidence(head: ResponseHead) -> tuple[str, ...]:
     return (head.status_line, *(f"{name}: {value}" for name, value in values if value))
 
 
+MESSAGES = frozenset({"text", "binary"})
+
+
 def _live_evidence(seen: Transcript) -> tuple[str, ...]:
     times = seen.timing
     return (
@@ -293,5 +296,10 @@ def _live_evidence(seen: Transcript) -> tuple[str, ...]:
         next((finding.text for finding in seen.findings if finding.rule == "accept"), ""),
         f"101 after {times.upgrade:.0f} ms" if times.upgrade is not None else "",
         f"the test message came back after {times.echo:.0f} ms" if times.echo is not None else "",
+        f"a ping was answered after {times.ping:.0f} ms" if times.ping is not None else "",
+        *(f"{step.text}: {step.detail or 'done'}" for step in seen.steps),
+        ""
+        if any(frame.direction == "sent" and frame.opcode in MESSAGES for frame in seen.frames)
+        else "no message was sent, so this does not show that the app answers one",
         f"x-amz-cf-id: {seen.edge_request_id}" if seen.edge_request_id else "",
     )

@@ -29,10 +29,12 @@ from checks.protocol.frames import Violation
 from checks.protocol.script import (
     NONCE,
     Expectation,
+    ExpectBinary,
     Gather,
     Hold,
     Script,
     Send,
+    SendBinary,
     SendClose,
     SendPing,
     SendPong,
@@ -80,7 +82,7 @@ class ScriptRunner:
             deflate=deflate,
         )
         self._inbox: deque[WebSocketEvent] = deque()
-        self._unread: list[str] = []
+        self._unread: list[TextMessage | BinaryMessage] = []
 
     @property
     def frames(self) -> tuple[FrameSeen, ...]:
@@ -169,11 +171,11 @@ class ScriptRunner:
         now = time.perf_counter()
         match step:
             case Send():
-                self._stream.send(
-                    self._connection.send_text(
-                        step.text.replace(NONCE, self._nonce), self._clock.at(now)
-                    )
-                )
+                text = step.filled(self._nonce)
+                self._stream.send(self._connection.send_text(text, self._clock.at(now)))
+                return True, ""
+            case SendBinary():
+                self._stream.send(self._connection.send_binary(step.data, self._clock.at(now)))
                 return True, ""
             case SendPong():
                 self._stream.send(self._connection.send_pong(b"", self._clock.at(now)))
@@ -208,25 +210,29 @@ class ScriptRunner:
         """The first message that matches, including those that earlier steps passed over; the
         others are kept for later steps.
         """
-        found = next(
-            (message for message in self._unread if step.matches(message, self._nonce)), None
-        )
+        found = next(filter(functools.partial(self._expects, step), self._unread), None)
         if found is not None:
             self._unread.remove(found)
             return True, _preview(found)
         event = await self._wait_for(
             Phase.SCRIPT,
             until,
-            lambda event: _matches(step, event, self._nonce) or self._keep_unread(event),
+            lambda event: self._expects(step, event) or self._keep_unread(event),
         )
-        if isinstance(event, TextMessage):
-            return True, _preview(event.data)
+        if isinstance(event, TextMessage | BinaryMessage):
+            return True, _preview(event)
         return False, f"no such message within {step.seconds:g} s"
+
+    def _expects(self, step: Expectation, event: WebSocketEvent) -> bool:
+        """This is the message that the step awaits."""
+        if isinstance(step, ExpectBinary):
+            return isinstance(event, BinaryMessage) and step.matches_binary(event.data)
+        return isinstance(event, TextMessage) and step.matches(event.data, self._nonce)
 
     def _keep_unread(self, event: WebSocketEvent) -> bool:
         """Keep a message for a later step; it is never the awaited one."""
-        if isinstance(event, TextMessage):
-            self._unread.append(event.data)
+        if isinstance(event, TextMessage | BinaryMessage):
+            self._unread.append(event)
         return False
 
     async def _send_close(self, code: int, reason: str, seconds: float) -> Close:
@@ -310,9 +316,7 @@ class ScriptRunner:
         return until
 
 
-def _matches(step: Expectation, event: WebSocketEvent, nonce: str) -> bool:
-    return isinstance(event, TextMessage) and step.matches(event.data, nonce)
-
-
-def _preview(message: str) -> str:
-    return preview_of("text", message.encode("utf-8", "replace"))
+def _preview(message: TextMessage | BinaryMessage) -> str:
+    if isinstance(message, BinaryMessage):
+        return preview_of("binary", message.data)
+    return preview_of("text", message.data.encode("utf-8", "replace"))

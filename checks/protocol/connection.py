@@ -122,6 +122,10 @@ class ClientConnection:
         """The bytes of a text message."""
         return self._sent("text", text.encode(), at_ms)
 
+    def send_binary(self, data: bytes, at_ms: float) -> bytes:
+        """The bytes of a binary message."""
+        return self._sent("binary", data, at_ms)
+
     def send_ping(self, payload: bytes, at_ms: float) -> bytes:
         """The bytes of a ping."""
         return self._sent("ping", payload, at_ms)

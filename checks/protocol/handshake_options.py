@@ -63,8 +63,8 @@ class HandshakeOptionsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HandshakeOptions:
-    """Empty fields mean the endpoint's own: its path, its subprotocols, its name as Origin, the
-    usual test message.
+    """Empty fields mean the endpoint's own: its path, its subprotocols and headers, its name as
+    Origin, the messages of its usual check.
 
     `origin` "none" sends no Origin header; `unencrypted` connects over ws://, as a client does
     that forgot the s.
@@ -195,7 +195,7 @@ class HandshakeOptions:
         authority, slash, path = rest.partition("/")
         return ProbeTarget(
             url=f"{'ws' if self.unencrypted else scheme}://{authority}{self.path or slash + path}",
-            headers=self.headers,
+            headers=self.headers or usual.headers,
             subprotocols=self.subprotocols or usual.subprotocols,
             extensions=(OFFER,) if self.compress else (),
             origin=None if self.origin == NO_ORIGIN else self.origin or usual.origin,

@@ -5,7 +5,10 @@ time, and a JSON path names one place, without filters.
 
     send {"type": "hello", "id": "{nonce}"}      one text message; {nonce} differs in every check
     send {"token": "${secret:API_TOKEN}"}        ... with the value of a stored secret
+    send {"type": 6}{0x1e}                       {0x1e} is the character with this code
+    send-binary 10 0c 00 04                      one binary message, in hexadecimal
     expect text hello within 5                   a message that contains this, within 5 seconds
+    expect binary 20 02                          a binary message that begins with these bytes
     expect json $.type == "welcome"              a JSON message with this value at this place
     expect json $.clients                        ... or with any value there
     expect regex ^echo: .+                       a message in which this is found (RE2 syntax)
@@ -44,6 +47,7 @@ MAX_QUOTED = 80
 _RE2_OPTIONS = re2.Options()
 _RE2_OPTIONS.log_errors = False
 _RE2_OPTIONS.max_mem = 1 << 20
+_CHARACTER = re.compile(r"\{0x([0-9A-Fa-f]{2})\}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 _WITHIN = re.compile(r"[ \t]+within[ \t]+([0-9]+(?:\.[0-9]+)?)[ \t]*(?:s|seconds?)?$")
 
@@ -61,7 +65,7 @@ class ScriptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send one text message."""
+    """Send one text message; `{nonce}` and `{0xNN}` in it are filled in."""
 
     text: str
 
@@ -70,8 +74,27 @@ class Send:
         """The longest that this step waits."""
         return 0.0
 
+    def filled(self, nonce: str) -> str:
+        """The message as it is sent."""
+        return _filled(self.text, nonce)
+
     def __str__(self) -> str:
         return f"send {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class SendBinary:
+    """Send one binary message."""
+
+    data: bytes
+
+    @property
+    def seconds(self) -> float:
+        """The longest that this step waits."""
+        return 0.0
+
+    def __str__(self) -> str:
+        return f"send-binary {self.data.hex(' ')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +106,25 @@ class ExpectText:
 
     def matches(self, message: str, nonce: str) -> bool:
         """This is the expected message."""
-        return self.text.replace(NONCE, nonce) in message
+        return _filled(self.text, nonce) in message
 
     def __str__(self) -> str:
         return f"expect text {self.text} within {self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectBinary:
+    """Wait for a binary message that begins with `data`."""
+
+    data: bytes
+    seconds: float = DEFAULT_WITHIN
+
+    def matches_binary(self, message: bytes) -> bool:
+        """This is the expected message."""
+        return message.startswith(self.data)
+
+    def __str__(self) -> str:
+        return f"expect binary {self.data.hex(' ')} within {self.seconds:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +233,22 @@ class SendClose:
         return f"close {self.code} {self.reason}".rstrip()
 
 
-Expectation: TypeAlias = ExpectText | ExpectJson | ExpectRegex
-Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | Gather | SendClose
+TextExpectation: TypeAlias = ExpectText | ExpectJson | ExpectRegex
+Expectation: TypeAlias = TextExpectation | ExpectBinary
+Step: TypeAlias = Send | SendBinary | Expectation | SendPing | SendPong | Hold | Gather | SendClose
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What to do once the WebSocket is open: `message`, with the nonce in it, must come back.
+    """What to do once the WebSocket is open.
 
-    `first_frame_s` is how long to wait for a greeting, 0 for not at all; with an empty `message`
-    no echo is expected. Then come the `steps`, until one fails.
+    `first_frame_s` is how long to wait for a greeting, 0 for not at all. A `message`, with the
+    nonce in it, must come back; without one no echo is expected. Then come a ping, the `steps`
+    until one fails, and the close. The default sends nothing but the ping and the close.
     """
 
-    first_frame_s: float = 2.0
-    message: str = "edge check {nonce}"
+    first_frame_s: float = 0.0
+    message: str = ""
     echo_s: float = 5.0
     ping: bool = True
     ping_s: float = 5.0
@@ -220,9 +260,14 @@ class Script:
         return cls.of_steps(())
 
     @classmethod
+    def echo(cls) -> Script:
+        """Wait for a greeting, send a line that must come back, and ping."""
+        return cls(first_frame_s=2.0, message="edge check {nonce}")
+
+    @classmethod
     def of_steps(cls, steps: tuple[Step, ...]) -> Script:
         """Upgrade, then these steps and nothing else."""
-        return cls(first_frame_s=0, message="", ping=False, steps=steps)
+        return cls(ping=False, steps=steps)
 
 
 def parse_script(text: str) -> tuple[Step, ...]:
@@ -299,13 +344,25 @@ def _send(rest: str) -> Step:
     return Send(rest)
 
 
+def _send_binary(rest: str) -> Step:
+    return SendBinary(_bytes(rest, "send-binary 10 0c 00 04"))
+
+
+def _bytes(text: str, example: str) -> bytes:
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if not data:
+        raise ValueError(f"has no bytes in hexadecimal; write for example {example}.")
+    return data
+
+
 def _expect(rest: str) -> Step:
     kind, _, wanted = rest.partition(" ")
     wanted, seconds = _within(wanted.strip(" \t"))
     if not wanted:
-        raise ValueError(
-            "expects nothing; write expect text, expect json or expect regex, and a value."
-        )
+        raise ValueError("expects nothing; write expect text, json, regex or binary, and a value.")
     match kind.lower():
         case "text":
             return ExpectText(wanted, seconds)
@@ -319,10 +376,10 @@ def _expect(rest: str) -> Step:
                     f"{_quoted(wanted)} is not a regular expression (RE2): {_said(error)}."
                 ) from error
             return ExpectRegex(wanted, seconds)
+        case "binary":
+            return ExpectBinary(_bytes(wanted, "expect binary 20 02"), seconds)
         case _:
-            raise ValueError(
-                f"expects {kind[:40]!r}; write expect text, expect json or expect regex."
-            )
+            raise ValueError(f"expects {kind[:40]!r}; write expect text, json, regex or binary.")
 
 
 def _expect_json(wanted: str, seconds: float) -> Step:
@@ -369,6 +426,11 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else _no_number(text)
 
 
+def _filled(text: str, nonce: str) -> str:
+    text = text.replace(NONCE, nonce)
+    return _CHARACTER.sub(lambda found: chr(int(found[1], 16)), text)
+
+
 def _quoted(text: str) -> str:
     return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…")
 
@@ -409,6 +471,7 @@ def _close(rest: str) -> Step:
 
 _VERBS: dict[str, Callable[[str], Step]] = {
     "send": _send,
+    "send-binary": _send_binary,
     "expect": _expect,
     "ping": _ping,
     "pong": _pong,

@@ -19,11 +19,12 @@ from portal.api.endpoint_settings import fields_of_settings
 from portal.people.models import Person, Team
 from portal.problems import ApiProblem
 from portal.requests.actions import Ticket, submit_request
+from portal.requests.answers import parse_settings
 from portal.requests.idempotency import BY_HEADER, BY_TICKET, KeyConflict, once_per_key
 from portal.requests.models import EndpointRequest
 from provisioning.spec.field_kinds import InvalidValue
 from provisioning.spec.fields import FIELDS
-from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
+from provisioning.spec.parsing import FieldError, SpecError
 
 ALIASES: Mapping[str, str] = {"ws_path": "path_patterns", "target": "target_arn"}
 """Names that ticket forms use → ours."""
@@ -140,7 +141,7 @@ def submit(
             except InvalidValue as invalid:
                 errors.append(FieldError(row.name, invalid.code, invalid.message))
     try:
-        parse_spec(complete_answers(answers))
+        parse_settings(answers)
     except SpecError as refusal:
         errors += [replace(one, field=called.get(one.field, one.field)) for one in refusal.errors]
     if errors or team is None:

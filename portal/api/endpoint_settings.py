@@ -4,6 +4,7 @@ provisioning.spec.fields.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from portal.json_fields import FLAG, STRING, Field, Kind, Object
@@ -28,6 +29,11 @@ def kind_of(row: field_kinds.Field, *, shown: bool) -> Kind:
 
 def fields_of_settings(*, shown: bool) -> tuple[Field, ...]:
     """The settings of a new request, or `shown`, those of a spec."""
+    return fields_of_rows([row for row in FIELDS if row.in_spec or not shown], shown=shown)
+
+
+def fields_of_rows(rows: Iterable[field_kinds.Field], *, shown: bool) -> tuple[Field, ...]:
+    """Rows of the field table as they are sent, or `shown`."""
     return tuple(
         Field(
             row.name,
@@ -37,8 +43,7 @@ def fields_of_settings(*, shown: bool) -> tuple[Field, ...]:
             example=_example(row.example, shown=shown) if shown or row.required else None,
             required=shown or row.required,
         )
-        for row in FIELDS
-        if row.in_spec or not shown
+        for row in rows
     )
 
 

@@ -81,7 +81,7 @@ def operation(
         of_one = len(inspect.signature(handler).parameters) > 2  # self, request, and what it is of
         refusals = {*ALWAYS, *((404,) if of_one else ())}
         refusals |= {*(OF_CHANGES if method != "get" else ())}
-        refusals |= {*(OF_BODIES if method == "post" else ())}
+        refusals |= {*(OF_BODIES if method in ("post", "put") else ())}
         responses: dict[Any, Any] = dict.fromkeys(statuses, OpenApiResponse(answer))
         responses.update(also or {})
         for status in sorted(refusals):

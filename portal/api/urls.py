@@ -4,7 +4,7 @@ page.
 
 from django.urls import path, re_path
 
-from portal.api import checks, docs, endpoints, probes, requests, saved_checks
+from portal.api import checks, docs, endpoints, probes, requests, saved_checks, usual_check
 from portal.api.base import UnknownPath
 from portal.requests.verbs import VERBS
 
@@ -29,6 +29,7 @@ resources = [
     path(f"{CHECK}/log-rows", probes.LogRows.as_view()),
     path(f"{ENDPOINT}/probes", probes.Probes.as_view()),
     path(f"{ENDPOINT}/probes/<uuid:probe_id>", probes.OneProbe.as_view()),
+    path(f"{ENDPOINT}/usual-check", usual_check.UsualCheck.as_view()),
     path(f"{ENDPOINT}/saved-checks", saved_checks.SavedChecks.as_view()),
     path(SAVED_CHECK, saved_checks.OneSavedCheck.as_view()),
     path(f"{SAVED_CHECK}/checks", saved_checks.ChecksOfSaved.as_view()),

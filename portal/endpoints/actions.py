@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -16,11 +17,14 @@ from checks.probe.probe_request import ProbeRequest
 from checks.probe_actions import request_probe
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.people.models import Person
+from portal.requests.answers import parse_settings
 from portal.requests.lifecycle import (
     Denied,
 )
 from portal.requests.models import EndpointRequest
+from provisioning import events
 from provisioning.models import Endpoint
+from provisioning.spec.fields import USUAL_CHECK
 
 MAX_SAVED_CHECKS = 20
 SCHEDULES = (0, 15, 60, 1440)
@@ -61,9 +65,7 @@ def check_now(
     )
     asked = saved.options if saved else options.to_dict() if options and not options.usual else {}
     if check.options != asked:
-        return Denied(
-            "busy", "Another check of this endpoint is running. Try again when it has finished."
-        )
+        return _CHECK_UNDER_WAY
     return check
 
 
@@ -101,6 +103,9 @@ def analyze_log_rows(
     return found or _PROBE_UNDER_WAY
 
 
+_CHECK_UNDER_WAY = Denied(
+    "busy", "Another check of this endpoint is running. Try again when it has finished."
+)
 _PROBE_UNDER_WAY = Denied(
     "busy", "Another probe of this endpoint is running. Try again when it has finished."
 )
@@ -139,6 +144,42 @@ def save_check(
             stream=_stream(endpoint),
             now=now,
         )
+
+
+def change_usual_check(
+    person: Person, endpoint: Endpoint, answers: Mapping[str, Any], *, now: datetime
+) -> Check | Denied:
+    """Change what the usual check asks and sends, and make it now. `answers` are settings of
+    `USUAL_CHECK`; those not given follow from the kind of app. Raises SpecError.
+
+    Nothing in AWS changes, so that nobody has to approve it.
+    """
+    refusal = check_refusal(person, endpoint)
+    if refusal:
+        return refusal
+    with transaction.atomic():
+        locked = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        before, names = locked.spec.to_dict(), {row.name for row in USUAL_CHECK}
+        others = {name: value for name, value in before.items() if name not in names}
+        given = {name: value for name, value in answers.items() if name in names}
+        after = parse_settings(others | given).to_dict()
+        # One that is running has read the settings as they were.
+        if Check.objects.under_way().filter(endpoint=locked).exists():
+            return _CHECK_UNDER_WAY
+        check = request_check(locked, by=str(person), stream=_stream(locked), now=now)
+        changed = [row.label.lower() for row in USUAL_CHECK if before[row.name] != after[row.name]]
+        if not changed:
+            return check
+        Endpoint.objects.filter(pk=endpoint.pk).update(spec_data=after)
+        if stream := _stream(locked):
+            events.append(
+                stream,
+                "endpoint.usual_check_changed",
+                f"{person} changed the usual check: {', '.join(changed)}.",
+                at=now,
+                data={"by": person.username, "endpoint": str(endpoint.pk)},
+            )
+    return check
 
 
 def delete_saved_check(person: Person, saved: SavedCheck) -> Denied | None:

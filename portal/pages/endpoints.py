@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from checks.diagnosis.app_recognition import recognize_app
 from checks.diagnosis.probe_kinds import DESCRIPTIONS, ProbeKind
 from checks.diagnosis.verdicts import Verdict, verdict_of
 from checks.models import Check, Probe
@@ -28,6 +29,7 @@ from checks.probe.probe_request import usual_silence
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
 from checks.protocol.urls import AllowedUrl, judge_url
+from checks.usual_check import UsualCheckSummary
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
@@ -39,6 +41,7 @@ from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
+from provisioning.spec.app_kinds import AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import FIELD
 from provisioning.spec.parsing import derive_settings
@@ -114,6 +117,8 @@ def detail_page(
         "source": source,
         "history": _history(endpoint),
         "commands": _commands(endpoint),
+        "usual_check": UsualCheckSummary.of(endpoint.spec_data),
+        "check_minutes": settings.CHECK_EVERY_MINUTES,
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
         **privacy_context(request.user, endpoint),
     }
@@ -189,6 +194,7 @@ def _check_context(
         else [],
         "transcript": transcript,
         "further_probes": _further_probes(shown) if shown else [],
+        "recognized": _recognized(shown, transcript),
         "next_probe": DESCRIPTIONS.get(shown.next_probe, "") if shown else "",
         "may_check": check_refusal(request.user, endpoint) is None,
         "log_form": log_form or (_log_form(shown, transcript) if shown else None),
@@ -258,6 +264,14 @@ def _transcript(check: Check) -> dict[str, Any] | None:
         "seen": seen,
         "timings": [(PHASES[key], timings[key]) for key in PHASES if timings.get(key) is not None],
     }
+
+
+def _recognized(check: Check | None, transcript: Mapping[str, Any] | None) -> AppKind | None:
+    """The kind of app that answered a failed usual check, if the check is of another kind."""
+    if check is None or check.ok or check.options or transcript is None:
+        return None
+    kind = recognize_app([transcript["seen"]])
+    return kind if kind and kind.key != check.endpoint.spec.app_kind else None
 
 
 def _findings(check: Check, prefilled_links: Mapping[str, PrefilledLink]) -> list[VerdictFinding]:

@@ -32,6 +32,7 @@ from portal.pages.probe_offers import ProbeOffer
 from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
+from portal.requests.answers import parse_settings
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
 from provisioning.spec.field_kinds import (
@@ -40,11 +41,12 @@ from provisioning.spec.field_kinds import (
     Field,
     Flag,
     InvalidValue,
+    Lines,
     Number,
     Section,
 )
-from provisioning.spec.fields import ACCOUNT_ID, FIELDS
-from provisioning.spec.parsing import Derived, SpecError, complete_answers, parse_spec
+from provisioning.spec.fields import ACCOUNT_ID, FIELDS, USUAL_CHECK
+from provisioning.spec.parsing import Derived, SpecError
 
 
 class PageForm(forms.Form):
@@ -106,12 +108,13 @@ class WordCheckboxes(forms.CheckboxSelectMultiple):
 
 
 def _setting_widget(row: Field) -> forms.Widget:
-    advanced = row.section is Section.ADVANCED
+    advanced = row.section is not Section.BASIC
     if isinstance(row, Choices):
         return WordCheckboxes(choices=[(one, one.replace("-", " ")) for one in row.choices])
     if isinstance(row, Choice):
-        options = [(one, one.replace(",", ", ")) for one in row.choices]
-        return forms.Select(choices=[("", AUTOMATIC), *options])
+        return forms.Select(choices=[("", AUTOMATIC), *_options(row)])
+    if isinstance(row, Lines):
+        return forms.Textarea(CODE | {"rows": 3, "cols": False, "placeholder": AUTOMATIC})
     if isinstance(row, Flag) and advanced:
         return forms.Select(choices=[("", AUTOMATIC), *WORDS.items()])
     if isinstance(row, Flag):
@@ -119,6 +122,15 @@ def _setting_widget(row: Field) -> forms.Widget:
     if isinstance(row, Number) and not advanced:
         return forms.NumberInput({"inputmode": "numeric", "min": row.low, "max": row.high})
     return forms.TextInput(TYPED | ({"placeholder": AUTOMATIC} if advanced else {}))
+
+
+def _options(row: Choice) -> list[tuple[str, Any]]:
+    """A choice's options, in the groups that its row names."""
+    grouped: dict[str, list[tuple[str, str]]] = {}
+    for one in row.choices:
+        label = row.labels.get(one, one.replace(",", ", "))
+        grouped.setdefault(row.groups.get(one, ""), []).append((one, label))
+    return grouped.get("", []) + [(name, options) for name, options in grouped.items() if name]
 
 
 class RequestForm(PageForm):
@@ -189,6 +201,16 @@ class RequestForm(PageForm):
         return [self[row.name] for row in FIELDS if row.section is Section.ADVANCED]
 
     @property
+    def check_fields(self) -> list[forms.BoundField]:
+        """Those that are shown under the settings of the check."""
+        return [self[row.name] for row in FIELDS if row.section is Section.CHECK]
+
+    @property
+    def check_errors(self) -> bool:
+        """Whether a setting of the check has an error, so that the page shows them unfolded."""
+        return any(field.errors for field in self.check_fields)
+
+    @property
     def advanced_errors(self) -> bool:
         """Whether an advanced setting has an error, so that the page shows them unfolded."""
         return any(field.errors for field in self.advanced_fields)
@@ -213,7 +235,7 @@ class RequestForm(PageForm):
     def clean(self) -> dict[str, Any]:
         """Check what concerns more than one setting."""
         try:
-            parse_spec(complete_answers(self.answers()))
+            parse_settings(self.answers())
         except SpecError as error:
             self.add_spec_errors(error)
         return self.cleaned_data
@@ -276,6 +298,32 @@ def settings_form_data(answers: Mapping[str, Any]) -> dict[str, str]:
     return data
 
 
+class UsualCheckForm(PageForm):
+    """The settings of an endpoint's usual check. One that is left empty follows from the kind of
+    app.
+    """
+
+    def __init__(self, data: Mapping[str, Any] | None) -> None:
+        super().__init__(data)
+        for row in USUAL_CHECK:
+            self.fields[row.name] = SettingField(row)
+
+    def answers(self) -> dict[str, Any]:
+        """The valid answers that are not empty."""
+        return {name: value for name, value in self.cleaned_data.items() if value not in ("", None)}
+
+    def add_spec_errors(self, error: SpecError) -> None:
+        """Add the spec's errors to their fields."""
+        for one in error.errors:
+            self.add_error(one.field if one.field in self.fields else None, one.message)
+
+    def without_errors(self) -> Self:
+        """This form, without complaints about what is missing so far."""
+        self.full_clean()
+        self.errors.clear()
+        return self
+
+
 class CheckboxList(forms.CheckboxSelectMultiple):
     """Checkboxes with the value shown beside each label."""
 
@@ -329,6 +377,8 @@ class CustomCheckForm(PageForm):
     )
     grammar = (
         ("send hello {nonce}", "Sends a text message; {nonce} is new in every check."),
+        ("send-binary 10 0c 00 04", "Sends a binary message, in hexadecimal."),
+        ("expect binary 20 02", "A binary message that begins with these bytes."),
         ("expect text hello within 5", "A message that contains this text, within 5 seconds."),
         ('expect json $.type == "welcome"', "A JSON message with this value at this path."),
         ("expect json $.clients", "A JSON message with any value at this path."),
@@ -377,8 +427,7 @@ class CustomCheckForm(PageForm):
     unencrypted = forms.BooleanField(label="Use ws://, without encryption", required=False)
     script = forms.CharField(
         label="Messages to send and expect",
-        help_text="One step per line, in order. Default: wait for a greeting, send a test message "
-        "and expect it back, then ping.",
+        help_text="One step per line, in order. Default: the messages of the usual check.",
         required=False,
         max_length=64_000,
         strip=False,

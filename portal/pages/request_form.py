@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -21,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
 from checks.preflight.custom_origins import evaluate_behavior
+from checks.usual_check import UsualCheckSummary
 from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
 from portal.pages.forms import RequestForm, request_form_data, settings_form_data
 from portal.requests import inventory
@@ -237,7 +239,22 @@ def _preflight_context(form: RequestForm) -> dict[str, Any]:
     target = fetched.value.target if fetched and fetched.value else None
     for derived in derive_settings(answers, *_known(target)):
         form.explain(derived)
-    return {"form_preflight": preflight}
+    return {
+        "form_preflight": preflight,
+        "usual_check": _usual_check(answers, target),
+        "check_minutes": settings.CHECK_EVERY_MINUTES,
+    }
+
+
+def _usual_check(
+    answers: Mapping[str, Any], target: TargetFacts | None
+) -> UsualCheckSummary | None:
+    """What a check will ask and send; None while the answers leave that open."""
+    complete = complete_answers(answers, *_known(target))
+    try:
+        return UsualCheckSummary.of(complete)
+    except ValueError:
+        return None
 
 
 def _form_preflight(

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from checks.diagnosis.verdicts import verdict_of
 from checks.models import Check
 from checks.preflight import Fix, Level
+from checks.usual_check import UsualCheckSummary
 from portal.pages.auth import SignedIn, posted_text, request_or_404, signed_in
 from portal.pages.forms import request_form_data
 from portal.people.models import Person
@@ -134,6 +135,8 @@ def plan_context(shown: EndpointRequest) -> dict[str, Any]:
         "preflight": results,
         "blocked": any(one["level"] == "block" for one in results),
         "preflight_shown": bool(results) and shown.state != State.PLANNING,
+        "usual_check": UsualCheckSummary.of(shown.spec_data),
+        "check_minutes": settings.CHECK_EVERY_MINUTES,
     }
 
 
@@ -223,13 +226,13 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
         (one for one in check.findings if one.get("code") == check.verdict), {}
     )
     here, signature = Fix.from_dict(own.get("here")), own.get("signature")
-    general = signature["fix"] if signature else verdict.advice if verdict else ""
+    general = signature["fix"] if signature else verdict.fix if verdict else ""
     return {
         "row": check,
         "verdict": verdict,
         "certainty": own.get("certainty", ""),
         "evidence": own.get("evidence", ()),
-        "fix": here.advice if here else general,
+        "fix": here.console if here else general,
     }
 
 

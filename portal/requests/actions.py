@@ -16,6 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from portal.people.models import Person, Team
+from portal.requests.answers import parse_settings
 from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
@@ -23,7 +24,7 @@ from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.plan.path_ownership import Contest
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
+from provisioning.spec.parsing import FieldError, SpecError
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def parse_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
     """The spec that the answers lead to before AWS is asked. The account must be the team's.
     Raises SpecError.
     """
-    spec = parse_spec(complete_answers(answers))
+    spec = parse_settings(answers)
     if not team.accounts.filter(account_id=spec.account_id).exists():
         message = f"{team.name} cannot use this account. Choose another."
         raise SpecError([FieldError("account_id", "not_your_account", message)])

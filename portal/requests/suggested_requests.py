@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS, VerdictCode
+from portal.requests.answers import parse_settings
 from provisioning.facts.path_patterns import ANY_RUN, matches
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
+from provisioning.spec.parsing import SpecError
 
 LONGEST_NAME = 40
 
@@ -60,7 +61,7 @@ def suggest_request(
         "subprotocols": ", ".join(spec.subprotocols),
     }
     try:
-        parse_spec(complete_answers(answers))
+        parse_settings(answers)
     except SpecError:
         return None
     why = f"{code} ({VERDICTS[code].title}): found by a check of {spec.name} at {path}."

@@ -384,7 +384,6 @@ def _rule(found: Mapping[str, Any]) -> ListenerRule:
     hosts: list[str] = []
     paths: list[str] = []
     narrow = False
-    headers: list[str] = []
     for condition in found.get("Conditions", ()):
         values = condition.get("Values") or ()
         match condition.get("Field"):
@@ -397,15 +396,10 @@ def _rule(found: Mapping[str, Any]) -> ListenerRule:
                 paths += wanted
                 narrow = narrow or not wanted
             case _:
-                if not _met_by_every_handshake(condition):
-                    narrow = True
-                    name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName")
-                    headers += [name] if name else []
+                narrow = narrow or not _met_by_every_handshake(condition)
     actions = sorted(found.get("Actions", ()), key=lambda action: action.get("Order", 0))
     first = actions[0].get("Type", "") if actions else ""
-    return ListenerRule(
-        tuple(hosts), tuple(paths), narrow, first, _forwarded_to(actions), tuple(headers)
-    )
+    return ListenerRule(tuple(hosts), tuple(paths), narrow, first, _forwarded_to(actions))
 
 
 def _met_by_every_handshake(condition: Mapping[str, Any]) -> bool:

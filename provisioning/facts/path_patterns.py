@@ -184,6 +184,17 @@ def _segment_after(segment: int, character: str) -> int | None:
     return _WORD
 
 
+def is_normalized(path: str) -> bool:
+    """Whether CloudFront compares `path` as it is: it has no empty and no dot segment."""
+    segment = _START
+    for character in path:
+        following = _segment_after(segment, character)
+        if following is None:
+            return False
+        segment = following
+    return segment not in (_START, _DOT, _DOTS)
+
+
 def _find(
     wanted: Iterable[str], unwanted: Iterable[str] = (), *, normalized: bool = False
 ) -> str | None:

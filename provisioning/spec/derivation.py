@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioning.facts.path_patterns import example_path
+from provisioning.spec.app_kinds import APP_KINDS, AppKind, kind_of_paths
+
 METHOD_SETS = ("GET,HEAD", "GET,HEAD,OPTIONS", "GET,HEAD,OPTIONS,PUT,POST,PATCH,DELETE")
 DOMAIN = re.compile(
     r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}", re.ASCII
@@ -146,7 +149,56 @@ def origin_domain(known: Known) -> Derivation:
 
 
 def allowed_methods(known: Known) -> Derivation:
-    """All seven methods only where the same path carries an HTTP API (for example Socket.IO)."""
+    """All seven methods only where the same path carries HTTP requests too."""
     if known.answers.get("carries_http_api") is True:
         return Derivation(METHOD_SETS[2], "The path also carries an HTTP API, which needs POST.")
+    kind = chosen_kind(known)
+    if kind.http_api:
+        return Derivation(METHOD_SETS[2], f"{kind.title} serves HTTP requests on the same path.")
     return Derivation(METHOD_SETS[0], "A WebSocket handshake is a GET; nothing else needs to pass.")
+
+
+def app_kind(known: Known) -> Derivation:
+    """The kind whose usual path is asked for, else any WebSocket server."""
+    kind = kind_of_paths(_paths(known))
+    if kind.in_paths:
+        return Derivation(kind.key, f"The path is a usual one of {kind.title}.")
+    return Derivation(kind.key, "Nothing is known of the app; the check sends it no message.")
+
+
+def chosen_kind(known: Known) -> AppKind:
+    """The kind of app that the other rules decide from."""
+    return APP_KINDS.get(str(known.answer("app_kind", ""))) or kind_of_paths(_paths(known))
+
+
+def subprotocols(known: Known) -> Derivation:
+    """Those of the kind of app."""
+    kind = chosen_kind(known)
+    if kind.subprotocols:
+        return Derivation(kind.subprotocols, f"{kind.title} speaks them.")
+    return Derivation((), "None is offered.")
+
+
+def check_path(known: Known) -> Derivation:
+    """The kind's own path and query; else a path that the patterns match."""
+    kind, paths = chosen_kind(known), _paths(known)
+    path = kind.check_path(paths)
+    if path and kind.path:
+        return Derivation(path, f"Where {kind.title} accepts WebSockets.")
+    plain = next((one for one in paths if not set(one) & {"*", "?"}), None)
+    path = plain or (example_path(paths[0]) if paths else None) or ""
+    return Derivation(path, "A path that your path pattern matches.")
+
+
+def check_script(known: Known) -> Derivation:
+    """What the kind of app says and hears at first."""
+    kind = chosen_kind(known)
+    if kind.script:
+        return Derivation(kind.script, f"The first messages of {kind.title}.")
+    return Derivation("", "The check sends no message.")
+
+
+def _paths(known: Known) -> list[str]:
+    given = known.answers.get("path_patterns") or ()
+    words = re.split(r"[,\s]+", given) if isinstance(given, str) else given
+    return [word for word in words if isinstance(word, str) and word.startswith("/")]

@@ -14,7 +14,6 @@ from provisioning.facts.names import (
     PolicyId,
     vpc_origin_key,
 )
-from provisioning.facts.path_patterns import example_path
 from provisioning.spec.digest import digest_of
 
 
@@ -41,7 +40,12 @@ class EndpointSpec:
     open_security_group: bool
     carry_over: tuple[str, ...]
     max_silence_seconds: int
+    app_kind: str
+    check_path: str
     subprotocols: tuple[str, ...]
+    check_headers: str
+    check_script: str
+    stay_open_seconds: int
 
     @property
     def region(self) -> str:
@@ -76,14 +80,8 @@ class EndpointSpec:
 
     @property
     def handshake_path(self) -> str:
-        """A concrete path that one of the patterns matches, for handshake checks: a pattern without
-        wildcards if there is one, else a shortest path of the first. `/ws/*` gives `/ws/`.
-        """
-        plain = (pattern for pattern in self.path_patterns if not set(pattern) & {"*", "?"})
-        path = next(plain, None) or example_path(self.path_patterns[0])
-        if path is None:
-            raise ValueError(f"no request has a path that {self.path_patterns[0]} matches")
-        return path
+        """The path that the usual check asks for, without its query."""
+        return self.check_path.partition("?")[0]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the inverse of `parse_spec`."""

@@ -7,8 +7,8 @@ wrong with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -18,9 +18,12 @@ _NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
 class Section(StrEnum):
-    """Where a form shows a field: always, or under the advanced settings."""
+    """Where a form shows a field: always, or under the settings of the check, or the advanced
+    ones.
+    """
 
     BASIC = "basic"
+    CHECK = "check"
     ADVANCED = "advanced"
 
 
@@ -92,10 +95,37 @@ class Text(Field):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lines(Field):
+    """Lines of text, each matching `pattern`, of at most `longest` characters together. Empty
+    lines and spaces around lines are dropped.
+    """
+
+    pattern: re.Pattern[str]
+    advice: str
+    longest: int
+
+    def parse(self, given: Any) -> str:
+        """The lines, joined by line feeds."""
+        if given is None:
+            return ""
+        if not isinstance(given, str):
+            raise InvalidValue("invalid", self.advice)
+        if len(given) > self.longest:
+            raise InvalidValue("too_long", f"At most {self.longest} characters.")
+        lines = [line.strip() for line in given.splitlines() if line.strip()]
+        for line in lines:
+            if not self.pattern.fullmatch(line):
+                raise InvalidValue("invalid", f"{line[:60]!r} is not valid. {self.advice}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Choice(Field):
-    """One of `choices`."""
+    """One of `choices`, shown as `labels` says, in groups where it says so."""
 
     choices: Sequence[str]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, given: Any) -> str:
         """The string, unchanged."""

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 
 from provisioning.facts import guards
 from provisioning.spec import derivation
+from provisioning.spec.app_kinds import APP_KINDS
 from provisioning.spec.derivation import DOMAIN, METHOD_SETS, always
 from provisioning.spec.field_kinds import (
     Choice,
     Choices,
     Field,
     Flag,
+    Lines,
     Number,
     Place,
     Section,
@@ -32,7 +34,7 @@ TARGET_ARN = re.compile(
     re.ASCII,
 )
 MAX_PATHS = 5
-ADVANCED = Section.ADVANCED
+ADVANCED, CHECK = Section.ADVANCED, Section.CHECK
 
 NAME = Text(
     name="name",
@@ -92,16 +94,72 @@ MAX_SILENCE = Number(
     low=1,
     high=86400,
 )
+APP_KIND = Choice(
+    name="app_kind",
+    label="Kind of app",
+    help="Decides what a check asks and sends. If yours is not listed, choose “Any WebSocket "
+    "server”.",
+    example="socketio",
+    choices=tuple(APP_KINDS),
+    labels={key: kind.title for key, kind in APP_KINDS.items()},
+    groups={key: kind.group for key, kind in APP_KINDS.items()},
+    rule=derivation.app_kind,
+)
+CHECK_PATH = Text(
+    name="check_path",
+    label="Path and query of the check",
+    help="What a check asks for, with its query. It must match your path.",
+    example="/socket.io/?EIO=4&transport=websocket",
+    section=CHECK,
+    pattern=re.compile(r"/[!-~]{0,1023}", re.ASCII),
+    advice='Start with "/" and leave out spaces, for example /ws/chat?room=lobby.',
+    may_be_empty=True,
+    rule=derivation.check_path,
+)
 SUBPROTOCOLS = Words(
     name="subprotocols",
     label="Subprotocols",
     help="WebSocket subprotocols that your app speaks, for example graphql-transport-ws, separated "
     "by commas. Leave empty if unsure.",
     example=("graphql-transport-ws",),
-    default=(),
     pattern=re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII),
     advice="Use names without spaces, for example graphql-transport-ws.",
     most=10,
+    section=CHECK,
+    rule=derivation.subprotocols,
+)
+CHECK_HEADERS = Lines(
+    name="check_headers",
+    label="Headers of the check",
+    help="Headers that a check adds, one per line.",
+    example="X-Tenant: demo",
+    section=CHECK,
+    pattern=re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}:[ \t]*[ -~]+", re.ASCII),
+    advice="Write Name: value, one per line.",
+    longest=4096,
+    rule=always("", "None is added."),
+)
+CHECK_SCRIPT = Lines(
+    name="check_script",
+    label="Messages of the check",
+    help="What a check sends and expects once the connection is open, one step per line: "
+    'send …, expect text …, expect json $.type == "welcome".',
+    example='expect json $.type == "welcome"',
+    section=CHECK,
+    pattern=re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]+"),
+    advice="Write one step per line, without control characters.",
+    longest=16 * 1024,
+    rule=derivation.check_script,
+)
+STAY_OPEN = Number(
+    name="stay_open_seconds",
+    label="Stays open for (seconds)",
+    help="How long a check keeps the connection open and silent, to see that nothing closes it.",
+    example=3,
+    section=CHECK,
+    low=0,
+    high=60,
+    rule=always(3, "Long enough to see an app or proxy that closes new connections."),
 )
 CARRIES_HTTP_API = Flag(
     name="carries_http_api",
@@ -230,15 +288,29 @@ CARRY_OVER = Choices(
     place=Place("behavior"),
 )
 
+USUAL_CHECK: tuple[Field, ...] = (
+    APP_KIND,
+    CHECK_PATH,
+    SUBPROTOCOLS,
+    CHECK_HEADERS,
+    CHECK_SCRIPT,
+    STAY_OPEN,
+)
+"""The settings of the usual check. A change of them changes nothing in AWS."""
 FIELDS: tuple[Field, ...] = (
     NAME,
     ACCOUNT_ID,
     TARGET,
     DISTRIBUTION,
     PATHS,
+    APP_KIND,
     MAX_SILENCE,
-    SUBPROTOCOLS,
     CARRIES_HTTP_API,
+    CHECK_PATH,
+    SUBPROTOCOLS,
+    CHECK_HEADERS,
+    CHECK_SCRIPT,
+    STAY_OPEN,
     ORIGIN_PROTOCOL,
     HTTP_PORT,
     HTTPS_PORT,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.facts.path_patterns import example_path, same_paths
+from provisioning.facts.path_patterns import example_path, is_normalized, matches, same_paths
 from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import InvalidValue
@@ -123,6 +123,15 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
                 "from a path before it compares it. Write the path without them."
             )
             errors.append(FieldError("path_patterns", "unreachable", message))
+    asked = str(values.get("check_path", "")).partition("?")[0]
+    # A pattern that is wrong would only be reported twice.
+    if asked and paths and all(error.field != "path_patterns" for error in errors):
+        if not is_normalized(asked):
+            message = "CloudFront removes empty segments, /./ and /../ from a path. Leave them out."
+            errors.append(FieldError("check_path", "unreachable", message))
+        elif not any(matches(pattern, asked) for pattern in paths):
+            message = f"{asked} does not match {' or '.join(paths)}. Choose a path that does."
+            errors.append(FieldError("check_path", "not_matched", message))
     # Also "/**", "/?*" and the like: nothing in them tells this endpoint from any other.
     if not all(pattern.strip("/*?") for pattern in paths):
         errors.append(

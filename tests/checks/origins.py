@@ -13,7 +13,7 @@ import struct
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -189,7 +189,7 @@ def network_to(port: int, authority: Authority | None = None) -> ProbeNetwork:
 QUICK = Limits(total_s=1.5, dns_s=0.2, connect_s=0.5, tls_s=1.0, body_s=0.15, close_s=0.15)
 ONE_TURN = 1.0
 """What may remain after the limit: one turn of the event loop on a busy machine, in seconds."""
-ASK = Script(first_frame_s=0.05, echo_s=0.2, ping_s=0.2)
+ASK = replace(Script.echo(), first_frame_s=0.05, echo_s=0.2, ping_s=0.2)
 
 
 async def ask(

@@ -89,7 +89,7 @@ def lead(port: int) -> list[str]:
 
 
 def test_a_live_endpoint_is_0_and_shows_the_handshake(port: int) -> None:
-    code, printed = typed(f"ws://{HOST}/ws", *lead(port))
+    code, printed = typed(f"ws://{HOST}/ws", "--echo", *lead(port))
     assert code == 0
     assert printed.startswith("The endpoint is live (WSE-LIVE, high certainty)")
     assert "> Sec-WebSocket-Version: 13" in printed

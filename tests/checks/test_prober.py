@@ -77,7 +77,8 @@ def test_a_good_endpoint_is_live_with_every_phase_timed(
         async with serve(echo, "127.0.0.1", 0, ssl=good_tls if secure else None) as server:
             port = server.sockets[0].getsockname()[1]
             url = f"{'wss' if secure else 'ws'}://{HOST}/ws"
-            return await probe(ProbeTarget(url), network=network_to(port, authority))
+            network = network_to(port, authority)
+            return await probe(ProbeTarget(url), network=network, script=Script.echo())
 
     seen = run(story())
     assert seen.live, seen.failures

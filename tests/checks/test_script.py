@@ -52,11 +52,11 @@ def test_a_whole_script_is_read_line_by_line() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("shout hello", "write one of send, expect, ping, pong, hold, close"),
+        ("shout hello", "write one of send, send-binary, expect, ping, pong, hold, close"),
         ("send", "write send and the message"),
-        ("expect", "write expect text, expect json or expect regex"),
-        ("expect text", "expect text, expect json or expect regex, and a value"),
-        ("expect xml <a/>", "expect text, expect json or expect regex"),
+        ("expect", "write expect text, json, regex or binary"),
+        ("expect text", "expect text, json, regex or binary, and a value"),
+        ("expect xml <a/>", "expect text, json, regex or binary"),
         ("expect json $[ == 1", "is not a JSON path"),
         ("send a\x00b", "control character"),
         ("expect json $..id", "names several places"),

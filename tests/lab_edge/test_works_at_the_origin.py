@@ -60,7 +60,7 @@ class Portal:
         """
         name = host or self.rehearsal.domain
         target = ProbeTarget(f"{scheme}://{name}{path}", **{"origin": f"https://{name}", **more})
-        seen = Observations(self._probe(target, Script()), origin_tls=path.startswith("/tls"))
+        seen = Observations(self._probe(target, Script.echo()), origin_tls=path.startswith("/tls"))
         endpoint = self._endpoint(path.partition("?")[0])
         return investigate(
             seen,

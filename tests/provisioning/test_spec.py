@@ -20,7 +20,7 @@ def test_a_wish_with_five_answers_becomes_a_complete_spec() -> None:
     made = spec()
     assert made.origin_protocol == "http-only"
     assert made.path_patterns == ("/ws/chat", "/ws/chat/*")
-    assert made.handshake_path == "/ws/chat"
+    assert made.check_path == "/ws/chat"
     assert made.region == "us-east-1"
 
 
@@ -40,7 +40,7 @@ def test_a_handshake_knocks_where_the_endpoint_is_and_not_where_another_behavior
     patterns: list[str], path: str
 ) -> None:
     made = spec(path_patterns=patterns)
-    assert made.handshake_path == path
+    assert made.check_path == path
     assert any(matches(pattern, path) for pattern in made.path_patterns)
 
 

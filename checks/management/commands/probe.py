@@ -228,6 +228,11 @@ class Command(BaseCommand):
             "--handshake-only", action="store_true", help="close right after the 101"
         )
         parser.add_argument(
+            "--echo",
+            action="store_true",
+            help="send one line, which must come back; without it nothing is sent but a ping",
+        )
+        parser.add_argument(
             "--compare",
             action="append",
             default=[],
@@ -270,7 +275,7 @@ class Command(BaseCommand):
         if options["every"] is not None:
             raise UnusableError("--every needs --idle.")
         steps: tuple[Step, ...] = options["script"] or ()
-        script = Script.of_steps(steps) if steps or options["handshake_only"] else Script()
+        script = _script_of(options)
         usual = Limits()
         total = options["timeout"] or usual.total_s + sum(step.seconds for step in steps)
         routes = _routes(options)
@@ -328,7 +333,7 @@ class Command(BaseCommand):
         sys.exit(code)
 
 
-_ONE_HANDSHAKE = ("plain", "without_origin", "compare", "script", "handshake_only")
+_ONE_HANDSHAKE = ("plain", "without_origin", "compare", "script", "echo", "handshake_only")
 
 
 async def _meter(
@@ -358,6 +363,14 @@ async def _meter(
     )
     times = [transcript.timing.total for transcript in seen]
     return reconnect_report(seen), seen, {"times": len(seen), "total_ms": times}
+
+
+def _script_of(options: dict[str, Any]) -> Script:
+    if options["script"]:
+        return Script.of_steps(options["script"])
+    if options["handshake_only"]:
+        return Script.handshake_only()
+    return Script.echo() if options["echo"] else Script()
 
 
 def _target(options: dict[str, Any]) -> ProbeTarget:

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from checks.models import Check, PrivacyAudit, Probe
 from portal.requests.lifecycle import State
+from provisioning.spec.app_kinds import APP_KINDS
 
 register = template.Library()
 LONG_SECONDS = 15
@@ -139,6 +140,12 @@ def plainly(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
     return str(value)
+
+
+@register.filter
+def app_kind_title(key: str) -> str:
+    """The name of a kind of app, as forms list it."""
+    return APP_KINDS[key].title if key in APP_KINDS else key
 
 
 @register.filter

@@ -1,0 +1,120 @@
+"""The usual check of an endpoint: what its settings say is asked, sent and awaited (PURE)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from checks.protocol.handshake_options import (
+    HandshakeOptions,
+    HandshakeOptionsError,
+    ProbeTarget,
+    parse_fields,
+    parse_handshake_options,
+)
+from checks.protocol.script import Hold, Script, Send, SendBinary, Step, parse_script
+from provisioning.spec.app_kinds import APP_KINDS, AppKind
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.fields import USUAL_CHECK
+
+SOME_NAME = "d111111abcdef8.cloudfront.net"
+"""Stands for the distribution's name, which no fault depends on."""
+SETTINGS = {
+    "path": "check_path",
+    "subprotocols": "subprotocols",
+    "headers": "check_headers",
+    "script": "check_script",
+}
+"""The options of a check that settings of the endpoint say, and those settings."""
+
+
+def usual_options(spec: EndpointSpec) -> HandshakeOptions:
+    """The settings of the usual check as the options of any check."""
+    said = spec.to_dict() | {"subprotocols": ", ".join(spec.subprotocols)}
+    return parse_fields({option: said[setting] for option, setting in SETTINGS.items()})
+
+
+def usual_check_answers(
+    spec: EndpointSpec, options: HandshakeOptions | None = None
+) -> dict[str, Any]:
+    """The settings of the usual check, with what a check's own options say instead."""
+    said = {row.name: spec.to_dict()[row.name] for row in USUAL_CHECK}
+    own = options.to_dict() if options else {}
+    return said | {SETTINGS[name]: own[name] for name in SETTINGS if own.get(name)}
+
+
+def usual_target(spec: EndpointSpec, domain_name: str) -> ProbeTarget:
+    """The handshake, as a browser on a page of the endpoint's own name makes it."""
+    options = usual_options(spec)
+    return ProbeTarget(
+        url=f"wss://{domain_name}{spec.check_path}",
+        headers=options.headers,
+        subprotocols=options.subprotocols,
+        origin=f"https://{domain_name}",
+    )
+
+
+def usual_script(spec: EndpointSpec) -> Script:
+    """After the 101: a ping, the messages that the settings name, and silence."""
+    return Script(steps=_stays_open(parse_script(spec.check_script), spec.stay_open_seconds))
+
+
+def custom_script(options: HandshakeOptions, spec: EndpointSpec) -> Script:
+    """That of a check with its own options, which may have no script of its own."""
+    return Script.of_steps(options.steps) if options.script else usual_script(spec)
+
+
+def usual_check_faults(spec: EndpointSpec) -> dict[str, str]:
+    """What is wrong with the settings of the usual check, by setting: a message that is no step, a
+    header that no handshake may carry, a secret that would be stored.
+    """
+    options = usual_options(spec)
+    try:
+        parse_handshake_options(options.to_dict(), url=f"wss://{SOME_NAME}/", saved=True)
+    except HandshakeOptionsError as error:
+        faults = {SETTINGS[option]: fault for option, fault in error.faults.items()}
+        # What a path pattern says openly is no secret, however it looks.
+        if spec.check_path in spec.path_patterns:
+            faults.pop("check_path", None)
+        return faults
+    return {}
+
+
+def _stays_open(steps: tuple[Step, ...], seconds: int) -> tuple[Step, ...]:
+    return (*steps, Hold(float(seconds))) if seconds else steps
+
+
+@dataclass(frozen=True)
+class UsualCheckSummary:
+    """What people read about a usual check: `path` is what it asks, `sends` the messages that go
+    to the app (none: it is silent), `awaits` what must come back, both as lines of a script;
+    `seconds` of silence that the connection must survive; `headers` by name.
+    """
+
+    kind: AppKind
+    path: str
+    subprotocols: tuple[str, ...]
+    headers: tuple[str, ...]
+    sends: tuple[str, ...]
+    awaits: tuple[str, ...]
+    seconds: int
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> UsualCheckSummary:
+        """The summary of the settings of `USUAL_CHECK`, as `EndpointSpec.to_dict` or a form gives
+        them. Raises ValueError for those that are not valid.
+        """
+        said = {row.name: row.parse(settings.get(row.name)) for row in USUAL_CHECK}
+        if not said["check_path"]:
+            raise ValueError("nothing is asked for")
+        steps = parse_script(said["check_script"])
+        return cls(
+            APP_KINDS[said["app_kind"]],
+            said["check_path"],
+            said["subprotocols"],
+            tuple(line.partition(":")[0] for line in said["check_headers"].splitlines()),
+            tuple(str(step) for step in steps if isinstance(step, Send | SendBinary)),
+            tuple(str(step) for step in steps if not isinstance(step, Send | SendBinary)),
+            said["stay_open_seconds"],
+        )

@@ -1,0 +1,114 @@
+"""The kinds of app that an endpoint can lead to, and what a check of each asks (PURE, DATA).
+
+The table is app_kinds.toml. The form's list, the derived settings of the usual check, the
+recognition of an app by its answers and docs/app-kinds.md follow from it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from provisioning.facts.path_patterns import matches
+
+AnswerPart = Literal["body", "text", "binary", "subprotocol", "close"]
+"""Where a sign of a kind is looked for: a refusal's body, a text message, a binary message in
+hexadecimal, the subprotocol that the server chose, a close code and its reason.
+"""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A regular expression that is found in one part of an app's answer."""
+
+    part: AnswerPart
+    regex: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class AppKind:
+    """One row of the table; the file says what each member is."""
+
+    key: str
+    group: str
+    title: str
+    about: str
+    path: str
+    source: str
+    heartbeat: str
+    subprotocols: tuple[str, ...] = ()
+    script: str = ""
+    http_api: bool = False
+    in_paths: tuple[str, ...] = ()
+    origin: str = ""
+    closes: str = ""
+    refuses: str = ""
+    answers: tuple[Sign, ...] = ()
+
+    def check_path(self, path_patterns: Sequence[str]) -> str:
+        """The path and query where this kind accepts WebSockets: its path below the first pattern,
+        or the pattern's own path with its query. "" if no pattern matches either, or it has none.
+        """
+        if not self.path:
+            return ""
+        below, question, query = self.path.partition("?")
+        for pattern in path_patterns:
+            base = pattern.rstrip("*").rstrip("?")
+            if set(base) & {"*", "?"}:
+                continue
+            # A pattern can name the kind's whole path already, as /socket/websocket does.
+            candidates = [base] if base.endswith(below) else [base.rstrip("/") + below, base]
+            for path in candidates:
+                if any(matches(one, path) for one in path_patterns):
+                    return path + question + query
+        return ""
+
+
+PLAIN = "plain"
+"""The kind of an app of which nothing is known."""
+
+
+def _read() -> Mapping[str, AppKind]:
+    rows = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    kinds = {}
+    for key, row in rows.items():
+        signs = row.pop("answers", ())
+        for name in ("subprotocols", "in_paths"):
+            row[name] = tuple(row.get(name, ()))
+        row["script"] = row.get("script", "").strip()
+        row["answers"] = tuple(_sign(sign) for sign in signs)
+        kinds[key] = AppKind(key, **row)
+    return MappingProxyType(kinds)
+
+
+def _sign(row: Mapping[str, str]) -> Sign:
+    part = next(one for one in get_args(AnswerPart) if one == row["in"])
+    return Sign(part, re.compile(row["regex"]))
+
+
+APP_KINDS: Mapping[str, AppKind] = _read()
+"""The rows by key, in the order of the form."""
+
+
+def kind_of_paths(path_patterns: Iterable[str]) -> AppKind:
+    """The kind whose usual path is among the patterns; plain if there is none."""
+    patterns = tuple(path_patterns)
+    for kind in APP_KINDS.values():
+        if any(part in pattern for part in kind.in_paths for pattern in patterns):
+            return kind
+    return APP_KINDS[PLAIN]
+
+
+def kind_of_answer(said: Iterable[tuple[AnswerPart, str]]) -> AppKind | None:
+    """The kind that an app's answer gives away; None if it gives nothing away."""
+    seen = tuple(said)
+    for kind in APP_KINDS.values():
+        for sign in kind.answers:
+            if any(sign.part == part and sign.regex.search(text) for part, text in seen):
+                return kind
+    return None
