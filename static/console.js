@@ -1,5 +1,6 @@
-// The live console of a request: continues from the last line on the page, loses nothing, shows how it is connected.
-// Order and completeness are the server's; this only keeps its cursor (the last data-seq) and asks again from there.
+// The live console of a request: continues from the last line on the page, loses nothing, shows how
+// it is connected. Order and completeness are the server's; this only keeps its cursor (the last
+// data-seq) and asks again from there.
 // Without it the page shows the lines as of its loading and has a link to reload.
 "use strict";
 
@@ -55,7 +56,7 @@
       this.connect();
     }
 
-    // --- the connection -------------------------------------------------------------------------------------------
+    // --- the connection --------------------------------------------------------------------------
 
     connect() {
       if (this.stopped || this.paused || this.socket) return;
@@ -69,8 +70,12 @@
       }
       this.socket = socket;
       this.heardAt = performance.now();
-      socket.addEventListener("message", (message) => { if (socket === this.socket) this.heard(JSON.parse(message.data)); });
-      socket.addEventListener("close", (close) => { if (socket === this.socket) this.closed(close); });
+      socket.addEventListener("message", (message) => {
+        if (socket === this.socket) this.heard(JSON.parse(message.data));
+      });
+      socket.addEventListener("close", (close) => {
+        if (socket === this.socket) this.closed(close);
+      });
       clearInterval(this.timers.ping);
       this.timers.ping = setInterval(() => this.ping(), PING_EVERY);
       if (this.failures === 0) this.say("Connecting", "busy");
@@ -107,7 +112,9 @@
         this.take([message]);
       } else if (message.type === "resync") {
         this.say("Live, catching up", "busy");
-        this.timers.resync = setTimeout(() => { if (this.socket && !this.finished) this.say("Live", "good"); }, 1000);
+        this.timers.resync = setTimeout(() => {
+          if (this.socket && !this.finished) this.say("Live", "good");
+        }, 1000);
       } else if (message.type === "finished") {
         this.finish(message.state, message.title);
       }
@@ -126,7 +133,8 @@
       this.failures += 1;
       if (this.failures > FAILURES_BEFORE_POLLING) {
         this.startPolling();
-        this.timers.connect = setTimeout(() => this.connect(), SOCKET_AGAIN_WHILE_POLLING * (0.8 + 0.4 * Math.random()));
+        const pause = SOCKET_AGAIN_WHILE_POLLING * (0.8 + 0.4 * Math.random());
+        this.timers.connect = setTimeout(() => this.connect(), pause);
         return;
       }
       this.say(`Reconnecting (${this.failures})`, "warn");
@@ -188,7 +196,7 @@
       this.connect();
     }
 
-    // --- asking over HTTP: for what is missing, and instead of a socket -----------------------------------------------
+    // --- asking over HTTP: for what is missing, and instead of a socket --------------------------
 
     startPolling() {
       if (this.timers.poll) return;
@@ -230,7 +238,8 @@
       else this.goOnFromTheLastLine();
     }
 
-    // What the socket brought meanwhile was left to the fetch that failed; a new socket brings it again.
+    // What the socket brought meanwhile was left to the fetch that failed; a new socket brings it
+    // again.
     goOnFromTheLastLine() {
       if (this.timers.poll) {
         this.say("Polling, no response", "warn");
@@ -248,7 +257,8 @@
       });
       if ([401, 403, 404].includes(answer.status)) {
         const problem = await answer.json().catch(() => ({}));
-        this.stop(answer.status === 401 ? "Your session has ended. Sign in again." : problem.detail ?? "This request is no longer available.");
+        const gone = problem.detail ?? "This request is no longer available.";
+        this.stop(answer.status === 401 ? "Your session has ended. Sign in again." : gone);
         return null;
       }
       if (!answer.ok) throw new Error(String(answer.status));
@@ -266,7 +276,7 @@
       }
     }
 
-    // --- lines ------------------------------------------------------------------------------------------------------
+    // --- lines -----------------------------------------------------------------------------------
 
     take(events) {
       const missing = events.some((event) => event.seq > this.seq + 1);
@@ -293,7 +303,9 @@
         this.showFollow();
       }
       for (const event of fresh) this.tell(event);
-      if (fresh.some((event) => /^(step|run|request|check)\./.test(event.kind))) this.refreshStanding();
+      if (fresh.some((event) => /^(step|run|request|check)\./.test(event.kind))) {
+        this.refreshStanding();
+      }
     }
 
     tell(event) {
@@ -301,7 +313,8 @@
       if (subject !== "step" || TELLING.has(what)) this.announce(event.text);
     }
 
-    // The rail and the state beside the console are the page's own fragments; they are asked for at once.
+    // The rail and the state beside the console are the page's own fragments; they are asked for
+    // together.
     refreshStanding() {
       if (this.timers.standing) return;
       this.timers.standing = setTimeout(() => {
@@ -312,11 +325,12 @@
         const standing = document.getElementById("standing");
         const url = standing?.getAttribute("hx-get");
         // One that fails is said by the page itself, and the next event asks again.
-        if (url) window.htmx.ajax("GET", url, { source: standing, target: standing, swap: "outerHTML" })?.catch(() => {});
+        const swap = { source: standing, target: standing, swap: "outerHTML" };
+        if (url) window.htmx.ajax("GET", url, swap)?.catch(() => {});
       }, 250);
     }
 
-    // --- what people see and press ----------------------------------------------------------------------------------
+    // --- what people see and press ---------------------------------------------------------------
 
     say(words, tone) {
       clearTimeout(this.timers.resync);
@@ -344,7 +358,12 @@
 
     makeControls() {
       const controls = this.section.querySelector("[data-console-controls]");
-      this.level = this.makeSelect("Show", [["", "all lines"], ["good warning error", "results and warnings"], ["warning error", "warnings and errors"], ["error", "errors"]]);
+      this.level = this.makeSelect("Show", [
+        ["", "all lines"],
+        ["good warning error", "results and warnings"],
+        ["warning error", "warnings and errors"],
+        ["error", "errors"],
+      ]);
       this.step = this.makeSelect("Step", [["", "all steps"]]);
       this.search = document.createElement("input");
       this.search.type = "search";
@@ -360,7 +379,8 @@
         control.addEventListener("change", () => this.filter());
       }
       this.search.addEventListener("input", () => this.filter());
-      controls.append(this.level.parentElement, " ", this.step.parentElement, " ", this.search, " ", this.followButton);
+      const selects = [this.level.parentElement, " ", this.step.parentElement];
+      controls.append(...selects, " ", this.search, " ", this.followButton);
       controls.hidden = false;
       for (const line of this.list.children) this.knowStep(line.dataset.step);
       this.showFollow();
@@ -409,7 +429,8 @@
 
     showFollow() {
       const lines = this.unseen === 1 ? "1 new line" : `${this.unseen} new lines`;
-      this.followButton.textContent = this.following ? "Following" : this.unseen ? `Follow (${lines})` : "Follow";
+      const follow = this.unseen ? `Follow (${lines})` : "Follow";
+      this.followButton.textContent = this.following ? "Following" : follow;
       this.followButton.setAttribute("aria-pressed", String(this.following));
     }
 
@@ -417,9 +438,11 @@
       this.list.scrollTop = this.list.scrollHeight;
     }
 
-    // Only while the focus is in the console: a single letter must do nothing to those who speak to the rest of the page.
+    // Only while the focus is in the console: a single letter must do nothing to those who speak to
+    // the rest of the page.
     keyPressed(event) {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, [contenteditable]")) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest("input, select, textarea, [contenteditable]")) return;
       if (event.key === "f") {
         this.follow(!this.following);
       } else if (event.key === "/") {

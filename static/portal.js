@@ -1,4 +1,5 @@
-// What plain HTML cannot do: put the focus on an error summary, copy a command, say that the portal is out of reach.
+// What plain HTML cannot do: put the focus on an error summary, copy a command, say that the portal
+// is out of reach.
 // Every page works without it.
 "use strict";
 
@@ -32,5 +33,6 @@ if (unreachable) {
 
 for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
 document.addEventListener("htmx:load", (event) => {
-  for (const button of event.target.querySelectorAll?.("button[data-copy]") ?? []) button.hidden = false;
+  const buttons = event.target.querySelectorAll?.("button[data-copy]") ?? [];
+  for (const button of buttons) button.hidden = false;
 });

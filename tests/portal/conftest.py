@@ -54,7 +54,7 @@ def lab(lab_process: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 
 @pytest.fixture
-def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is remembered from another test, and a page waits for AWS however busy this machine
     is.
     """
@@ -88,7 +88,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def people(db: None, fresh_looks: None) -> Cast:
+def people(db: None, empty_cache: None) -> Cast:
     """Everybody, with accounts that are entered by their roles."""
     people = make_cast()
     enter_by_role()

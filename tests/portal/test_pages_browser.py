@@ -27,7 +27,7 @@ WIDER_THAN_THE_SCREEN = (
 
 
 @pytest.fixture
-def people(transactional_db: None, fresh_looks: None, lab: Lab) -> Cast:
+def people(transactional_db: None, empty_cache: None, lab: Lab) -> Cast:
     people = make_cast()
     enter_by_role()
     return people

@@ -23,7 +23,7 @@ LOST = f"The {NAMED} applies to /ws/chat today, through the default behavior"
 
 
 @pytest.fixture
-def guarded(lab: Lab, fresh_looks: None) -> Iterator[Lab]:
+def guarded(lab: Lab, empty_cache: None) -> Iterator[Lab]:
     """The lab, with a sign-in function on the default behavior of Chat's distribution."""
     cloudfront = lab.account(ACCOUNT).cloudfront
     shared = distribution(lab)
