@@ -57,8 +57,8 @@ class Diagnosis:
     def fix(self) -> str:
         """What to change, in the words for this account or for who answered, if known."""
         if self.here is not None and self.here.console:
-            return self.here.console
-        return self.signature.fix if self.signature is not None else self.verdict.fix
+            return self.here.advice
+        return self.signature.fix if self.signature is not None else self.verdict.advice
 
     @property
     def summary(self) -> str:

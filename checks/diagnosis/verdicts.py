@@ -143,6 +143,7 @@ VerdictCode = Literal[
 class Verdict:
     """One conclusion: `plain` is what a person reads first, `fix` what to change, `confirm` how to
     verify it. `new_endpoint` says how a request for a new endpoint fixes it, "" where none does.
+    `opens` and `narrower` are those of `Fix`: what guard the fix opens, and how to open less.
     """
 
     code: VerdictCode
@@ -153,6 +154,15 @@ class Verdict:
     confirm: str
     severity: Severity = Severity.ERROR
     new_endpoint: str = ""
+    opens: str = ""
+    narrower: str = ""
+
+    @property
+    def advice(self) -> str:
+        """The fix in one text, after what it opens."""
+        if not self.opens:
+            return self.fix
+        return f"{self.narrower} {self.opens} {self.fix}"
 
 
 def _load(text: str) -> Mapping[VerdictCode, Verdict]:

@@ -123,7 +123,7 @@ def idle_report(
     silent = next((reading for reading in readings if reading.variant == "silent"), None)
     if seen and (silent is None or silent.ended == "broken"):
         first = diagnose(seen[0])[0]
-        fix = f"{first.verdict.title}: {first.verdict.fix}"
+        fix = f"{first.verdict.title}: {first.verdict.advice}"
         return Report(False, found.text, (fix,), first.code)
     lines = []
     if found.heartbeat is not None:
@@ -211,7 +211,7 @@ def reconnect_report(seen: Sequence[Transcript]) -> Report:
     first = diagnose(failed[0])[0]
     lines = [
         f"{first.verdict.title}: {first.verdict.plain}",
-        f"How to fix: {first.verdict.fix}",
+        f"How to fix: {first.verdict.advice}",
     ]
     if len(failed) < len(seen):
         lines.append(

@@ -25,7 +25,7 @@ from checks.preflight.distribution import (
 )
 from checks.preflight.exposure import acls, ipv6, other_routes, public_addresses
 from checks.preflight.guards import guards
-from checks.preflight.listener_rules import default_action, listener_rules
+from checks.preflight.listener_rules import default_action, listener_rules, required_headers
 from checks.preflight.network import (
     block_public_access,
     gateway,
@@ -63,6 +63,7 @@ TARGET_QUESTIONS: tuple[TargetQuestion, ...] = (
     listener,
     default_action,
     listener_rules,
+    required_headers,
     origin_certificate,
     ip_type,
     ipv6,

@@ -180,9 +180,7 @@ def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix
     aws_names = [host for host in hosts if host.endswith(_NAMES_OF_AWS)]
     if aws_names:
         return Fix(
-            f"In this request: {change}. You cannot get a certificate for "
-            f"{aws_names[0]}. Without one of your own, use plain HTTP to the "
-            "origin.",
+            f"In this request: {change}. You cannot get a certificate for {aws_names[0]}.",
             f"aws elbv2 describe-listener-certificates --listener-arn {listener.arn or 'LISTENER'}",
             "domain_name of the origin: a name in the certificate",
         )

@@ -54,7 +54,13 @@ def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> Prefli
             Level.BLOCK,
             f"{distribution.id} is disabled.",
             "A disabled distribution refuses every request.",
-            Fix(f"CloudFront > Distributions > {distribution.id} > Enable.", "", "enabled = true"),
+            Fix(
+                f"CloudFront > Distributions > {distribution.id} > Enable.",
+                "",
+                "enabled = true",
+                opens="All of its paths are served again, not only this one.",
+                narrower="Ask its owner why it is disabled, or choose another distribution.",
+            ),
         )
     return PreflightResult(
         "PF-DISTRIBUTION", Level.PASS, f"{distribution.domain_name} is {distribution.status}."

@@ -57,6 +57,10 @@ def acls(
             '  egress         = true\n  protocol       = "tcp"\n  rule_action    = "allow"\n'
             f'  cidr_block     = "0.0.0.0/0"\n  from_port      = {FIRST_PORT}\n  to_port    '
             f"    = {LAST_PORT}\n}}",
+            opens="Everything in these subnets may then send to these ports of any address, as far "
+            "as security groups and routes let it.",
+            narrower="Instead of 0.0.0.0/0, list the ranges of the service "
+            "CLOUDFRONT_ORIGIN_FACING in AWS's ip-ranges.json.",
         ),
     )
 

@@ -7,6 +7,7 @@ default action.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 
@@ -48,6 +49,12 @@ def default_action(
             yield PreflightResult(
                 "PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths first."
             )
+        elif headers := _required(subject, target, snapshot, listener):
+            yield PreflightResult(
+                "PF-ACTION",
+                Level.PASS,
+                f"{seen} That turns away requests without {', '.join(headers)}; leave it so.",
+            )
         else:
             yield _not_forwarding(subject, target, listener, seen)
 
@@ -71,6 +78,41 @@ def listener_rules(
             )
         else:
             yield _by_rules(subject, target, listener, hosts)
+
+
+def required_headers(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Header lines without which no rule forwards the handshake: usually a secret that proves that
+    a request came through one distribution.
+    """
+    if target.kind != "application" or snapshot.gap("listeners") or snapshot.gap("rules"):
+        # PF-LISTENER or PF-RULES has said so already.
+        return
+    for listener in _ours(subject, target):
+        headers = _required(subject, target, snapshot, listener)
+        if not headers:
+            continue
+        named = ", ".join(headers)
+        origins = snapshot.distribution.origins if snapshot.distribution else ()
+        lowered = {name.lower() for name in headers}
+        sending = [one.id for one in origins if lowered & {n.lower() for n in one.header_names}]
+        known = f" The distribution's origin {', '.join(sending)} sends it." if sending else ""
+        yield PreflightResult(
+            "PF-HEADER",
+            Level.WARN,
+            f"The listener on {listener.port} forwards these paths only with the header {named}.",
+            "The load balancer refuses everything else, so that requests cannot get past the "
+            f"distribution that adds the header.{known} This endpoint's origin does not send it: "
+            "unless clients do, every handshake is refused.",
+            Fix(
+                "Do not change the default action or the rule: they guard the app. Agree with the "
+                f"owner of {target.name} on a rule for these paths that requires what this "
+                "endpoint sends, or on a load balancer of its own.",
+                f"aws elbv2 describe-rules --listener-arn {listener.arn or 'LISTENER'}",
+                "condition { http_header { … } } of the aws_lb_listener_rule: leave it as it is",
+            ),
+        )
 
 
 def hosts_seen(
@@ -159,6 +201,22 @@ def _forwarded_to(listener: Listener, host: str, pattern: str) -> Iterator[str]:
         yield from listener.target_groups
 
 
+def _required(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot, listener: Listener
+) -> tuple[str, ...]:
+    """The header names that a rule requires before it forwards one of the paths, where nothing else
+    forwards it.
+    """
+    names: dict[str, None] = {}
+    for host in hosts_seen(subject, target, snapshot.distribution):
+        for pattern in subject.path_patterns:
+            if answering(listener, host, pattern)[0] != FORWARD:
+                for rule in _asked(listener, host, pattern):
+                    if rule.action == FORWARD and rule.narrow:
+                        names |= dict.fromkeys(rule.headers)
+    return tuple(names)
+
+
 def _part_forwarded(listener: Listener, host: str, pattern: str, *, narrow: bool) -> bool:
     """Whether a rule that answers a part of it sends that to the app; a narrow one has further
     conditions, such as a regular expression.
@@ -185,10 +243,21 @@ def _by_rules(
     ]
     for host, pattern, action, _ in asked:
         if rules and action != FORWARD and _part_forwarded(listener, host, pattern, narrow=True):
+            required = [
+                name
+                for rule in _asked(listener, host, pattern)
+                if rule.action == FORWARD
+                for name in rule.headers
+            ]
+            condition = (
+                f"if the header {', '.join(required)} is right, which"
+                if required
+                else "under conditions that"
+            )
             return unknown(
                 "PF-RULES",
-                f"A rule on {listener.port} forwards {pattern} under conditions "
-                "that cannot be evaluated here; without it, the listener does: "
+                f"A rule on {listener.port} forwards {pattern} {condition} "
+                "cannot be evaluated here; without it, the listener does: "
                 f"{action or 'nothing'}.",
             )
         if rules and action != FORWARD:
@@ -224,6 +293,11 @@ def _by_rules(
                     f"{shlex.quote('Field=path-pattern,Values=' + ','.join(refused))} "
                     "--actions Type=forward,TargetGroupArn=TARGET-GROUP",
                     terraform,
+                    opens=f"What answers these paths today ({action or 'nothing'}) may refuse "
+                    "them on purpose; the rule takes them out of that, for everyone who reaches "
+                    "the load balancer.",
+                    narrower="Forward only these paths and this Host, and leave every other rule "
+                    "and the default action as they are.",
                 ),
             )
     if not all(sure for *_, sure in asked):
@@ -284,16 +358,44 @@ def _not_forwarding(
         level,
         seen,
         why,
-        Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules > "
-            f"{listener.protocol}:{listener.port} > "
-            "Default action: forward to the app's target group.",
-            f"aws elbv2 modify-listener --listener-arn {listener.arn or 'LISTENER'} "
-            "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
-            '# in the aws_lb_listener\ndefault_action {\n  type             = "forward"\n'
-            "  target_group_arn = aws_lb_target_group.GROUP.arn\n}",
-        ),
+        _rule_for_paths(subject, target, listener),
         amendment=amendment,
+    )
+
+
+_OPENED = {
+    "redirect": "On this port, the load balancer would answer these paths without TLS.",
+    "fixed-response": "The listener refuses what no rule forwards. The rule takes these paths out "
+    "of that, for everyone who reaches the load balancer.",
+    "jwt-validation": "These paths would be forwarded without a token.",
+}
+_SIGN_IN = "These paths would be forwarded without the load balancer's sign-in."
+
+
+def _rule_for_paths(subject: PreflightSubject, target: TargetFacts, listener: Listener) -> Fix:
+    """A rule for just these paths. Never another default action: that would open all others."""
+    paths = ",".join(subject.path_patterns) or "PATHS"
+    return Fix(
+        f"EC2 > Load Balancers > {target.name} > Listeners and rules > "
+        f"{listener.protocol}:{listener.port} > Rules > Add rule: forward only {paths} to the "
+        "app's target group. Leave the default action as it is.",
+        f"aws elbv2 create-rule --listener-arn {listener.arn or 'LISTENER'} --priority NUMBER "
+        f"--conditions {shlex.quote('Field=path-pattern,Values=' + paths)} "
+        "--actions Type=forward,TargetGroupArn=TARGET-GROUP",
+        'resource "aws_lb_listener_rule" "websocket" {\n'
+        f'  listener_arn = "{listener.arn or "LISTENER"}"\n'
+        "  condition {\n    path_pattern {\n"
+        f"      values = [{', '.join(map(json.dumps, subject.path_patterns)) or 'PATHS'}]\n"
+        "    }\n  }\n"
+        '  action {\n    type             = "forward"\n'
+        "    target_group_arn = aws_lb_target_group.GROUP.arn\n  }\n}",
+        opens=_SIGN_IN
+        if listener.default_action.startswith("authenticate-")
+        else _OPENED.get(listener.default_action, _OPENED["fixed-response"]),
+        narrower="Use the listener on HTTPS, if there is one."
+        if listener.default_action == "redirect"
+        else "If the default action refuses requests on purpose, meet what it requires, or use a "
+        "load balancer of your own.",
     )
 
 

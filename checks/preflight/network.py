@@ -65,6 +65,8 @@ def gateway(
                 "InternetGateway.InternetGatewayId --output text) "
                 f"--vpc-id {target.vpc_id}",
                 f'resource "aws_internet_gateway" "edge" {{ vpc_id = "{target.vpc_id}" }}',
+                opens="An attached gateway alone lets nothing in; a route to it would.",
+                narrower="Attach it without a route in any route table.",
             ),
         )
 
@@ -75,6 +77,8 @@ def block_public_access(
     """That an exclusion restores VPC origins is inferred, not documented, hence a warning."""
     gap = snapshot.gap("block_public_access")
     mode, _, exclusion = target.block_public_access.partition("+")
+    subnet = target.subnets[0].id if target.subnets else "SUBNET"
+    repeated = "; the same for each of its subnets" if len(target.subnets) > 1 else ""
     if gap or not mode:
         yield unknown("PF-BPA", gap.reason if gap else "Not checked.")
     elif mode == "off":
@@ -107,14 +111,17 @@ def block_public_access(
             f"Block Public Access is {mode}.",
             "It blocks CloudFront in both directions; handshakes would fail with 504.",
             Fix(
-                "VPC > Settings > Block public access > Create exclusions: this "
-                "VPC, bidirectional. If an organization policy manages it, ask its "
-                "administrators.",
-                f"aws ec2 create-vpc-block-public-access-exclusion --vpc-id {target.vpc_id} "
+                "VPC > Settings > Block public access > Create exclusions: subnet "
+                f"{subnet}, bidirectional{repeated}. If an organization policy manages it, ask "
+                "its administrators.",
+                f"aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} "
                 "--internet-gateway-exclusion-mode allow-bidirectional",
-                f'resource "aws_vpc_block_public_access_exclusion" "edge" {{\n  vpc_id = '
-                f'"{target.vpc_id}"\n'
+                'resource "aws_vpc_block_public_access_exclusion" "edge" {\n'
+                f'  subnet_id                       = "{subnet}"\n'
                 '  internet_gateway_exclusion_mode = "allow-bidirectional"\n}',
+                opens="In an excluded subnet, Block Public Access stops nothing: routes, security "
+                "groups and network ACLs alone decide what gets in and out.",
+                narrower="Exclude only the target's subnets, not the whole VPC.",
             ),
         )
 
@@ -262,16 +269,31 @@ def ingress(
         yield replace(unknown("PF-INGRESS", f"{told}handshakes fail with 504."), amendment=opening)
         return
     group = target.group_to_open
-    source = target.origin_facing_prefix_list or "PREFIX-LIST"
+    service = target.service_group_id
+    source = service or "SERVICE-GROUP"
+    found = (
+        ""
+        if service
+        else "aws ec2 describe-security-groups --filters "
+        f"Name=group-name,Values={names.SERVICE_GROUP_NAME} Name=vpc-id,Values={target.vpc_id} "
+        "--query 'SecurityGroups[0].GroupId'\n"
+    )
     fix = Fix(
-        f"EC2 > Security Groups > {group} > Edit inbound rules: TCP "
-        f"{join_ports(closed)} from {names.ORIGIN_FACING_PREFIX_LIST}.",
-        f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
-        f"'IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]'",
-        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{\n  security_group_id = '
-        f'"{group}"\n'
-        f'  prefix_list_id    = "{source}"\n  ip_protocol       = "tcp"\n'
-        f"  from_port         = {closed[0]}\n  to_port           = {closed[0]}\n}}",
+        f"EC2 > Security Groups > {group} > Edit inbound rules: TCP {join_ports(closed)} from "
+        f"{service or names.SERVICE_GROUP_NAME}"
+        + ("." if service else ", which AWS creates with the VPC's first VPC origin."),
+        found + f"aws ec2 authorize-security-group-ingress --group-id {group} --protocol tcp "
+        f"--port {closed[0]} --source-group {source}",
+        'resource "aws_vpc_security_group_ingress_rule" "edge" {\n'
+        f'  security_group_id            = "{group}"\n'
+        f'  referenced_security_group_id = "{source}"\n'
+        '  ip_protocol                  = "tcp"\n'
+        f"  from_port                    = {closed[0]}\n"
+        f"  to_port                      = {closed[0]}\n}}",
+        opens=f"The rule lets CloudFront reach {target.name} on {join_ports(closed)}, through the "
+        "VPC origins of this VPC only.",
+        narrower=f"The prefix list {names.ORIGIN_FACING_PREFIX_LIST} as source would admit the "
+        "distributions of every CloudFront customer; do not use it.",
     )
     if subject.open_security_group:
         why = (

@@ -53,6 +53,8 @@ def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
                 "aws iam put-role-policy --role-name edge-portal --policy-name edge-portal "
                 "--policy-document file://docs/iam-policy.json",
                 'policy = file("docs/iam-policy.json") in the aws_iam_role_policy',
+                opens="The portal's role gets every permission of that file.",
+                narrower="Add only the actions that are named above.",
             ),
         )
     depends = [one for one in needed if one.allowed is None]
@@ -94,6 +96,10 @@ def service_role(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResu
             f"aws iam create-service-linked-role --aws-service-name {VPC_ORIGIN_SERVICE}",
             f'resource "aws_iam_service_linked_role" "vpcorigin" {{ aws_service_name = '
             f'"{VPC_ORIGIN_SERVICE}" }}',
+            opens="CloudFront may then create network interfaces and a security group for VPC "
+            "origins in this account; it lets no traffic in.",
+            narrower="Create the role yourself; then the portal's role does not need the "
+            "permission.",
         ),
     )
 

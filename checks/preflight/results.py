@@ -37,6 +37,7 @@ TITLES = {
     "PF-LISTENER": "A listener exists on the port",
     "PF-ACTION": "The listener forwards handshakes",
     "PF-RULES": "No listener rule diverts the handshake",
+    "PF-HEADER": "The target gets the headers that it requires",
     "PF-CERTIFICATE": "The target's certificate covers the Host that CloudFront sends",
     "PF-IP-TYPE": "The target speaks IPv4",
     "PF-IPV6": "No IPv6 traffic from the internet, and the subnets have IPv4",
@@ -86,11 +87,24 @@ TITLES = {
 class Fix:
     """How a person fixes it: in the console, by command line, in Terraform. Empty where there is no
     way.
+
+    Where one of the three lets more requests or people through, or turns a check off, `opens` says
+    what guard that opens and for whom, and `narrower` the way that opens least; both are shown
+    first. A test knows every verb that opens something.
     """
 
     console: str
     cli: str = ""
     terraform: str = ""
+    opens: str = ""
+    narrower: str = ""
+
+    @property
+    def advice(self) -> str:
+        """The way in the console in one text, after what it opens."""
+        if not self.opens:
+            return self.console
+        return f"{self.narrower} {self.opens} {self.console}"
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any] | None) -> Fix | None:

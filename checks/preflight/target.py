@@ -6,6 +6,7 @@ PURE. Whether CloudFront can reach it through the network is asked in network.py
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from checks.preflight.results import (
@@ -195,6 +196,10 @@ def tls_listener(
             "change TLS to TCP and terminate TLS at the target.",
             "aws elbv2 modify-listener --listener-arn LISTENER --protocol TCP",
             'protocol = "TCP" in the aws_lb_listener',
+            opens="The load balancer would no longer decrypt: if the target speaks plain HTTP on "
+            "that port, clients would be served without TLS.",
+            narrower="Create a second, internal load balancer without a TLS listener for this "
+            "endpoint, and leave this one as it is.",
         ),
     )
 
@@ -239,6 +244,28 @@ def listener(
     protocol = "TCP" if target.kind == "network" else leg
     secure = protocol == "HTTPS"
     certificate = "  certificate_arn   = aws_acm_certificate.CERTIFICATE.arn\n" if secure else ""
+    # Rules can forward these paths alone only on an Application Load Balancer.
+    refusing = target.kind == "application"
+    paths = ",".join(subject.path_patterns) or "PATHS"
+    default = (
+        "Type=fixed-response,FixedResponseConfig={StatusCode=404}"
+        if refusing
+        else "Type=forward,TargetGroupArn=TARGET-GROUP"
+    )
+    default_block = (
+        '    type = "fixed-response"\n    fixed_response {\n      content_type = "text/plain"\n'
+        '      status_code  = "404"\n    }\n'
+        if refusing
+        else '    type             = "forward"\n'
+        "    target_group_arn = aws_lb_target_group.GROUP.arn\n"
+    )
+    rule = (
+        "\naws elbv2 create-rule --listener-arn NEW-LISTENER --priority 1 --conditions "
+        f"{shlex.quote('Field=path-pattern,Values=' + paths)} "
+        "--actions Type=forward,TargetGroupArn=TARGET-GROUP"
+        if refusing
+        else ""
+    )
     yield PreflightResult(
         "PF-LISTENER",
         Level.BLOCK,
@@ -253,16 +280,19 @@ def listener(
         if missing
         else ("CloudFront would find nothing and answer every handshake with 502 or 504."),
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add "
-            "listener; or request another port or protocol.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add listener"
+            + (" that answers 404, with a rule that forwards only these paths" if refusing else "")
+            + "; or request another port or protocol.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
             "--protocol "
             f"{protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
-            "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
+            f"--default-actions {default}{rule}",
             f'resource "aws_lb_listener" "edge" {{\n  load_balancer_arn = "{target.arn}"\n'
             f'  port              = {port}\n  protocol          = "{protocol}"\n{certificate}'
-            '  default_action {\n    type             = "forward"\n'
-            "    target_group_arn = aws_lb_target_group.GROUP.arn\n  }\n}",
+            f"  default_action {{\n{default_block}  }}\n}}",
+            opens="A new listener is one more way to the app, for everyone whom the security group "
+            "admits on that port.",
+            narrower="Request the port and protocol of an existing listener instead.",
         ),
     )
 

@@ -83,7 +83,7 @@ def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
         outcome = _OUTCOMES.get(result.level, Outcome.FAIL)
         if result.code == "PF-TARGET" and outcome is Outcome.FAIL:
             outcome = Outcome.UNKNOWN  # without a target there is nothing to inspect
-        fix = result.fix.console if result.fix else ""
+        fix = result.fix.advice if result.fix else ""
         given.append(Answer(result.code, outcome, result.seen, result.why, fix))
     given += [*_only_cloudfront(subject, snapshot), _vpc_origin(subject, snapshot)]
     answers: list[Answer] = []

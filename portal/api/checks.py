@@ -33,6 +33,7 @@ from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
 
+VERDICT_TEXTS = ("code", "title", "plain", "cause", "fix", "opens", "narrower")
 POLL = {"Retry-After": "1"}
 _TEXT = f.text(MAX_SCRIPT)
 Requests = Mapping[str, PrefilledLink]
@@ -52,7 +53,7 @@ def show_verdict(code: str, requests: Requests) -> dict[str, Any] | None:
     known = verdict_of(code)
     if known is None:
         return None
-    shown = {name: getattr(known, name) for name in ("code", "title", "plain", "cause", "fix")}
+    shown = {name: getattr(known, name) for name in VERDICT_TEXTS}
     shown["page"] = f"{settings.PORTAL_URL}/help/verdicts/{code}/"
     return shown | {"request_url": request_url(code, requests)}
 
@@ -86,7 +87,7 @@ REQUESTED = (
 FIX = f.object_of(Fix)
 VERDICT = f.Object("Verdict", "A coded conclusion.", (
     *(f.Field(name, f.STRING, example=getattr(VERDICTS["WSE-LIVE"], name))
-      for name in ("code", "title", "plain", "cause", "fix")),
+      for name in VERDICT_TEXTS),
     f.Field("page", f.STRING, example="https://portal.example/help/verdicts/WSE-LIVE/"),
     REQUEST_URL,
 ))

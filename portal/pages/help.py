@@ -50,7 +50,7 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     if verdict is None:
         raise Http404
     check = _check(request)
-    words = terms_in((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
+    words = terms_in((verdict.title, verdict.plain, verdict.cause, verdict.advice, verdict.confirm))
     context = {
         "verdict": verdict,
         "check": check,

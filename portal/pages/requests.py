@@ -226,13 +226,13 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
         (one for one in check.findings if one.get("code") == check.verdict), {}
     )
     here, signature = Fix.from_dict(own.get("here")), own.get("signature")
-    general = signature["fix"] if signature else verdict.fix if verdict else ""
+    general = signature["fix"] if signature else verdict.advice if verdict else ""
     return {
         "row": check,
         "verdict": verdict,
         "certainty": own.get("certainty", ""),
         "evidence": own.get("evidence", ()),
-        "fix": here.console if here else general,
+        "fix": here.advice if here else general,
     }
 
 

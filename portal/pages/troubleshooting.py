@@ -56,9 +56,8 @@ SYMPTOMS = (
         "or VPC Block Public Access drops CloudFront's packets, so three connection attempts of "
         "ten seconds end in 504. An app that takes longer than the response timeout looks the "
         "same.",
-        "Allow CloudFront's service security group or its managed prefix list in the load "
-        "balancer's security group, on the listener's port. Allow responses to ports 1024–65535 "
-        "in the network ACL.",
+        "Compare the load balancer's security group, the network ACL of its subnets and VPC Block "
+        "Public Access with the verdicts below; each names the narrowest rule.",
         ("WSE-504-SG", "WSE-504-NACL", "WSE-504-BPA", "WSE-504-SLOW", "WSE-504-ALB"),
     ),
     Symptom(
@@ -85,7 +84,8 @@ SYMPTOMS = (
         "CloudFront returns 403 for POST, PUT or DELETE",
         "By default a behavior allows only GET and HEAD. The WebSocket handshake is a GET, but "
         "Socket.IO's fallback uses POST.",
-        "Allow all seven methods in the behavior that matches the path, and do not cache OPTIONS.",
+        "GET, HEAD is enough for a path that carries only WebSockets. If the app also uses POST, "
+        "request the path with an HTTP API; then writing requests reach the app, too.",
         ("WSE-403-METHOD", "WSE-405-METHOD"),
     ),
     Symptom(
@@ -101,9 +101,8 @@ SYMPTOMS = (
         "Endless redirects to the same address",
         "CloudFront connects to the load balancer over HTTP, and its listener redirects to HTTPS, "
         "which leads back to CloudFront. When you tested the origin, you used https://.",
-        "Set the origin protocol policy to HTTPS only, or let the HTTP listener forward instead of "
-        "redirecting. An app that redirects must read CloudFront-Forwarded-Proto or "
-        "X-Forwarded-Proto.",
+        "Set the origin protocol policy to HTTPS only. An app that redirects must read "
+        "CloudFront-Forwarded-Proto or X-Forwarded-Proto.",
         ("WSE-301-LOOP", "WSE-3XX-APP"),
     ),
     Symptom(
@@ -128,8 +127,8 @@ SYMPTOMS = (
         "An HTML page or 404 instead of the WebSocket",
         "Another behavior matches the path: /ws/* does not match /ws. Or a custom error response "
         "replaces the response with the start page and status 200.",
-        "Add both /ws and /ws/* as path patterns, above more general ones, and remove the custom "
-        "error response.",
+        "Add both /ws and /ws/* as path patterns, above more general ones. A custom error response "
+        "hides the real error: look for it in the log of the app or the load balancer.",
         ("WSE-PATH", "WSE-200-SPA", "WSE-200-NOUPGRADE", "WSE-404-PATH"),
     ),
     Symptom(

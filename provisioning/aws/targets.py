@@ -384,6 +384,7 @@ def _rule(found: Mapping[str, Any]) -> ListenerRule:
     hosts: list[str] = []
     paths: list[str] = []
     narrow = False
+    headers: list[str] = []
     for condition in found.get("Conditions", ()):
         values = condition.get("Values") or ()
         match condition.get("Field"):
@@ -396,10 +397,15 @@ def _rule(found: Mapping[str, Any]) -> ListenerRule:
                 paths += wanted
                 narrow = narrow or not wanted
             case _:
-                narrow = narrow or not _met_by_every_handshake(condition)
+                if not _met_by_every_handshake(condition):
+                    narrow = True
+                    name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName")
+                    headers += [name] if name else []
     actions = sorted(found.get("Actions", ()), key=lambda action: action.get("Order", 0))
     first = actions[0].get("Type", "") if actions else ""
-    return ListenerRule(tuple(hosts), tuple(paths), narrow, first, _forwarded_to(actions))
+    return ListenerRule(
+        tuple(hosts), tuple(paths), narrow, first, _forwarded_to(actions), tuple(headers)
+    )
 
 
 def _met_by_every_handshake(condition: Mapping[str, Any]) -> bool:

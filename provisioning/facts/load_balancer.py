@@ -14,7 +14,8 @@ class ListenerRule:
 
     `narrow`: it has conditions besides, which not every handshake meets. `action` is the type of
     what comes first, `target_groups` are the ARNs of those that it forwards to, without those of
-    weight 0.
+    weight 0. `headers` are the names of the header lines that it requires besides those of every
+    handshake; their values are not kept, since they may be secrets.
     """
 
     hosts: tuple[str, ...]
@@ -22,6 +23,7 @@ class ListenerRule:
     narrow: bool
     action: str
     target_groups: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -317,7 +317,7 @@ def test_a_closed_group_is_fixable_only_if_the_plan_may_open_it() -> None:
     (blocked,) = judged({"open_security_group": False}, closed)["PF-INGRESS"]
     assert (blocked.level, blocked.in_plan) == (Level.BLOCK, False)
     assert blocked.fix is not None
-    assert "pl-1" in blocked.fix.cli
+    assert "--source-group sg-service" in blocked.fix.cli
 
 
 def test_every_port_that_cloudfront_may_use_is_looked_at() -> None:

@@ -1,4 +1,6 @@
-"""What the preflight says of the guards that a new behavior leaves behind or carries over."""
+"""What the preflight says of the guards that a new behavior leaves behind or carries over, and that
+no fix opens a guard of the target.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,12 @@ from typing import Any
 import pytest
 
 from checks.preflight import Level, PreflightResult
+from provisioning.aws.targets import _rule
+from provisioning.facts.distribution import Origin
 from provisioning.facts.guards import CARRY_OVER
+from provisioning.facts.load_balancer import Listener, ListenerRule
 from provisioning.facts.names import origin_id
-from tests.checks.test_preflight import judged, seen
+from tests.checks.test_preflight import judged, listener, seen
 from tests.provisioning.examples import DISTRIBUTION, KEY, OWNER, behavior
 from tests.provisioning.test_guards import CHECKER, NAMES, ROUTER, SIGN_IN
 
@@ -81,3 +86,107 @@ def test_an_endpoints_own_behavior_has_what_was_approved() -> None:
     assert mine.level is Level.PASS
     (foreign,) = judged(about, facts)["PF-GUARD"]
     assert foreign.level is Level.WARN
+
+
+# --- a load balancer that refuses what does not carry a certain header
+
+DEFAULT_403: dict[str, Any] = {"action": "fixed-response"}
+
+
+def verifying(*names: str, paths: tuple[str, ...] = (), **more: Any) -> Listener:
+    """A listener whose only rule forwards what carries these headers; the default refuses."""
+    rule = ListenerRule((), paths, True, "forward", headers=names)
+    return listener(rules=(rule,), **DEFAULT_403 | more)
+
+
+def behind(one: Listener, *origins: Origin) -> dict[str, list[PreflightResult]]:
+    facts = seen({"listeners": (one,)})
+    distribution = replace(DISTRIBUTION, origins=origins or DISTRIBUTION.origins)
+    return judged({}, replace(facts, distribution=distribution))
+
+
+@pytest.mark.parametrize("action", ["fixed-response", "redirect", "authenticate-oidc"])
+def test_a_required_header_is_named_and_the_default_action_stays(action: str) -> None:
+    found = behind(verifying("X-Origin-Verify", action=action))
+    (result,) = found["PF-HEADER"]
+    assert result.level is Level.WARN
+    assert "X-Origin-Verify" in result.seen
+    assert found["PF-ACTION"][0].level is Level.PASS
+    fixes = [one.fix for results in found.values() for one in results if one.fix]
+    assert not [fix for fix in fixes if "modify-listener" in fix.cli or "create-rule" in fix.cli]
+    assert result.fix is not None
+    assert "Do not change the default action" in result.fix.console
+
+
+def test_an_origin_that_already_sends_the_header_is_named_without_its_value() -> None:
+    sending = Origin("chat-alb", "alb.example", "", header_names=("x-origin-verify",))
+    (result,) = behind(verifying("X-Origin-Verify"), sending)["PF-HEADER"]
+    assert "origin chat-alb sends it" in result.why
+    (alone,) = behind(verifying("X-Origin-Verify"))["PF-HEADER"]
+    assert "chat-alb" not in alone.why
+
+
+def test_no_header_is_required_where_another_rule_or_the_default_forwards() -> None:
+    for one in (
+        listener(rules=()),
+        verifying("X-Origin-Verify", action="forward"),
+        listener(rules=(ListenerRule((), ("/ws/*",), False, "forward"),), **DEFAULT_403),
+        verifying("X-Origin-Verify", paths=("/api/*",)),
+        listener(rules=(ListenerRule((), (), True, "forward"),), **DEFAULT_403),
+    ):
+        assert "PF-HEADER" not in behind(one)
+
+
+def test_several_required_headers_are_all_named() -> None:
+    (result,) = behind(verifying("X-Origin-Verify", "X-Tenant"))["PF-HEADER"]
+    assert "X-Origin-Verify, X-Tenant" in result.seen
+
+
+def test_only_the_name_of_a_required_header_is_read() -> None:
+    condition = {
+        "Field": "http-header",
+        "HttpHeaderConfig": {"HttpHeaderName": "X-Origin-Verify", "Values": ["s3cret"]},
+    }
+    found = _rule({"Conditions": [condition], "Actions": [{"Type": "forward"}]})
+    assert found.headers == ("X-Origin-Verify",)
+    assert "s3cret" not in repr(found)
+    upgrade = {
+        "Field": "http-header",
+        "HttpHeaderConfig": {"HttpHeaderName": "Upgrade", "Values": ["websocket"]},
+    }
+    assert _rule({"Conditions": [upgrade], "Actions": [{"Type": "forward"}]}).headers == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "opens"),
+    [
+        ("fixed-response", "refuses what no rule forwards"),
+        ("authenticate-cognito", "without the load balancer's sign-in"),
+        ("jwt-validation", "without a token"),
+        ("redirect", "without TLS"),
+    ],
+)
+def test_a_default_action_that_refuses_is_never_to_be_opened(action: str, opens: str) -> None:
+    (result,) = behind(listener(action=action, rules=()))["PF-ACTION"]
+    assert result.fix is not None
+    assert "--default-actions" not in result.fix.cli
+    assert "Values=/ws/chat,/ws/chat/*" in result.fix.cli
+    assert opens in result.fix.opens
+    assert result.fix.narrower
+
+
+@pytest.mark.parametrize(("service", "source"), [("sg-service", "sg-service"), ("", "SERVICE-")])
+def test_the_offered_rule_admits_what_the_plan_would(service: str, source: str) -> None:
+    (result,) = judged({}, seen({"ingress": (), "service_group_id": service}))["PF-INGRESS"]
+    assert result.fix is not None
+    assert f"--source-group {source}" in result.fix.cli
+    offered = result.fix.console + result.fix.cli + result.fix.terraform
+    for wide in ("origin-facing", "pl-1", "0.0.0.0/0"):
+        assert wide not in offered
+
+
+def test_block_public_access_is_lifted_for_the_subnets_only() -> None:
+    (result,) = judged({}, seen({"block_public_access": "block-bidirectional"}))["PF-BPA"]
+    assert result.fix is not None
+    assert "--subnet-id subnet-a" in result.fix.cli
+    assert "--vpc-id" not in result.fix.cli

@@ -148,9 +148,7 @@ def test_a_listener_that_answers_by_itself_is_to_forward() -> None:
     assert f"--conditions {conditions} --actions" in rule.fix.cli
     (default,) = judged({}, seen({"listeners": (listener(**DEFAULT_404),)}))["PF-ACTION"]
     assert default.fix is not None
-    assert default.fix.console.endswith(
-        "> HTTP:80 > Default action: forward to the app's target group."
-    )
+    assert default.fix.console.endswith("Leave the default action as it is.")
 
 
 def test_a_function_is_told_apart_from_a_group_of_another_version() -> None:

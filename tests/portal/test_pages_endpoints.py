@@ -95,11 +95,13 @@ def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
     assert "How to fix: EC2 > Security Groups > sg-1 View the handshake" in asked_for
     del check.findings[0]["here"]
     check.save()
-    assert f"How to fix: {VERDICTS['WSE-504-SG'].fix}" in text_of(
+    assert f"How to fix: {VERDICTS['WSE-504-SG'].advice}" in text_of(
         signed_in(people.ana).get(f"/requests/{request.pk}/")
     )
     stored_before = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
-    assert f"How to fix: {VERDICTS['WSE-504-SG'].fix}" in stored_before
+    verdict = VERDICTS["WSE-504-SG"]
+    opens = f"What this opens: {verdict.opens} Narrower: {verdict.narrower}"
+    assert f"{opens} How to fix: {verdict.fix}" in stored_before
 
 
 def test_what_was_tried_to_explain_a_failure_is_told(people: Cast, endpoint: Endpoint) -> None:
