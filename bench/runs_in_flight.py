@@ -307,10 +307,11 @@ class Site:
         targets = clients.targets()
         distributions = [clients.distribution(number) for number in range(PLACES)]
         self.step(1300)
-        looks = [
-            self.account.snapshot_for(target, distribution)
-            for target, distribution in zip(targets, distributions, strict=True)
-        ]
+        looks = []
+        for target, distribution in zip(targets, distributions, strict=True):
+            while held := (seen := self.account.snapshot_for(target, distribution)).held_back:
+                time.sleep(held.turn_in_seconds or 0.0)
+            looks.append(seen)
         self.plans = []
         for number in range(most):
             place, path = number % PLACES, number // PLACES
