@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, transaction
 
-from checks.aws_view import fetch_aws_view
+from checks.aws_view import fetch_aws_view, fetch_serving
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
@@ -38,6 +38,8 @@ RETRY_SECONDS = 10.0
 ORIGIN_GIVES_UP_SECONDS = 30.0
 """CloudFront makes three attempts of 10 s before it answers 504 for a dead origin."""
 LEASE_MARGIN_SECONDS = 10.0
+AWS_ANSWERS_SECONDS = 60.0
+"""A call to AWS with its retries."""
 DUE_AT_ONCE = 100
 BY_SCHEDULE = "the schedule"
 USUAL_CHECK = "Usual handshake"
@@ -181,7 +183,8 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     1. Claim it. A worker that shuts down meanwhile releases it.
     2. One handshake through the edge, with the check's options.
     3. If it failed and may be retried: due again later.
-    4. If it failed: more probes to explain it.
+    4. If it opened: does the distribution still lead the path to the endpoint?
+       If it failed: more probes to explain it.
     5. Store the result and append an event.
     """
     now = clock()
@@ -204,7 +207,9 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
                 return check
             probes = MAX_PROBES + MIN_REPEATS + MAX_ROUTES
             check.renew(now, probes * limits.total_s + LEASE_MARGIN_SECONDS)
-        found = _investigate(check, transcript)
+        else:
+            check.renew(now, AWS_ANSWERS_SECONDS + LEASE_MARGIN_SECONDS)
+        found = _investigate(check, transcript, clock())
     except Interrupted:
         check.release()
         return check
@@ -231,11 +236,12 @@ def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
         return Transcript(url=check.endpoint.domain_name, failures=(failure,))
 
 
-def _investigate(check: Check, transcript: Transcript) -> Investigation:
+def _investigate(check: Check, transcript: Transcript, now: datetime) -> Investigation:
     """The ranked verdicts; for a failed handshake, after probes that explain it. If a bug of ours
     interrupts them, the first transcript alone is judged.
     """
     seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
+    target = _target(check)
     options = HandshakeOptions.from_dict(check.options)
     script = Script.of_steps(options.steps) if options.script else Script()
     brief, limits = Script.handshake_only(), probe_limits(script)
@@ -256,10 +262,12 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
             limits=limits,
         )
 
-    target = _target(check)
     # Options that may be secrets go to the endpoint only, not to other hosts.
     allowed = () if options.private else parse_routes(settings.PROBE_ROUTES)
     try:
+        if transcript.live:
+            served = fetch_serving(check.endpoint, target.url, since=check.requested_at, now=now)
+            seen = replace(seen, served=served)
         return investigate(
             seen,
             target=target,
@@ -292,6 +300,7 @@ def _target(check: Check) -> ProbeTarget:
 
 def _record(check: Check, found: Investigation, now: datetime) -> None:
     transcript, first = found.seen.handshake, found.conclusion.first
+    ok = transcript.live and not found.seen.answered_elsewhere
     next_probe = found.conclusion.next_probe
     before = ""
     if check.saved_id:
@@ -301,7 +310,7 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
         finished = check.finish(
             now,
             options=_stored(HandshakeOptions.from_dict(check.options).masked()),
-            ok=transcript.live,
+            ok=ok,
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,
             connect_ms=transcript.timing.connect if transcript.upgraded else None,
@@ -317,10 +326,10 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
                 CUSTOM_FINISHED if check.options else "check.finished",
                 first.summary,
                 at=now,
-                level="good" if transcript.live else "error",
+                level="good" if ok else "error",
                 data={
                     "check": str(check.pk),
-                    "ok": transcript.live,
+                    "ok": ok,
                     "verdict": first.verdict.code,
                     "certainty": first.certainty,
                     "url": transcript.url,
@@ -328,7 +337,27 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
                     "total_ms": transcript.timing.total,
                 },
             )
+        if finished and check.stream:
+            _record_lost_paths(check, found, now)
     check.refresh_from_db()
+
+
+def _record_lost_paths(check: Check, found: Investigation, now: datetime) -> None:
+    """An event when paths of a live endpoint begin to go elsewhere."""
+    lost = next((one for one in found.conclusion.diagnoses if one.code == "WSE-PATHS-LOST"), None)
+    if lost is None:
+        return
+    earlier = Check.objects.finished().filter(endpoint=check.endpoint_id).exclude(pk=check.pk)
+    known = earlier.values_list("findings", flat=True).first() or []
+    if not any(one["code"] == lost.code for one in known):
+        events.append(
+            check.stream,
+            "check.paths_lost",
+            f"{lost.verdict.title}: {'; '.join(lost.evidence)}.",
+            at=now,
+            level="warning",
+            data={"check": str(check.pk), "verdict": lost.code},
+        )
 
 
 def _further(seen: Observations) -> Iterator[dict[str, object]]:

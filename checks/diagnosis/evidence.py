@@ -15,6 +15,7 @@ from checks.diagnosis.signatures import closed_by_app, recognise
 from checks.diagnosis.verdicts import MEDIUM, Certainty, VerdictCode
 from checks.preflight.behavior_match import BehaviorMatch
 from checks.preflight.results import Fix, PreflightResult
+from checks.preflight.serving import Serving
 from checks.protocol.transcript import Phase, Reason, Transcript
 
 
@@ -54,6 +55,10 @@ class Observations:
     idle_timeouts: tuple[IdleTimeout, ...] = ()
     """The idle timeouts on the path, in seconds as they run here."""
     origin_tls: bool | None = None
+    served: Serving | None = None
+    """What gets the endpoint's paths by the distribution's present configuration, if it was read
+    after a handshake that opened.
+    """
     looked: bool = False
     """AWS was asked, whether or not it answered."""
 
@@ -61,6 +66,11 @@ class Observations:
     def status(self) -> int:
         """The status of the handshake's response, 0 without one."""
         return self.handshake.response.status if self.handshake.response else 0
+
+    @property
+    def answered_elsewhere(self) -> bool:
+        """The handshake opened, but the path leads to another origin than the endpoint's."""
+        return self.handshake.live and self.served is not None and not self.served.own
 
     @property
     def refused(self) -> bool:

@@ -10,10 +10,11 @@ repetitions, the distribution's configuration, the preflight of the target, Clou
 3. A cause that AWS shows but that the status does not reveal is hidden behind the first one: it
    comes after it.
 4. Among equals, what a request meets first comes first.
-5. Where the same handshake opens sometimes, no single answer shows a cause: each may come from
+5. A handshake that something else answered shows nothing about the endpoint.
+6. Where the same handshake opens sometimes, no single answer shows a cause: each may come from
    another edge.
-6. Where the likeliest is of low certainty, the first verdict is that the cause is not known.
-7. The first verdict's evidence begins with the other side's own words.
+7. Where the likeliest is of low certainty, the first verdict is that the cause is not known.
+8. The first verdict's evidence begins with the other side's own words.
 """
 
 from __future__ import annotations
@@ -88,7 +89,13 @@ _WEAKER: dict[Certainty, Certainty] = {HIGH: MEDIUM, MEDIUM: LOW, LOW: LOW}
 
 def rank_verdicts(seen: Observations) -> Conclusion:
     """The ranked verdicts of everything that was seen."""
+    if seen.answered_elsewhere and seen.served is not None:
+        elsewhere = Diagnosis(VERDICTS["WSE-OTHER-ORIGIN"], HIGH, (seen.served.reason,))
+        return Conclusion((elsewhere,), None)
     first_look = diagnose(seen.handshake, origin_tls=seen.origin_tls)
+    if seen.handshake.live and seen.served is not None and seen.served.lost:
+        lost = Diagnosis(VERDICTS["WSE-PATHS-LOST"], HIGH, seen.served.lost)
+        first_look = (first_look[0], lost, *first_look[1:])
     claims = [claim for rule in RULES for claim in rule(seen)]
     if seen.handshake.live and not any(claim.certainty == HIGH for claim in claims):
         # All is well: what could go wrong elsewhere is not reported here.

@@ -36,6 +36,8 @@ LOW, MEDIUM, HIGH = Certainty.LOW, Certainty.MEDIUM, Certainty.HIGH
 
 VerdictCode = Literal[
     "WSE-LIVE",
+    "WSE-OTHER-ORIGIN",
+    "WSE-PATHS-LOST",
     "WSE-URL",
     "WSE-GUARD",
     "WSE-PROBE",

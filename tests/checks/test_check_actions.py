@@ -19,6 +19,7 @@ from checks.aws_view import AwsView
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
+from checks.preflight.serving import Serving
 from checks.privacy.actions import request_audit
 from checks.probe.interruptible import Interrupted
 from checks.probe.limits import Limits
@@ -58,12 +59,16 @@ class Edge:
 
 
 def answering(
-    monkeypatch: pytest.MonkeyPatch, *answers: Transcript, view: AwsView | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    *answers: Transcript,
+    view: AwsView | None = None,
+    served: Serving | None = None,
 ) -> Edge:
     """The network answers with these, and AWS, when it is asked, with that."""
     edge = Edge(*answers)
     monkeypatch.setattr(actions, "probe_blocking", edge)
     monkeypatch.setattr(actions, "fetch_aws_view", lambda *_: view or AwsView())
+    monkeypatch.setattr(actions, "fetch_serving", lambda *_, **__: served)
     return edge
 
 
@@ -85,6 +90,37 @@ def test_a_good_handshake_is_stored_and_told(
     assert (event.kind, event.level, event.data["ok"]) == ("check.finished", "good", True)
     assert check.transcript_data is not None
     assert Transcript.from_dict(check.transcript_data).live
+
+
+OWN = Serving("/ws/chat", "/ws/chat", "edge-portal-1", own=True)
+ELSEWHERE = Serving("/ws/chat", "*", "web", own=False, reason="/ws/chat matches the behavior *")
+
+
+def test_a_handshake_that_something_else_answers_is_not_live(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, seen.live(), served=ELSEWHERE)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.ok, check.verdict) == (False, "WSE-OTHER-ORIGIN")
+    event = Event.objects.get()
+    assert (event.kind, event.level, event.data["ok"]) == ("check.finished", "error", False)
+    assert "/ws/chat matches the behavior *" in event.text
+    answering(monkeypatch, seen.live(), served=OWN)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.ok, check.verdict) == (True, "WSE-LIVE")
+
+
+def test_paths_that_go_elsewhere_are_told_once(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, seen.live(), served=replace(OWN, lost=("/ws/?* comes first",)))
+    for minutes in (0, 15):
+        later = NOW + timedelta(minutes=minutes)
+        check = make(actions.request_check(endpoint, by="ana", stream="s", now=later), later)
+        assert (check.ok, check.verdict) == (True, "WSE-LIVE")
+        assert [one["code"] for one in check.findings] == ["WSE-LIVE", "WSE-PATHS-LOST"]
+    (event,) = Event.objects.filter(kind="check.paths_lost")
+    assert event.text == "Some paths do not reach the endpoint: /ws/?* comes first."
 
 
 def test_a_failed_handshake_names_its_verdict(
