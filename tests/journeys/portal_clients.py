@@ -119,8 +119,11 @@ class Api:
 class Visitor:
     """A person with a session, without a browser: pages as HTML."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=20, follow_redirects=False)
+    def __init__(self, url: str, cookies: httpx.Cookies | None = None) -> None:
+        self._url = url
+        self.http = httpx.Client(
+            base_url=url, cookies=cookies, trust_env=False, timeout=20, follow_redirects=False
+        )
 
     def sign_in(self, username: str, password: str) -> Visitor:
         """Through the form, as a browser would."""
@@ -128,6 +131,10 @@ class Visitor:
         answer = self.post("/sign-in/", username=username, password=password)
         assert answer.status_code == 302, answer.text
         return self
+
+    def another(self) -> Visitor:
+        """Another client in the same session."""
+        return Visitor(self._url, self.http.cookies)
 
     def get(self, path: str) -> httpx.Response:
         """A page."""

@@ -134,20 +134,21 @@ def test_cancelled_in_the_middle_everything_is_undone_and_aws_is_clean(product: 
     target = account.make_target("int-regret", admits_cloudfront=False)
     before = account.distribution()["DistributionConfig"]
     asked = ana.ask(**product.answers("regret", target, "/regret"))
-    assert (
-        product.api("olga").approve(ana.await_state(asked["id"], "awaiting_approval")).status_code
-        == 200
-    )
-    ana.await_event(asked["id"], "step.waiting", "behaviors")
-    assert len(account.vpc_origins_of(target)) == 1
-    assert len(account.behaviors_of("/regret")) == 1
-    assert len(account.ingress_of(target.group)) == 1
+    planned = ana.await_state(asked["id"], "awaiting_approval")
+    with product.stopped_clock() as deployed:
+        assert product.api("olga").approve(planned).status_code == 200
+        ana.await_event(asked["id"], "step.waiting", "vpc-origin")
+        deployed()
+        ana.await_event(asked["id"], "step.waiting", "behaviors")
+        assert len(account.vpc_origins_of(target)) == 1
+        assert len(account.behaviors_of("/regret")) == 1
+        assert len(account.ingress_of(target.group)) == 1
 
-    # A stranger may not; a colleague may, once.
-    assert tara.post(f"/requests/{asked['id']}/cancel").status_code == 404
-    cancelled = ben.post(f"/requests/{asked['id']}/cancel", {"reason": "Not needed any more."})
-    assert cancelled.status_code == 200, cancelled.text
-    assert ben.post(f"/requests/{asked['id']}/cancel").json()["code"] == "wrong_state"
+        # A stranger may not; a colleague may, once.
+        assert tara.post(f"/requests/{asked['id']}/cancel").status_code == 404
+        cancelled = ben.post(f"/requests/{asked['id']}/cancel", {"reason": "Not needed any more."})
+        assert cancelled.status_code == 200, cancelled.text
+        assert ben.post(f"/requests/{asked['id']}/cancel").json()["code"] == "wrong_state"
 
     ana.await_state(asked["id"], "cancelled")
     assert account.vpc_origins_of(target) == []
