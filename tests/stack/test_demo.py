@@ -108,8 +108,10 @@ def refused(state: Path, port: int) -> str:
 
 @pytest.mark.stack
 @pytest.mark.timeout(300)
-def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
+def test_a_demo_ended_while_it_starts_then_from_welcome_to_ctrl_c(state: Path) -> None:
     ports = free_ports()
+    ended_while_it_starts(state, ports.web)
+
     demo = Demo(state, ports.web)
     try:
         assert demo.welcomed.wait(PATIENCE_SECONDS)
@@ -138,30 +140,38 @@ def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
     assert not still_there(family)
     assert (state / "tokens.json").stat().st_mode & 0o777 == 0o600
 
-    tokens = (state / "tokens.json").read_text()
-    again = Demo(state, ports.web)
-    try:
-        assert again.welcomed.wait(PATIENCE_SECONDS)
-        assert (state / "tokens.json").read_text() == tokens, (
-            "a second start keeps what the first made"
-        )
-        parts = recorded(state)
-    finally:
-        code = again.end(signal.SIGHUP)
-    assert code == 0
-    assert not still_there(parts.values())
 
-
-def test_a_demo_ended_while_it_starts_leaves_nothing(state: Path) -> None:
-    demo = Demo(state, free_ports().web)
+def ended_while_it_starts(state: Path, port: int) -> None:
+    """A demo whose terminal is closed as soon as it runs a process: it leaves none."""
+    demo = Demo(state, port)
     try:
         while not started_so_far(state):
             assert not demo.welcomed.wait(0.02), "too late to interrupt its start"
         parts = started_so_far(state)
     finally:
-        code = demo.end(signal.SIGTERM)
+        code = demo.end(signal.SIGHUP)
     assert code == 0
     assert not still_there(parts)
+
+
+# That a second start asks for no new tokens is tested in test_services.py, too.
+@pytest.mark.slow
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_a_second_start_keeps_what_the_first_made(state: Path) -> None:
+    ports = free_ports()
+    tokens: list[str] = []
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        demo = Demo(state, ports.web)
+        try:
+            assert demo.welcomed.wait(PATIENCE_SECONDS)
+            tokens.append((state / "tokens.json").read_text())
+            parts = recorded(state)
+        finally:
+            code = demo.end(number)
+        assert code == 0
+        assert not still_there(parts.values())
+    assert tokens[0] == tokens[1]
 
 
 def test_a_folder_of_somebody_else_is_refused_also_with_clean(state: Path) -> None:
