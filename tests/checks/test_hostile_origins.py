@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
+import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -37,12 +38,12 @@ from tests.checks.origins import (
     Authority,
     Behave,
     ask,
+    ends_within,
     opens_and_says,
     origin,
     says,
 )
 
-MAX_SECONDS = QUICK.total_s + ONE_TURN
 MAX_BYTES = QUICK.bytes_in + READ_SIZE
 """The limit can only be looked at after a read."""
 MAX_MEMORY = 4 * 1024 * 1024
@@ -198,12 +199,19 @@ def test_a_hostile_origin_costs_no_more_than_the_limits(
     assert seen.failure.reason is row.reason, seen.failures
     assert row.reason is Reason.TOO_MANY_FRAMES or seen.failure.phase is row.phase, seen.failures
     assert not row.verdict or diagnose(seen)[0].code == row.verdict
-    assert 0 < seconds < MAX_SECONDS
+    assert seconds > 0
     assert sum(taken) <= MAX_BYTES
     assert grown[0] <= MAX_MEMORY
     assert len(seen.body) <= QUICK.body_bytes
     assert sum(frame.size for frame in seen.frames) <= QUICK.bytes_in
     assert sum(frame.direction == "received" for frame in seen.frames) <= QUICK.frames_in
+
+
+def busy(seconds: float) -> None:
+    """Work for so long, without a pause."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
 
 
 def counting(taken: list[int]) -> type[Stream]:
@@ -231,6 +239,14 @@ def test_what_comes_after_the_goodbye_is_neither_read_nor_waited_for(
     seen = asyncio.run(story())
     assert seen.live, seen.failures
     assert sum(taken) < MAX_BYTES
+
+
+@pytest.mark.parametrize("spent", [time.sleep, busy], ids=["asleep", "at work"])
+def test_a_probe_that_takes_too_long_would_be_noticed(spent: Callable[[float], None]) -> None:
+    with ends_within(0.3 - ONE_TURN):
+        spent(0.0)
+    with pytest.raises(AssertionError), ends_within(0.3 - ONE_TURN):
+        spent(0.4)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])

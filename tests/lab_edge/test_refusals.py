@@ -70,7 +70,8 @@ def test_the_edge_says_why_it_cannot_reach_the_origin(
 def test_a_closed_security_group_takes_its_time(stage: Stage) -> None:
     started = time.monotonic()
     assert refused(stage, "dclosed").status_code == 504
-    assert 0.25 < time.monotonic() - started < 3
+    # Three attempts of ten seconds each, on the lab's clock. AWS's own clock would take them all.
+    assert 0.25 < time.monotonic() - started < 30
 
 
 @pytest.mark.rule("vpc-origin/service-group-admits")
