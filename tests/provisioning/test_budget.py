@@ -18,7 +18,8 @@ from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.session import AccountRef, Aws
 from provisioning.aws.snapshot import take_snapshot
 from provisioning.budget import BURST_CALLS, CALLS_OF_A_TURN, LONGEST_WAIT_SECONDS, Budget
-from provisioning.engine.decide import GIVE_UP_AFTER_SECONDS, GIVE_UP_AFTER_TRIES
+from provisioning.engine import decide
+from provisioning.engine.decide import GIVE_UP_AFTER_TRIES
 from provisioning.models import AwsAccount, Event, Run, Watch
 from tests.lab.account import REGION, Lab
 from tests.provisioning.machine import Machine
@@ -153,13 +154,16 @@ def test_a_snapshot_tells_being_held_back_from_not_being_told(
 def test_a_run_waits_for_its_turn_without_a_word_and_is_never_given_up_for_it(
     machine: Machine, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Minutes instead of half an hour: each minute is a turn of the worker.
+    patience = 15 * LONGEST_WAIT_SECONDS
+    monkeypatch.setattr(decide, "GIVE_UP_AFTER_SECONDS", patience)
     site = machine.site()
     run = site.start()
 
     class Shared:
         """No call passes for twice as long as a failing step is tried again."""
 
-        free_at = machine.now.timestamp() + 2 * GIVE_UP_AFTER_SECONDS
+        free_at = machine.now.timestamp() + 2 * patience
         asked = 0
 
         def take(self, account_id: str, *, per_second: float, now: float) -> float:
