@@ -35,6 +35,7 @@ from checks.probe.kinds import ProbeContext, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_routes
 from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.script import parse_script
 from checks.protocol.transcript import Transcript
 from checks.usual_check import usual_target
 from provisioning.models import Endpoint
@@ -146,6 +147,7 @@ def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
         routes=parse_routes(settings.PROBE_ROUTES),
         name=probe.endpoint.name,
         idle_pace=settings.PROBE_IDLE_PACE,
+        opening=parse_script(probe.endpoint.spec.check_script),
     )
     if not connection.in_atomic_block:
         # The sockets can be silent for minutes; PostgreSQL has better uses for a connection.

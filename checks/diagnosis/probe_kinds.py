@@ -17,6 +17,7 @@ class ProbeKind(StrEnum):
     NEGOTIATION = "negotiation"
     RECONNECT = "reconnect"
     CROWD = "crowd"
+    BROADCAST = "broadcast"
     IDLE = "idle"
     LOG_ROWS = "log rows"
     AWS = "aws"

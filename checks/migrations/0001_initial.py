@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField()),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('kind', models.CharField(choices=[('plain get', 'plain get'), ('journey', 'journey'), ('routes', 'routes'), ('negotiation', 'negotiation'), ('reconnect', 'reconnect'), ('crowd', 'crowd'), ('idle', 'idle'), ('log rows', 'log rows')], max_length=20)),
+                ('kind', models.CharField(choices=[('plain get', 'plain get'), ('journey', 'journey'), ('routes', 'routes'), ('negotiation', 'negotiation'), ('reconnect', 'reconnect'), ('crowd', 'crowd'), ('broadcast', 'broadcast'), ('idle', 'idle'), ('log rows', 'log rows')], max_length=20)),
                 ('number', models.PositiveIntegerField(default=0)),
                 ('path', models.TextField(blank=True)),
                 ('rows', models.JSONField(default=list)),

@@ -93,7 +93,7 @@ def _cell(state: CellState, text: str) -> Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class Broadcast:
     """The outcome of `clients` simultaneous sockets: how many opened, and how many received
     every other client's message.
     """
@@ -155,33 +155,43 @@ def idle_report(
     return Report(still_open, found.text, tuple(lines), found.code, columns, tuple(rows))
 
 
-def crowd_report(crowd: Crowd) -> Report:
+def crowd_report(seen: Sequence[Transcript]) -> Report:
+    """Whether several clients can be connected side by side."""
+    failed = [(number, one) for number, one in enumerate(seen, 1) if not one.live]
+    if not failed:
+        return Report(True, f"All {len(seen)} clients connected and stayed connected.")
+    lines = [f"client {number}: {_outcome(one)}" for number, one in failed[:MAX_LINES]]
+    told = f"{len(seen) - len(failed)} of {len(seen)} clients connected and stayed connected."
+    return Report(False, told, tuple(lines), diagnose(failed[0][1])[0].code)
+
+
+def broadcast_report(sent: Broadcast) -> Report:
     """Which client's message did not reach which other client."""
-    if crowd.ok:
-        return Report(True, f"All {crowd.clients} clients heard each other.")
-    lines = list(crowd.missing[:MAX_LINES])
-    if len(crowd.missing) > MAX_LINES:
-        lines.append(f"… and {len(crowd.missing) - MAX_LINES} more.")
+    if sent.ok:
+        return Report(True, f"All {sent.clients} clients heard each other.")
+    lines = list(sent.missing[:MAX_LINES])
+    if len(sent.missing) > MAX_LINES:
+        lines.append(f"… and {len(sent.missing) - MAX_LINES} more.")
     shut = [
         (number, transcript)
-        for number, transcript in enumerate(crowd.seen, 1)
+        for number, transcript in enumerate(sent.seen, 1)
         if not transcript.upgraded and not transcript.live
     ]
     lines += [
         f"client {number} could not connect: {_outcome(transcript)}"
         for number, transcript in shut[:MAX_LINES]
     ]
-    if crowd.opened < crowd.clients:
+    if sent.opened < sent.clients:
         code = diagnose(shut[0][1])[0].code if shut else None
-        told = f"{crowd.opened} of {crowd.clients} clients connected."
+        told = f"{sent.opened} of {sent.clients} clients connected."
         return Report(False, told, tuple(lines), code)
-    if len(crowd.missing) == crowd.clients * (crowd.clients - 1):
+    if len(sent.missing) == sent.clients * (sent.clients - 1):
         reason = (
             "Normal for an app that answers only the client that sent a message; a chat that does "
             "this is broken."
         )
         return Report(False, "No client heard any other.", (reason, *lines))
-    told = f"{crowd.heard_all} of {crowd.clients} clients heard all others."
+    told = f"{sent.heard_all} of {sent.clients} clients heard all others."
     lines.append(
         "If clients hear some but not all others, they are often connected to different processes "
         "of the app that do not exchange messages."

@@ -16,6 +16,7 @@ from checks.diagnosis.probe_kinds import ProbeKind
 from checks.output.reports import (
     Report,
     arrived_headers,
+    broadcast_report,
     crowd_report,
     idle_report,
     journey_report,
@@ -25,12 +26,12 @@ from checks.output.reports import (
     routes_report,
 )
 from checks.probe.limits import Limits
-from checks.probe.multi_socket import gather_crowd, measure_idle, reconnect
+from checks.probe.multi_socket import gather_broadcast, gather_crowd, measure_idle, reconnect
 from checks.probe.probe_request import HEARS_WITHIN, ProbeRequest, Route, routes_of
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.deflate import OFFER
 from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
-from checks.protocol.script import ExpectText, Script
+from checks.protocol.script import ExpectText, Script, Step
 from checks.protocol.transcript import Transcript
 
 BEATS = 12
@@ -47,6 +48,8 @@ class ProbeContext:
     routes: tuple[Route, ...] = ()
     name: str = ""
     idle_pace: float = 1.0
+    opening: tuple[Step, ...] = ()
+    """The first steps that the app needs on an open socket."""
 
 
 async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeContext) -> Report:
@@ -78,17 +81,37 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeCon
             return journey_report(seen, context.view.behavior, arrived, asked=bool(asked.path))
         case ProbeKind.RECONNECT:
             return reconnect_report(
-                await reconnect(target, network=network, times=asked.number, limits=context.limits)
+                await reconnect(
+                    target,
+                    network=network,
+                    times=asked.number,
+                    limits=context.limits,
+                    opening=context.opening,
+                )
             )
         case ProbeKind.CROWD:
             return crowd_report(
                 await gather_crowd(
-                    target, network=network, clients=asked.number, within_s=HEARS_WITHIN
+                    target, network=network, clients=asked.number, opening=context.opening
+                )
+            )
+        case ProbeKind.BROADCAST:
+            return broadcast_report(
+                await gather_broadcast(
+                    target,
+                    network=network,
+                    clients=asked.number,
+                    within_s=HEARS_WITHIN,
+                    opening=context.opening,
                 )
             )
         case ProbeKind.IDLE:
             held = await measure_idle(
-                target, network=network, seconds=asked.number, every=asked.number / BEATS
+                target,
+                network=network,
+                seconds=asked.number,
+                every=asked.number / BEATS,
+                opening=context.opening,
             )
             timeouts = context.view.idle_timeouts or usual_timeouts(pace=context.idle_pace)
             return idle_report(held.readings, timeouts, held.seen)

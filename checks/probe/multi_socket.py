@@ -1,5 +1,5 @@
-"""Probes of several sockets: an idle meter, a crowd whose clients message each other, a reconnect
-drill (asyncio).
+"""Probes of several sockets: an idle meter, a silent crowd, a broadcast whose clients message each
+other, a reconnect drill (asyncio).
 
 Each runs a few scripts through `prober`, at the same time or in turn, so its address guard and
 limits hold for every socket.
@@ -13,12 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from checks.diagnosis.idle_timeout import VARIANTS, Reading, reading_of, steps_for
-from checks.output.reports import Crowd
+from checks.output.reports import Broadcast
 from checks.probe.limits import Limits
-from checks.probe.probe_request import HEARS_WITHIN, JOINS_WITHIN, OPENING_SECONDS
+from checks.probe.probe_request import (
+    HEARS_WITHIN,
+    JOINS_WITHIN,
+    OPENING_SECONDS,
+    TOGETHER_SECONDS,
+)
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.handshake_options import ProbeTarget
-from checks.protocol.script import ExpectText, Gather, Hold, Script, Send
+from checks.protocol.script import ExpectText, Gather, Hold, Script, Send, Step
 from checks.protocol.transcript import Transcript
 
 MAX_IDLE_SECONDS = 900.0
@@ -36,20 +41,26 @@ class Silence:
 
 
 async def measure_idle(
-    target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    seconds: float,
+    every: float,
+    opening: tuple[Step, ...] = (),
 ) -> Silence:
-    """Hold one socket of each variant for `seconds`; those that talk do so every `every`
-    seconds.
+    """Hold one socket of each variant for `seconds`, after the `opening` steps that the app needs;
+    those that talk do so every `every` seconds.
     """
     seconds = min(seconds, MAX_IDLE_SECONDS)
     every = max(every, seconds / MAX_BEATS)
-    limits = Limits(total_s=seconds + OPENING_SECONDS, frames_in=4096)
+    opens = OPENING_SECONDS + sum(step.seconds for step in opening)
+    limits = Limits(total_s=seconds + opens, frames_in=4096)
     seen = await asyncio.gather(
         *(
             probe(
                 target,
                 network=network,
-                script=Script.of_steps(steps_for(variant, seconds, every)),
+                script=Script.of_steps((*opening, *steps_for(variant, seconds, every))),
                 limits=limits,
             )
             for variant in VARIANTS
@@ -67,8 +78,40 @@ async def gather_crowd(
     network: ProbeNetwork,
     clients: int = 3,
     join_s: float = JOINS_WITHIN,
+    together_s: float = TOGETHER_SECONDS,
+    opening: tuple[Step, ...] = (),
+) -> tuple[Transcript, ...]:
+    """Several clients side by side: each connects, takes the `opening` steps, waits until all have
+    joined or `join_s` is over, and stays for `together_s`. Nothing else is sent.
+    """
+    clients = max(2, min(clients, MAX_CLIENTS))
+    waits = join_s + together_s + sum(step.seconds for step in opening)
+    limits = Limits(total_s=OPENING_SECONDS + waits, frames_in=4096)
+    settled: set[int] = set()
+
+    async def take_part(mine: int) -> Transcript:
+        def arrive() -> bool:
+            settled.add(mine)
+            return len(settled) == clients
+
+        part = Script.of_steps((*opening, Gather(arrive, join_s), Hold(together_s)))
+        try:
+            return await probe(target, network=network, script=part, limits=limits)
+        finally:
+            settled.add(mine)
+
+    return tuple(await asyncio.gather(*map(take_part, range(clients))))
+
+
+async def gather_broadcast(
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    clients: int = 3,
+    join_s: float = JOINS_WITHIN,
     within_s: float = HEARS_WITHIN,
-) -> Crowd:
+    opening: tuple[Step, ...] = (),
+) -> Broadcast:
     """The test with several browser windows: all join, each sends one line and must receive every
     other's, all leave.
 
@@ -93,7 +136,8 @@ async def gather_crowd(
             return len(settled) == clients
 
         # The first to leave must not take its line away from those who still listen.
-        return Script.of_steps((Gather(arrive, join_s), Send(lines[mine]), ears[mine], Hold(0.2)))
+        said = (Gather(arrive, join_s), Send(lines[mine]), ears[mine], Hold(0.2))
+        return Script.of_steps((*opening, *said))
 
     async def take_part(mine: int) -> Transcript:
         try:
@@ -114,18 +158,23 @@ async def gather_crowd(
     ]
     heard_all = sum(1 for ear in listened if not ear.missing)
     opened = sum(1 for transcript in seen if transcript.upgraded)
-    return Crowd(clients, opened, heard_all, tuple(missing), tuple(seen))
+    return Broadcast(clients, opened, heard_all, tuple(missing), tuple(seen))
 
 
 async def reconnect(
-    target: ProbeTarget, *, network: ProbeNetwork, times: int = 5, limits: Limits | None = None
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    times: int = 5,
+    limits: Limits | None = None,
+    opening: tuple[Step, ...] = (),
 ) -> tuple[Transcript, ...]:
     """Connect, close and connect again, as a client does after a deployment or a network change."""
     once = limits or Limits()
     seen: list[Transcript] = []
     for _ in range(max(1, min(times, MAX_RECONNECTS))):
         seen.append(
-            await probe(target, network=network, script=Script.handshake_only(), limits=once)
+            await probe(target, network=network, script=Script.of_steps(opening), limits=once)
         )
     return tuple(seen)
 

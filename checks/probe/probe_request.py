@@ -21,9 +21,11 @@ from checks.protocol.handshake_options import (
 
 MAX_ROUTES = 4
 HEARS_WITHIN = 5.0
-"""Seconds in which each client of a crowd must receive all lines, once it has sent its own."""
+"""Seconds in which each client of a broadcast must receive all lines, once it has sent its own."""
 JOINS_WITHIN = 10.0
-"""Seconds that clients of a crowd wait for those that have not joined."""
+"""Seconds that clients of a crowd or broadcast wait for those that have not joined."""
+TOGETHER_SECONDS = 3.0
+"""Seconds that all clients of a crowd stay connected side by side."""
 OPENING_SECONDS = 15.0
 """Seconds for opening the sockets, beside what a probe measures."""
 
@@ -31,7 +33,12 @@ OPENING_SECONDS = 15.0
 REQUESTABLE = tuple(kind for kind in ProbeKind if kind not in INTERNAL)
 """The kinds that a person can ask for. With LOG_ROWS a check is analyzed again."""
 BOUNDS: Mapping[ProbeKind, tuple[int, int]] = MappingProxyType(
-    {ProbeKind.RECONNECT: (1, 10), ProbeKind.CROWD: (2, 12), ProbeKind.IDLE: (2, 120)}
+    {
+        ProbeKind.RECONNECT: (1, 10),
+        ProbeKind.CROWD: (2, 12),
+        ProbeKind.BROADCAST: (2, 12),
+        ProbeKind.IDLE: (2, 120),
+    }
 )
 """Minimum and maximum of a kind's number: times, clients, seconds. The command line allows more."""
 WITH_AWS = frozenset({ProbeKind.JOURNEY, ProbeKind.IDLE, ProbeKind.LOG_ROWS})
@@ -60,6 +67,7 @@ def usual_number(kind: ProbeKind, *, idle_pace: float) -> int:
     return {
         ProbeKind.RECONNECT: 5,
         ProbeKind.CROWD: 3,
+        ProbeKind.BROADCAST: 3,
         ProbeKind.IDLE: usual_silence(idle_pace),
     }.get(kind, 0)
 
@@ -151,6 +159,8 @@ def longest(asked: ProbeRequest, socket_seconds: float) -> float:
         case ProbeKind.RECONNECT:
             return asked.number * socket_seconds
         case ProbeKind.CROWD:
+            return OPENING_SECONDS + JOINS_WITHIN + TOGETHER_SECONDS
+        case ProbeKind.BROADCAST:
             return OPENING_SECONDS + JOINS_WITHIN + HEARS_WITHIN * asked.number
         case ProbeKind.IDLE:
             return OPENING_SECONDS + asked.number

@@ -131,10 +131,11 @@ class Probes(OfEndpoint):
 
         plain get: a plain GET beside the upgrade. routes: this route beside others. journey: what
         happens to each header line. negotiation: subprotocol and compression. reconnect: connects,
-        closes and connects again. crowd: several clients that must hear each other. idle: holds a
-        silent socket and names the idle timeout that ends it. Answers immediately; poll the probe
-        until it is finished. One at a time: while one is running, the same call returns it, and
-        another is refused.
+        closes and connects again. crowd: several clients side by side. broadcast: several
+        clients that send one line each and must hear each other; users of the app may see it. idle:
+        holds a silent socket and names the idle timeout that ends it. Answers immediately; poll the
+        probe until it is finished. One at a time: while one is running, the same call returns it,
+        and another is refused.
         """
         said = NEW_PROBE.read(self.sent)
         endpoint = self.endpoint(endpoint_id)

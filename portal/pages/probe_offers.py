@@ -82,9 +82,16 @@ def probe_offers() -> tuple[ProbeOffer, ...]:
         ),
         numbered(
             ProbeKind.CROWD,
-            "Multiple clients",
-            "Connects several clients; each sends one message and must receive the others'. For "
-            "apps that broadcast messages.",
+            "Several clients at once",
+            "Connects several clients side by side, and keeps them connected for a few seconds. "
+            "Sends no message of its own.",
+            "Number of clients",
+        ),
+        numbered(
+            ProbeKind.BROADCAST,
+            "Broadcast between clients",
+            "Connects several clients; each sends one line of text to the app and must receive the "
+            "others'. For apps that broadcast messages: their users may see these lines.",
             "Number of clients",
         ),
         numbered(

@@ -61,12 +61,22 @@ class AppKind:
             base = pattern.rstrip("*").rstrip("?")
             if set(base) & {"*", "?"}:
                 continue
-            # A pattern can name the kind's whole path already, as /socket/websocket does.
-            candidates = [base] if base.endswith(below) else [base.rstrip("/") + below, base]
-            for path in candidates:
+            for path in (_joined(base, below), base):
                 if any(matches(one, path) for one in path_patterns):
                     return path + question + query
         return ""
+
+
+def _joined(base: str, below: str) -> str:
+    """The path `below` a base, which can name a part of it already, as /socket/websocket and
+    /_stcore/ do.
+    """
+    stem, segments = base.rstrip("/"), below.split("/")
+    for count in range(len(segments), 1, -1):
+        named = "/".join(segments[:count])
+        if stem.endswith(named):
+            return stem.removesuffix(named) + below
+    return stem + below if below else base
 
 
 PLAIN = "plain"

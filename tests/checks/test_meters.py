@@ -13,8 +13,14 @@ from websockets.exceptions import ConnectionClosed
 
 from checks.diagnosis.idle_timeout import Reading, identify_timeout, reading_of, usual_timeouts
 from checks.diagnosis.verdicts import VerdictCode
-from checks.output.reports import crowd_report, idle_report
-from checks.probe.multi_socket import Silence, gather_crowd, measure_idle, reconnect
+from checks.output.reports import broadcast_report, crowd_report, idle_report
+from checks.probe.multi_socket import (
+    Silence,
+    gather_broadcast,
+    gather_crowd,
+    measure_idle,
+    reconnect,
+)
 from checks.probe.probe_request import JOINS_WITHIN
 from checks.probe.prober import ProbeNetwork
 from checks.protocol.handshake_options import ProbeTarget
@@ -202,7 +208,7 @@ class Room:
 
 
 async def crowd_of_three(target: ProbeTarget, network: ProbeNetwork) -> Any:
-    return await gather_crowd(target, network=network, clients=3, join_s=0.3, within_s=0.5)
+    return await gather_broadcast(target, network=network, clients=3, join_s=0.3, within_s=0.5)
 
 
 def test_a_crowd_hears_itself() -> None:
@@ -212,7 +218,7 @@ def test_a_crowd_hears_itself() -> None:
 
 def test_a_crowd_of_twelve_takes_nobody_for_another_whose_number_begins_alike() -> None:
     async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=12)
+        return await gather_broadcast(target, network=network, clients=12)
 
     crowd = against(Room(), story)
     assert (crowd.ok, crowd.heard_all, crowd.missing) == (True, 12, ())
@@ -226,7 +232,7 @@ def test_who_is_refused_keeps_nobody_of_a_crowd_waiting() -> None:
         return connection.respond(503, "full") if len(asked) == 3 else None
 
     async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=3, within_s=0.3)
+        return await gather_broadcast(target, network=network, clients=3, within_s=0.3)
 
     crowd = against(Room(), story, process_request=full)
     assert (crowd.ok, crowd.opened) == (False, 2)
@@ -243,7 +249,7 @@ def test_nobody_of_a_crowd_speaks_before_the_last_is_in() -> None:
         await asyncio.sleep(1.2 if len(asked) == 3 else 0)
 
     async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=3)
+        return await gather_broadcast(target, network=network, clients=3)
 
     crowd = against(Room(), story, process_request=slow_to_the_third)
     assert (crowd.ok, crowd.missing) == (True, ()), [seen.failures for seen in crowd.seen]
@@ -266,10 +272,10 @@ async def echoes(connection: ServerConnection) -> None:
 @pytest.mark.parametrize("clients", [2, 3, 4])
 def test_a_crowd_of_which_nobody_hears_another_says_so_whatever_its_size(clients: int) -> None:
     async def patient(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=clients)
+        return await gather_broadcast(target, network=network, clients=clients)
 
     async def hasty(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=clients, within_s=0.3)
+        return await gather_broadcast(target, network=network, clients=clients, within_s=0.3)
 
     alone = against(echoes, hasty)
     assert (alone.opened, alone.heard_all) == (clients, 0)
@@ -280,7 +286,7 @@ def test_a_crowd_of_which_nobody_hears_another_says_so_whatever_its_size(clients
         for other in numbers
         if other != mine
     )
-    assert crowd_report(alone).headline == "No client heard any other."
+    assert broadcast_report(alone).headline == "No client heard any other."
     together = against(Room(), patient)
     assert (together.ok, together.missing) == (True, ())
 
@@ -297,11 +303,11 @@ def test_a_crowd_of_four_in_two_processes_misses_those_of_the_other_and_no_more(
                     await other.send(message)
 
     async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=4, within_s=1.5)
+        return await gather_broadcast(target, network=network, clients=4, within_s=1.5)
 
     crowd = against(halves, story)
     assert (crowd.opened, crowd.heard_all, len(crowd.missing)) == (4, 0, 8)
-    assert "connected to different processes" in crowd_report(crowd).lines[-1]
+    assert "connected to different processes" in broadcast_report(crowd).lines[-1]
 
 
 def test_a_crowd_hears_itself_if_lines_share_a_message_and_no_close_is_answered() -> None:
@@ -332,3 +338,26 @@ def test_a_client_comes_back_as_often_as_it_is_sent() -> None:
 
     seen = against(waits, story)
     assert [transcript.live for transcript in seen] == [True] * 4
+
+
+@pytest.mark.parametrize(("room", "said"), [(2, "All 2 clients"), (1, "1 of 2 clients")])
+def test_a_silent_crowd_says_who_did_not_stay(room: int, said: str) -> None:
+    inside: list[ServerConnection] = []
+    heard: list[Any] = []
+
+    async def with_room(connection: ServerConnection) -> None:
+        if len(inside) == room:
+            await connection.close(1013, "full")
+            return
+        inside.append(connection)
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                heard.append(message)
+
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=2, together_s=0.2)
+
+    report = crowd_report(against(with_room, story))
+    assert report.headline.startswith(said)
+    assert report.ok is (room == 2)
+    assert heard == [], "a crowd sends nothing"

@@ -238,12 +238,12 @@ def test_a_socket_that_stays_open_is_0_and_one_that_is_cut_is_1(port: int) -> No
 
 
 def test_a_crowd_that_is_not_heard_is_1_and_says_who(port: int) -> None:
-    code, printed = typed(f"ws://{HOST}/room", "--crowd", "3", *lead(port))
+    code, printed = typed(f"ws://{HOST}/room", "--broadcast", "3", *lead(port))
     assert (code, printed.splitlines()[0]) == (0, "All 3 clients heard each other.")
-    code, printed = typed(f"ws://{HOST}/ws", "--crowd", "2", "--timeout", "0.3", *lead(port))
+    code, printed = typed(f"ws://{HOST}/ws", "--broadcast", "2", "--timeout", "0.3", *lead(port))
     assert code == 1
     assert "client 1 did not hear client 2" in printed
-    code, printed = typed(f"ws://{HOST}/ws", "--crowd", "3", "--timeout", "0.3", *lead(port))
+    code, printed = typed(f"ws://{HOST}/ws", "--broadcast", "3", "--timeout", "0.3", *lead(port))
     assert (code, printed.splitlines()[0]) == (1, "No client heard any other.")
     assert "different processes" not in printed
 

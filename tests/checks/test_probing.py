@@ -110,7 +110,7 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
         (ProbeRequest(ProbeKind.ROUTES, path="/ws/2"), "Every route works."),
         (ProbeRequest(ProbeKind.NEGOTIATION), "Every offer opens"),
         (ProbeRequest(ProbeKind.RECONNECT, 2), "2 of 2 reconnects succeeded."),
-        (ProbeRequest(ProbeKind.CROWD, 3), "All 3 clients heard each other."),
+        (ProbeRequest(ProbeKind.BROADCAST, 3), "All 3 clients heard each other."),
         (ProbeRequest(ProbeKind.IDLE, 2), "After 2 s of silence the socket was still open."),
         (
             ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"),

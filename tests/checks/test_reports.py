@@ -10,9 +10,9 @@ import pytest
 
 from checks.diagnosis.idle_timeout import Reading, usual_timeouts
 from checks.output.reports import (
-    Crowd,
+    Broadcast,
     Report,
-    crowd_report,
+    broadcast_report,
     idle_report,
     journey_report,
     negotiation_report,
@@ -81,23 +81,25 @@ def test_what_never_opened_was_not_measured() -> None:
 @pytest.mark.parametrize(
     ("crowd", "says"),
     [
-        (Crowd(3, 3, 3, (), (live(),) * 3), "All 3 clients heard each other."),
+        (Broadcast(3, 3, 3, (), (live(),) * 3), "All 3 clients heard each other."),
         (
-            Crowd(3, 3, 2, ("client 1 did not hear client 2",), (live(),) * 3),
+            Broadcast(3, 3, 2, ("client 1 did not hear client 2",), (live(),) * 3),
             "2 of 3 clients heard all others.",
         ),
         (
-            Crowd(2, 2, 0, ("client 1 did not hear client 2", "client 2 did not hear client 1")),
+            Broadcast(
+                2, 2, 0, ("client 1 did not hear client 2", "client 2 did not hear client 1")
+            ),
             "No client heard",
         ),
         (
-            Crowd(2, 1, 0, ("client 1 did not hear client 2",), (live(), BAD_GATEWAY)),
+            Broadcast(2, 1, 0, ("client 1 did not hear client 2",), (live(), BAD_GATEWAY)),
             "1 of 2 clients connected.",
         ),
     ],
 )
-def test_a_crowd_says_who_is_missing(crowd: Crowd, says: str) -> None:
-    told = crowd_report(crowd)
+def test_a_crowd_says_who_is_missing(crowd: Broadcast, says: str) -> None:
+    told = broadcast_report(crowd)
     assert says in told.headline
     assert told.ok is crowd.ok
     assert all(line in told.lines for line in crowd.missing)

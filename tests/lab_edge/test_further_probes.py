@@ -50,7 +50,7 @@ def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: ProbeConte
 
 
 def test_a_crowd_of_the_chat_hears_each_other(around: ProbeContext) -> None:
-    told = asyncio.run(make_report(ProbeRequest(ProbeKind.CROWD, 4), target("dchat"), around))
+    told = asyncio.run(make_report(ProbeRequest(ProbeKind.BROADCAST, 4), target("dchat"), around))
     assert told.headline == "All 4 clients heard each other."
 
 

@@ -113,7 +113,13 @@ class TestProbes:
         fields(found["verdict"], VERDICT)
 
     def test_numbers_and_paths_are_those_of_the_kind(self, people: Cast, url: str) -> None:
-        for kind, number in (("reconnect", 5), ("crowd", 3), ("idle", 75), ("routes", 0)):
+        for kind, number in (
+            ("reconnect", 5),
+            ("crowd", 3),
+            ("broadcast", 3),
+            ("idle", 75),
+            ("routes", 0),
+        ):
             assert post(people.ana, f"{url}/probes", {"kind": kind}).json()["number"] == number, (
                 "the usual one"
             )
@@ -136,7 +142,12 @@ class TestProbes:
             post(people.ana, f"{url}/probes", {"number": "x", "path": 3, "x_ticket": "1"})
         )
         assert set(wrong) == {"number", "path", "kind"}, "all at once"
-        assert set(BOUNDS) == {ProbeKind.RECONNECT, ProbeKind.CROWD, ProbeKind.IDLE}
+        assert set(BOUNDS) == {
+            ProbeKind.RECONNECT,
+            ProbeKind.CROWD,
+            ProbeKind.BROADCAST,
+            ProbeKind.IDLE,
+        }
         assert not Probe.objects.exists()
 
     def test_who_may_test_may_probe_and_others_read_or_know_of_nothing(

@@ -35,12 +35,19 @@ from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, identify_tim
 from checks.diagnosis.transcript_rules import diagnose
 from checks.output.cli_output import comparison_lines, document, report_lines, way_lines
 from checks.output.comparison import compare
-from checks.output.reports import Report, crowd_report, idle_report, reconnect_report
+from checks.output.reports import (
+    Report,
+    broadcast_report,
+    crowd_report,
+    idle_report,
+    reconnect_report,
+)
 from checks.probe.limits import Limits
 from checks.probe.multi_socket import (
     MAX_CLIENTS,
     MAX_IDLE_SECONDS,
     MAX_RECONNECTS,
+    gather_broadcast,
     gather_crowd,
     measure_idle,
     reconnect,
@@ -71,7 +78,7 @@ EPILOG = (
 LONGEST_FILE = 256 * 1024
 INTERRUPTED = 130
 """The shell's exit code after Ctrl-C."""
-METERS = ("idle", "crowd", "reconnect")
+METERS = ("idle", "crowd", "broadcast", "reconnect")
 BEATS = 12
 """How many messages the talking sockets of --idle send, without --every."""
 
@@ -204,7 +211,13 @@ class Command(BaseCommand):
             "--crowd",
             type=_from(2, MAX_CLIENTS),
             metavar="N",
-            help="N clients at the same time; each must receive every other's message",
+            help="N clients at the same time, which send nothing",
+        )
+        meters.add_argument(
+            "--broadcast",
+            type=_from(2, MAX_CLIENTS),
+            metavar="N",
+            help="N clients at the same time; each sends a line and must receive every other's",
         )
         meters.add_argument(
             "--reconnect",
@@ -263,7 +276,7 @@ class Command(BaseCommand):
             "--timeout",
             type=_seconds,
             metavar="SECONDS",
-            help="limit for the whole probe; with --crowd for each message, with --reconnect "
+            help="limit for the whole probe; with --broadcast for each message, with --reconnect "
             "for each connection",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -312,7 +325,8 @@ class Command(BaseCommand):
         beside = [f"--{name.replace('_', '-')}" for name in _ONE_HANDSHAKE if options[name]]
         if beside:
             raise UnusableError(
-                f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect."
+                f"{' and '.join(beside)} cannot be combined with --idle, --crowd, --broadcast or "
+                "--reconnect."
             )
         if options["every"] is not None and options["idle"] is None:
             raise UnusableError("--every needs --idle.")
@@ -350,11 +364,18 @@ async def _meter(
         }
         return idle_report(silence.readings, clocks, silence.seen), silence.seen, figures
     if options["crowd"] is not None:
-        crowd = await gather_crowd(
-            target, network=network, clients=options["crowd"], within_s=options["timeout"] or 5.0
+        seen = await gather_crowd(target, network=network, clients=options["crowd"])
+        live = sum(transcript.live for transcript in seen)
+        return crowd_report(seen), seen, {"clients": len(seen), "stayed": live}
+    if options["broadcast"] is not None:
+        sent = await gather_broadcast(
+            target,
+            network=network,
+            clients=options["broadcast"],
+            within_s=options["timeout"] or 5.0,
         )
-        figures = {"clients": crowd.clients, "opened": crowd.opened, "missing": list(crowd.missing)}
-        return crowd_report(crowd), crowd.seen, figures
+        figures = {"clients": sent.clients, "opened": sent.opened, "missing": list(sent.missing)}
+        return broadcast_report(sent), sent.seen, figures
     seen = await reconnect(
         target,
         network=network,

@@ -1,0 +1,121 @@
+"""What an endpoint's settings say that its usual check asks, sends and awaits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checks.diagnosis.app_recognition import recognize_app
+from checks.protocol.script import Hold, parse_script
+from checks.usual_check import (
+    UsualCheckSummary,
+    usual_check_faults,
+    usual_script,
+    usual_target,
+)
+from provisioning.facts.path_patterns import matches
+from provisioning.spec.app_kinds import APP_KINDS, PLAIN, AppKind, kind_of_paths
+from tests.checks.seen import answered, live
+from tests.provisioning.examples import spec
+
+NAME = "d111111abcdef8.cloudfront.net"
+
+
+@pytest.mark.parametrize("kind", APP_KINDS.values(), ids=APP_KINDS)
+def test_each_kind_gives_a_check_that_can_be_made(kind: AppKind) -> None:
+    made = spec(app_kind=kind.key, path_patterns=["/app", "/app/*"])
+    assert usual_check_faults(made) == {}
+    assert any(matches(pattern, made.handshake_path) for pattern in made.path_patterns)
+    assert made.check_path.endswith(kind.path)
+    assert made.subprotocols == kind.subprotocols
+    assert made.check_script == kind.script
+    assert ("POST" in made.allowed_methods) is kind.http_api
+    assert usual_target(made, NAME).url == f"wss://{NAME}{made.check_path}"
+    assert kind.source.startswith("https://")
+    assert kind.about.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("path_patterns", "key", "path"),
+    [
+        (["/ws/chat"], PLAIN, "/ws/chat"),
+        (["/socket.io/*"], "socketio", "/socket.io/?EIO=4&transport=websocket"),
+        (["/api/socket.io", "/api/socket.io/*"], "socketio",
+         "/api/socket.io/?EIO=4&transport=websocket"),
+        (["/engine.io/"], "engineio", "/engine.io/?EIO=4&transport=websocket"),
+        (["/live/websocket"], "liveview", "/live/websocket?vsn=2.0.0"),
+        (["/cable"], "action-cable", "/cable"),
+        (["/_stcore/*"], "streamlit", "/_stcore/stream"),
+        (["/api/kernels/*/channels"], "jupyter", "/api/kernels/x/channels"),
+        (["/livechat"], PLAIN, "/livechat"),
+        (["/recable/socket"], PLAIN, "/recable/socket"),
+    ],
+)  # fmt: skip
+def test_a_usual_path_tells_the_kind_and_what_to_ask(
+    path_patterns: list[str], key: str, path: str
+) -> None:
+    made = spec(path_patterns=path_patterns)
+    assert (made.app_kind, made.check_path) == (key, path)
+    assert kind_of_paths(path_patterns).key == key
+
+
+def test_a_plain_check_sends_the_app_no_message() -> None:
+    script = usual_script(spec())
+    assert (script.message, script.ping, script.steps) == ("", True, (Hold(3.0),))
+    assert usual_script(spec(stay_open_seconds=0)).steps == ()
+    summary = UsualCheckSummary.of(spec().to_dict())
+    assert (summary.sends, summary.awaits, summary.seconds) == ((), (), 3)
+
+
+def test_a_check_says_what_was_asked_for() -> None:
+    made = spec(
+        check_path="/ws/chat/room?id=1",
+        check_headers="X-Tenant: demo",
+        check_script="send hi {nonce}\nexpect text {nonce} within 2",
+        subprotocols=["chat.v2"],
+        stay_open_seconds=10,
+    )
+    target = usual_target(made, NAME)
+    assert target.url.endswith("/ws/chat/room?id=1")
+    assert target.headers == (("X-Tenant", "demo"),)
+    assert target.subprotocols == ("chat.v2",)
+    assert usual_script(made).steps == (*parse_script(made.check_script), Hold(10.0))
+    summary = UsualCheckSummary.of(made.to_dict())
+    assert summary.sends == ("send hi {nonce}",)
+    assert summary.awaits == ("expect text {nonce} within 2",)
+    assert summary.headers == ("X-Tenant",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "advice"),
+    [
+        ({"check_script": "shout hi"}, "check_script", "write one of send"),
+        ({"check_headers": "Host: evil.example"}, "check_headers", "Host"),
+        ({"check_headers": "Authorization: Bearer abc"}, "check_headers", "Secret"),
+        ({"check_path": "/ws/chat?access_token=abc"}, "check_path", "Secret"),
+    ],
+)
+def test_what_no_check_may_have_is_said_at_its_setting(
+    changes: dict[str, Any], field: str, advice: str
+) -> None:
+    faults = usual_check_faults(spec(**changes))
+    assert list(faults) == [field]
+    assert advice in faults[field]
+    assert usual_check_faults(spec()) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ('{"code":0,"message":"Transport unknown"}', "socketio"),
+        ("No Connection with that ID", "signalr"),
+        ("Welcome to SockJS!\n", "sockjs"),
+        ("404 page not found", None),
+        ("", None),
+    ],
+)
+def test_an_app_is_recognized_by_its_refusal(body: str, key: str | None) -> None:
+    seen = answered("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n", body=body)
+    kind = recognize_app([live(), seen])
+    assert (kind and kind.key) == key
