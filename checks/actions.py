@@ -5,8 +5,10 @@ transactions.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -28,11 +30,15 @@ from checks.probe.prober import ProbeNetwork, probe_blocking
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import at_same_address, parse_connect_to
 from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
-from checks.protocol.script import Script
+from checks.protocol.script import Script, resolve_script
 from checks.protocol.transcript import Failure, Phase, Reason, Transcript
-from checks.usual_check import custom_script, usual_target
+from checks.stored_secrets.actions import secret_values
+from checks.stored_secrets.sealed_options import SealExpiredError, seal, unseal
+from checks.usual_check import custom_script, usual_target, with_usual
 from provisioning import events
 from provisioning.models import Endpoint
+from provisioning.redaction.masking import KnownSecrets, mask_header, mask_text, mask_url
+from provisioning.redaction.references import UnknownSecretError
 
 RETRY_SECONDS = 10.0
 ORIGIN_GIVES_UP_SECONDS = 30.0
@@ -66,19 +72,39 @@ def request_check(
     old config.
     """
     patience = EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE if patient else 0.0
+    check = Check(id=uuid.uuid4())
+    asked = saved.options if saved else _stored(options)
+    masked = _without_credentials(asked)
     return Check.objects.get_or_request(
         endpoint,
         by=by,
         now=now,
+        id=check.pk,
         saved=saved,
-        options=saved.options if saved else _stored(options),
+        options=masked,
+        sealed=seal(check.purpose, asked, masked, now=now),
         stream=stream,
         retry_until=now + timedelta(seconds=patience),
     )[0]
 
 
+def asks_for(check: Check, options: HandshakeOptions | None, *, now: datetime) -> bool:
+    """Whether a check was requested with these options, credentials included while it has them."""
+    asked = _stored(options)
+    if check.finished_at is not None:
+        return bool(check.options == _without_credentials(asked))
+    try:
+        return unseal(check.purpose, check.sealed, check.options, now=now) == asked
+    except SealExpiredError:
+        return False
+
+
 def _stored(options: HandshakeOptions | None) -> dict[str, Any]:
     return {} if options is None or options.usual else options.to_dict()
+
+
+def _without_credentials(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return _stored(HandshakeOptions.from_dict(asked).masked()) if asked else {}
 
 
 def save_check(
@@ -181,23 +207,30 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     """Make a due check that no other worker is making.
 
     1. Claim it. A worker that shuts down meanwhile releases it.
-    2. One handshake through the edge, with the check's options.
-    3. If it failed and may be retried: due again later.
-    4. If it opened: does the distribution still lead the path to the endpoint?
+    2. Read its credentials and the stored secrets that it refers to.
+    3. One handshake through the edge, with the check's options.
+    4. If it failed and may be retried: due again later.
+    5. If it opened: does the distribution still lead the path to the endpoint?
        If it failed: more probes to explain it.
-    5. Store the result and append an event.
+    6. Store the result and append an event.
     """
     now = clock()
     check = Check.objects.select_related("endpoint").filter(pk=check_id).first()
     if check is None:
         return None
-    options = HandshakeOptions.from_dict(check.options)
-    script = custom_script(options, check.endpoint.spec)
-    limits = probe_limits(script)
+    expired = ""
+    try:
+        options = HandshakeOptions.from_dict(
+            unseal(check.purpose, check.sealed, check.options, now=now)
+        )
+    except SealExpiredError as error:
+        options, expired = HandshakeOptions(), str(error)
+    limits = probe_limits(custom_script(options, check.endpoint.spec))
     if not check.claim(now, limits.total_s + LEASE_MARGIN_SECONDS):
         return None
     try:
-        transcript = _probe(check, script, limits)
+        sending = _sending(check, options, expired, now)
+        transcript = _probe(check, sending, limits)
         renew_connection()
         now = clock()
         if not transcript.live:
@@ -209,13 +242,54 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
             check.renew(now, probes * limits.total_s + LEASE_MARGIN_SECONDS)
         else:
             check.renew(now, AWS_ANSWERS_SECONDS + LEASE_MARGIN_SECONDS)
-        found = _investigate(check, transcript, clock())
+        found = _investigate(check, sending, transcript, clock())
     except Interrupted:
         check.release()
         return check
     renew_connection()
-    _record(check, found, clock())
+    _record(check, sending, found, clock())
     return check
+
+
+@dataclass(frozen=True)
+class _Sending:
+    """What a check sends. `fault` says why it cannot be sent, if it cannot."""
+
+    target: ProbeTarget
+    script: Script
+    private: bool
+    secret_names: frozenset[str]
+    fault: str = ""
+
+    @property
+    def known(self) -> KnownSecrets:
+        """The credentials, to be masked in what the portal itself writes."""
+        return KnownSecrets(self.target.secrets)
+
+
+def _sending(check: Check, options: HandshakeOptions, fault: str, now: datetime) -> _Sending:
+    endpoint, spec = check.endpoint, check.endpoint.spec
+    sent = with_usual(options, spec)
+    names = sent.secret_names
+    values: Mapping[str, str] = dict.fromkeys(names, "")
+    if names and options.unencrypted:
+        fault = fault or "Stored secrets are sent over wss:// only, and this check uses ws://."
+    try:
+        if not fault:
+            used_by = f"A check of {endpoint.name}"
+            values = secret_values(endpoint.owner, names, used_by=used_by, now=now)
+    except UnknownSecretError as error:
+        fault = str(error)
+    usual = usual_target(spec, endpoint.domain_name, values)
+    secrets = (*sent.credentials, *(() if fault else values.values()))
+    return _Sending(
+        sent.resolved(values).target(endpoint.url, usual, secrets),
+        resolve_script(custom_script(options, spec), values),
+        # Credentials go to the endpoint only, not to other hosts.
+        options.private or bool(names),
+        frozenset() if fault else names,
+        fault,
+    )
 
 
 def renew_connection() -> None:
@@ -224,26 +298,38 @@ def renew_connection() -> None:
         close_old_connections()
 
 
-def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
+def _probe(check: Check, sending: _Sending, limits: Limits) -> Transcript:
     """The transcript. A bug of ours becomes a failure in it, so that the check still finishes."""
+    if sending.fault:
+        failure = Failure(Phase.URL, Reason.CREDENTIAL_UNAVAILABLE, sending.fault)
+        return Transcript(url=check.endpoint.url, failures=(failure,))
     try:
-        return probe_blocking(_target(check), network=probe_network(), script=script, limits=limits)
+        return probe_blocking(
+            sending.target, network=probe_network(), script=sending.script, limits=limits
+        )
     except (DatabaseError, Interrupted):
         raise
     except Exception as fault:
-        log.exception("check %s: a bug of the portal", check.pk)
+        log_bug(f"check {check.pk}", sending.known)
         failure = Failure(Phase.URL, Reason.PROBE_ERROR, f"{type(fault).__name__}: {fault}"[:300])
-        return Transcript(url=check.endpoint.domain_name, failures=(failure,))
+        told = Transcript(url=check.endpoint.domain_name, failures=(failure,))
+        return told.masked(sending.known)
 
 
-def _investigate(check: Check, transcript: Transcript, now: datetime) -> Investigation:
+def log_bug(what: str, known: KnownSecrets) -> None:
+    """Log the exception that is being handled, without credentials."""
+    told = known.mask(mask_text(traceback.format_exc()))
+    log.error("%s: a bug of the portal\n%s", what, told)
+
+
+def _investigate(
+    check: Check, sending: _Sending, transcript: Transcript, now: datetime
+) -> Investigation:
     """The ranked verdicts; for a failed handshake, after probes that explain it. If a bug of ours
     interrupts them, the first transcript alone is judged.
     """
     seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
-    target = _target(check)
-    options = HandshakeOptions.from_dict(check.options)
-    script = Script.of_steps(options.steps) if options.script else Script()
+    script, target = sending.script, sending.target
     brief, limits = Script.handshake_only(), probe_limits(script)
 
     def again(target: ProbeTarget) -> Transcript:
@@ -262,11 +348,12 @@ def _investigate(check: Check, transcript: Transcript, now: datetime) -> Investi
             limits=limits,
         )
 
-    # Options that may be secrets go to the endpoint only, not to other hosts.
-    allowed = () if options.private else parse_routes(settings.PROBE_ROUTES)
+    # AWS's side is judged by names: it needs no value.
+    names = [(name, mask_header(name, value)) for name, value in target.headers]
+    allowed = () if sending.private else parse_routes(settings.PROBE_ROUTES)
     try:
         if transcript.live:
-            served = fetch_serving(check.endpoint, target.url, since=check.requested_at, now=now)
+            served = fetch_serving(check.endpoint, mask_url(target.url), since=check.requested_at, now=now)
             seen = replace(seen, served=served)
         return investigate(
             seen,
@@ -274,13 +361,13 @@ def _investigate(check: Check, transcript: Transcript, now: datetime) -> Investi
             probe=again,
             repeat=repeat,
             as_host=as_host,
-            look=lambda: fetch_aws_view(check.endpoint, target.url, target.headers),
+            look=lambda: fetch_aws_view(check.endpoint, mask_url(target.url), names),
             routes=routes_of(target, allowed, check.endpoint.name),
         )
     except (DatabaseError, Interrupted):
         raise
     except Exception:
-        log.exception("check %s: a bug of the portal while investigating", check.pk)
+        log_bug(f"check {check.pk}, investigating", sending.known)
         return Investigation(seen, rank_verdicts(seen))
 
 
@@ -292,13 +379,7 @@ def for_name(target: ProbeTarget, name: str) -> ProbeTarget:
     return replace(target, url=url, origin=f"https://{name}" if target.origin else None)
 
 
-def _target(check: Check) -> ProbeTarget:
-    return HandshakeOptions.from_dict(check.options).target(
-        check.endpoint.url, usual_target(check.endpoint.spec, check.endpoint.domain_name)
-    )
-
-
-def _record(check: Check, found: Investigation, now: datetime) -> None:
+def _record(check: Check, sending: _Sending, found: Investigation, now: datetime) -> None:
     transcript, first = found.seen.handshake, found.conclusion.first
     ok = transcript.live and not found.seen.answered_elsewhere
     next_probe = found.conclusion.next_probe
@@ -309,7 +390,8 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
     with transaction.atomic():
         finished = check.finish(
             now,
-            options=_stored(HandshakeOptions.from_dict(check.options).masked()),
+            sealed="",
+            secrets=sorted(sending.secret_names),
             ok=ok,
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,

@@ -26,6 +26,7 @@ twice and no more.
 """
 OUR_OWN = frozenset(
     {Reason.BAD_URL, Reason.BAD_REQUEST, Reason.PROBE_ERROR, Reason.ADDRESS_REFUSED}
+    | {Reason.CREDENTIAL_UNAVAILABLE}
 )
 
 

@@ -4,12 +4,11 @@ once.
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.db.models import Q
 
 from provisioning.models import Endpoint
@@ -51,17 +50,23 @@ class LeasedQuerySet(models.QuerySet[Row]):
     def get_or_request(
         self, endpoint: Endpoint, *, by: str, now: datetime, **values: Any
     ) -> tuple[Row, bool]:
-        """The endpoint's row under way, or a new one; and whether it is new."""
+        """The endpoint's row under way, or a new one; and whether it is new. `id` can be given with
+        the values.
+        """
+        values.setdefault("id", uuid.uuid4())
         while True:
             under_way = self.under_way().filter(endpoint=endpoint).first()
             if under_way is not None:
                 return under_way, False
             # Another request may win the race, and its row may be finished before we look again.
-            with contextlib.suppress(IntegrityError), transaction.atomic():
-                row = self.create(
-                    endpoint=endpoint, requested_by=by, requested_at=now, due_at=now, **values
-                )
-                return row, True
+            # ON CONFLICT DO NOTHING: a lost race is no error, whose statement PostgreSQL would log.
+            row = self.model(
+                endpoint=endpoint, requested_by=by, requested_at=now, due_at=now, **values
+            )
+            self.bulk_create([row], ignore_conflicts=True)
+            made = self.filter(pk=row.pk).first()
+            if made is not None:
+                return made, True
 
 
 LeasedManager = models.Manager.from_queryset(LeasedQuerySet)

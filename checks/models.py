@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
 from django.db import models
@@ -57,9 +58,45 @@ class SavedCheck(models.Model):
         return self.name
 
 
+class Secret(models.Model):
+    """A value that a team's checks may send, referred to as `${secret:NAME}`. It is written and
+    sent, never shown.
+
+    `owner` is the team's short name, like an endpoint's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.CharField(max_length=60)
+    name = models.CharField(max_length=40)
+    encrypted = models.TextField()
+    created_by = TruncatedCharField(max_length=150)
+    created_at = models.DateTimeField()
+    replaced_by = TruncatedCharField(max_length=150, blank=True)
+    replaced_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=["owner", "name"], name="secret_name_unique_in_team"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def purpose(self) -> str:
+        """What its ciphertext is bound to."""
+        return f"secret {self.pk}"
+
+
 class Check(LeasedRow):
-    """One handshake check. Once finished it does not change, except that values of secret headers
-    are removed, and that log rows can improve its findings.
+    """One handshake check. Once finished it does not change, except that log rows can improve its
+    findings.
+
+    `options` is what `HandshakeOptions.to_dict` gives, without credentials; with them it is
+    encrypted in `sealed`, until the check is finished. `secrets` are the names of the stored
+    secrets that it sent.
 
     `connect_ms` is the time until the WebSocket is open, null if it did not open. `findings` are
     ranked verdicts; `probes` are the further attempts made to explain a failure, `next_probe` the
@@ -71,6 +108,8 @@ class Check(LeasedRow):
         SavedCheck, on_delete=models.SET_NULL, null=True, blank=True, related_name="checks"
     )
     options = models.JSONField(default=dict)
+    sealed = models.TextField(blank=True)
+    secrets = models.JSONField(default=list)
     stream = models.CharField(max_length=60, blank=True)
     retry_until = models.DateTimeField()
     ok = models.BooleanField(null=True)
@@ -82,13 +121,19 @@ class Check(LeasedRow):
     next_probe = models.CharField(max_length=20, blank=True)
     probes = models.JSONField(default=list)
 
+    @property
+    def purpose(self) -> str:
+        """What `sealed` is bound to."""
+        return f"check {self.pk}"
+
     def __str__(self) -> str:
         return f"check of {self.endpoint_id}: {self.verdict or 'under way'}"
 
 
 class Probe(LeasedRow):
     """One further probe, requested by a person: `number` and `path` as its kind takes them,
-    `report` what `Report.to_dict` gives.
+    `report` what `Report.to_dict` gives. `path` is without credentials; with them it is encrypted
+    in `sealed`, until the probe is finished.
 
     A probe of kind "log rows" opens no socket: it weighs `check` again with `rows` of CloudFront's
     log.
@@ -99,12 +144,18 @@ class Probe(LeasedRow):
     )
     number = models.PositiveIntegerField(default=0)
     path = models.TextField(blank=True)
+    sealed = models.TextField(blank=True)
     of_check = models.ForeignKey(
         Check, on_delete=models.CASCADE, null=True, blank=True, related_name="weighings"
     )
     rows = models.JSONField(default=list)
     ok = models.BooleanField(null=True)
     report = models.JSONField(null=True)
+
+    @property
+    def purpose(self) -> str:
+        """What `sealed` is bound to."""
+        return f"probe {self.pk}"
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.endpoint_id}"

@@ -5,8 +5,8 @@ A probe of kind "log rows" weighs a finished check again; all others open socket
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from django.db import connection, transaction
 
 from checks.actions import (
     LEASE_MARGIN_SECONDS,
+    log_bug,
     probe_limits,
     probe_network,
     renew_connection,
@@ -37,15 +38,18 @@ from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_ro
 from checks.protocol.handshake_options import HandshakeOptions
 from checks.protocol.script import parse_script
 from checks.protocol.transcript import Transcript
-from checks.usual_check import usual_target
+from checks.stored_secrets.actions import secret_values
+from checks.stored_secrets.sealed_options import SealExpiredError, seal, unseal
+from checks.usual_check import usual_target, with_usual
 from provisioning.models import Endpoint
+from provisioning.redaction.masking import KnownSecrets, mask_url
+from provisioning.redaction.references import UnknownSecretError
 
 LONGEST_LOG_ROWS = 60_000
 """Characters of log rows that can be given with one check."""
 AWS_SECONDS = 60.0
 """What calls to AWS add to a probe's lease."""
 SENT_HEADERS = ("Host", "Upgrade", "Connection", "Origin", *HANDSHAKE_HEADERS)
-log = logging.getLogger(__name__)
 
 
 def request_probe(
@@ -61,17 +65,34 @@ def request_probe(
 
     Kind LOG_ROWS weighs `check` again with these `rows`.
     """
+    probe, path = Probe(id=uuid.uuid4()), mask_url(asked.path)
     probe, new = Probe.objects.get_or_request(
         endpoint,
         by=by,
         now=now,
+        id=probe.pk,
         kind=asked.kind,
         number=asked.number,
-        path=asked.path,
+        path=path,
+        sealed=seal(probe.purpose, {"path": asked.path}, {"path": path}, now=now),
         of_check=check,
         rows=[asdict(row) for row in rows],
     )
     return probe if new else None
+
+
+def probe_under_way(endpoint: Endpoint, asked: ProbeRequest, *, now: datetime) -> Probe | None:
+    """The endpoint's probe under way, if it is this one."""
+    same = Probe.objects.under_way().filter(kind=asked.kind, number=asked.number, of_check=None)
+    probe = same.filter(endpoint=endpoint).first()
+    try:
+        return probe if probe and _path_of(probe, now) == asked.path else None
+    except SealExpiredError:
+        return None
+
+
+def _path_of(probe: Probe, now: datetime) -> str:
+    return str(unseal(probe.purpose, probe.sealed, {"path": probe.path}, now=now)["path"])
 
 
 def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
@@ -113,38 +134,59 @@ def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> None:
     if not probe.claim(clock(), lease):
         return
     changed: dict[str, Any] = {}
+    known = KnownSecrets(())
     try:
         if asked.kind is ProbeKind.LOG_ROWS:
             report, changed = _weigh_again(probe)
         else:
-            report = _open_sockets(probe, asked, limits)
+            path, values = _sent_path(probe, clock())
+            known = KnownSecrets(values.values())
+            report = _open_sockets(probe, replace(asked, path=path), limits, values)
     except Interrupted:
         probe.release()
         return
     except DatabaseError:
         raise
+    except (UnknownSecretError, SealExpiredError) as fault:
+        report = Report(False, str(fault), (), "WSE-SECRET")
     except Exception as fault:
-        log.exception("probe %s: a bug of the portal", probe.pk)
+        log_bug(f"probe {probe.pk}", known)
         told = "The portal itself failed; this says nothing about the endpoint."
         report = Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
     renew_connection()
     with transaction.atomic():
-        finished = probe.finish(clock(), ok=report.ok, report=report.to_dict())
+        shown = report.masked(known).to_dict()
+        finished = probe.finish(clock(), ok=report.ok, report=shown, sealed="")
         if finished and changed and probe.of_check is not None:
             Check.objects.filter(pk=probe.of_check.pk).update(**changed)
 
 
-def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
-    usual = usual_target(probe.endpoint.spec, probe.endpoint.domain_name)
+def _sent_path(probe: Probe, now: datetime) -> tuple[str, dict[str, str]]:
+    """The path to probe, and the stored secrets that it and the usual handshake send. Raises
+    UnknownSecretError and SealExpiredError.
+    """
+    options, endpoint = HandshakeOptions(path=_path_of(probe, now)), probe.endpoint
+    names = with_usual(options, endpoint.spec).secret_names
+    used_by = f"A probe of {endpoint.name}"
+    values = secret_values(endpoint.owner, names, used_by=used_by, now=now)
+    return options.resolved(values).path, values
+
+
+def _open_sockets(
+    probe: Probe, asked: ProbeRequest, limits: Limits, secrets: Mapping[str, str]
+) -> Report:
+    usual = usual_target(probe.endpoint.spec, probe.endpoint.domain_name, secrets)
     view = AwsView()
     if asked.kind in WITH_AWS:
         target = HandshakeOptions(path=asked.path).target(usual.url, usual)
-        view = fetch_aws_view(probe.endpoint, target.url, [(name, "") for name in SENT_HEADERS])
+        view = fetch_aws_view(
+            probe.endpoint, mask_url(target.url), [(name, "") for name in SENT_HEADERS]
+        )
     surroundings = ProbeContext(
         network=probe_network(),
         limits=limits,
         view=view,
-        routes=parse_routes(settings.PROBE_ROUTES),
+        routes=() if secrets else parse_routes(settings.PROBE_ROUTES),
         name=probe.endpoint.name,
         idle_pace=settings.PROBE_IDLE_PACE,
         opening=parse_script(probe.endpoint.spec.check_script),

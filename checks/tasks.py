@@ -14,6 +14,7 @@ from checks import actions, probe_actions
 from checks.models import Check, PrivacyAudit, Probe
 from checks.privacy import actions as privacy_actions
 from checks.probe import interruptible
+from checks.stored_secrets.actions import delete_expired_options
 from provisioning.dispatch import Dispatch
 
 BATCH = 100
@@ -57,6 +58,7 @@ def tick(now: datetime) -> None:
     workers (the same one not every second).
     """
     actions.request_due_checks(now)
+    delete_expired_options(now)
     for rows, task in (
         (Check.objects.due(now), make_check),
         (Probe.objects.due(now), make_probe),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from checks.protocol.handshake_options import (
@@ -20,6 +21,7 @@ from provisioning.spec.fields import USUAL_CHECK
 
 SOME_NAME = "d111111abcdef8.cloudfront.net"
 """Stands for the distribution's name, which no fault depends on."""
+NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 SETTINGS = {
     "path": "check_path",
     "subprotocols": "subprotocols",
@@ -44,15 +46,23 @@ def usual_check_answers(
     return said | {SETTINGS[name]: own[name] for name in SETTINGS if own.get(name)}
 
 
-def usual_target(spec: EndpointSpec, domain_name: str) -> ProbeTarget:
-    """The handshake, as a browser on a page of the endpoint's own name makes it."""
-    options = usual_options(spec)
-    return ProbeTarget(
-        url=f"wss://{domain_name}{spec.check_path}",
-        headers=options.headers,
-        subprotocols=options.subprotocols,
-        origin=f"https://{domain_name}",
+def with_usual(options: HandshakeOptions, spec: EndpointSpec) -> HandshakeOptions:
+    """The options of a check with what it takes over from the usual check."""
+    usual = usual_options(spec)
+    return replace(
+        options, **{name: getattr(options, name) or getattr(usual, name) for name in SETTINGS}
     )
+
+
+def usual_target(
+    spec: EndpointSpec, domain_name: str, secrets: Mapping[str, str] = NO_SECRETS
+) -> ProbeTarget:
+    """The handshake, as a browser on a page of the endpoint's own name makes it, with the values
+    of the stored secrets that the settings refer to. Raises UnknownSecretError.
+    """
+    options = usual_options(spec).resolved(secrets)
+    own = ProbeTarget(url=f"wss://{domain_name}", origin=f"https://{domain_name}")
+    return options.target(own.url, own, secrets.values())
 
 
 def usual_script(spec: EndpointSpec) -> Script:
@@ -65,13 +75,21 @@ def custom_script(options: HandshakeOptions, spec: EndpointSpec) -> Script:
     return Script.of_steps(options.steps) if options.script else usual_script(spec)
 
 
-def usual_check_faults(spec: EndpointSpec) -> dict[str, str]:
+def usual_check_faults(
+    spec: EndpointSpec, stored_secrets: Collection[str] | None = None
+) -> dict[str, str]:
     """What is wrong with the settings of the usual check, by setting: a message that is no step, a
-    header that no handshake may carry, a secret that would be stored.
+    header that no handshake may carry, a credential, a reference to none of `stored_secrets`
+    (None: any name is right).
     """
     options = usual_options(spec)
     try:
-        parse_handshake_options(options.to_dict(), url=f"wss://{SOME_NAME}/", saved=True)
+        parse_handshake_options(
+            options.to_dict(),
+            url=f"wss://{SOME_NAME}/",
+            saved=True,
+            stored_secrets=stored_secrets,
+        )
     except HandshakeOptionsError as error:
         faults = {SETTINGS[option]: fault for option, fault in error.faults.items()}
         # What a path pattern says openly is no secret, however it looks.

@@ -104,7 +104,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "stale_plan": Problem(
         409, "The plan has changed", "Read the request again and decide on its current plan."
     ),
-    "name_taken": Problem(409, "The name is taken", "Choose another name for the endpoint."),
+    "name_taken": Problem(409, "The name is taken", "Choose another name."),
     "idempotency_conflict": Problem(
         409,
         "The key was used with another body",

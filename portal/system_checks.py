@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from checks.privacy.keys import HOW_TO_MAKE, KeyFault, signing_key
 from checks.probe.probe_request import RoutesError, parse_routes
+from checks.stored_secrets.encryption import SHORTEST_KEY
 
 
 @register()
@@ -25,6 +26,29 @@ def secret_key_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="portal.E001",
         )
     ]
+
+
+@register()
+def encryption_keys_are_long(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Keys of their own encrypt what is stored, so that SECRET_KEY can be changed."""
+    hint = "Set ENCRYPTION_KEYS to 50 random characters; see .env.example."
+    if not settings.ENCRYPTION_KEYS:
+        return [
+            Warning(
+                "ENCRYPTION_KEYS is not set: changing SECRET_KEY makes stored secrets unreadable.",
+                hint=hint,
+                id="portal.W002",
+            )
+        ]
+    if any(len(key) < SHORTEST_KEY for key in settings.ENCRYPTION_KEYS):
+        return [
+            Error(
+                f"A key of ENCRYPTION_KEYS is shorter than {SHORTEST_KEY} characters.",
+                hint=hint,
+                id="portal.E006",
+            )
+        ]
+    return []
 
 
 @register()

@@ -13,6 +13,7 @@ from portal.pages import (
     probes,
     request_form,
     requests,
+    secrets,
     sign_in,
     tokens,
     usual_check,
@@ -74,6 +75,15 @@ urlpatterns = [
         "endpoints/<uuid:pk>/privacy/<uuid:audit>.json",
         privacy.audit_json,
         name="privacy-audit-json",
+    ),
+    path("teams/<slug:slug>/secrets/", secrets.secrets, name="secrets"),
+    path(
+        "teams/<slug:slug>/secrets/<uuid:pk>/replace/",
+        secrets.secret_replace,
+        name="secret-replace",
+    ),
+    path(
+        "teams/<slug:slug>/secrets/<uuid:pk>/delete/", secrets.secret_delete, name="secret-delete"
     ),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),

@@ -20,6 +20,8 @@ from provisioning.redaction.masking import mask_data, mask_text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 TEXT_LIMIT = 2000
+MAX_STREAM = 60
+"""Characters in the name of a stream."""
 
 
 def append(

@@ -27,6 +27,7 @@ def product_environment(
     database_url: str,
     redis_url: str,
     secret_key: str,
+    encryption_key: str,
 ) -> dict[str, str]:
     """Every variable of .env.example, for the product on this machine.
 
@@ -35,6 +36,7 @@ def product_environment(
     lab = state_dir / "lab"
     return {
         "SECRET_KEY": secret_key,
+        "ENCRYPTION_KEYS": encryption_key,
         "DEBUG": "False",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
         "PORTAL_URL": f"http://localhost:{ports.web}",

@@ -198,6 +198,7 @@ class Stack:
                 database_url=self._postgres.url(),
                 redis_url=redis.url,
                 secret_key=self.state.secret("django"),
+                encryption_key=self.state.secret("encryption"),
             )
             | self._settings
         )

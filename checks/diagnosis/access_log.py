@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from checks.protocol.transcript import storable
+from provisioning.redaction.masking import mask_text, mask_url
 
 MAX_TEXT = 256 * 1024
 MAX_ROWS = 200
@@ -150,8 +151,8 @@ def _of_json(text: str) -> Iterator[Mapping[str, Any]]:
         try:
             value, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
-            line = text[place:].strip()[:60]
-            raise LogRowError(f"Invalid JSON: {line!r}. Paste whole rows.") from error
+            line = text[place:].strip()
+            raise LogRowError(f"Invalid JSON: {_start_of(line)!r}. Paste whole rows.") from error
         yield from _rows_within(value)
         while place < len(text) and text[place] in " \t\r\n,":
             place += 1
@@ -204,7 +205,7 @@ def _of_lines(text: str) -> Iterator[Mapping[str, str]]:
                 if len(cells) != len(names):
                     raise LogRowError(
                         f"#Fields names {len(names)} fields; this line has {len(cells)}: "
-                        f"{line[:60]!r}"
+                        f"{_start_of(line)!r}"
                     )
                 yield dict(zip(names, cells, strict=True))
             else:
@@ -216,7 +217,7 @@ def _judge_standard(line: str, cells: Sequence[str]) -> None:
     """Whether a row without #Fields has the standard order, as far as its first fields tell."""
     if len(cells) < 15:
         raise LogRowError(
-            f"A row has at least 15 fields; this line has {len(cells)}: {line[:60]!r}. "
+            f"A row has at least 15 fields; this line has {len(cells)}: {_start_of(line)!r}. "
             "Paste the #Fields line with it."
         )
     if not (
@@ -224,9 +225,14 @@ def _judge_standard(line: str, cells: Sequence[str]) -> None:
     ):
         raise LogRowError(
             "Not a row of CloudFront's standard log, which starts with date "
-            f"and time: {line[:60]!r}. For rows with custom fields, or of a "
+            f"and time: {_start_of(line)!r}. For rows with custom fields, or of a "
             "real-time log, paste a #Fields line before them."
         )
+
+
+def _start_of(line: str) -> str:
+    """Enough of a line to find it by, without credentials."""
+    return mask_text(line, guess=True)[:60]
 
 
 def _name(column: Any) -> str:
@@ -239,7 +245,8 @@ def _row(found: Mapping[str, Any]) -> LogRow:
     def text(name: str) -> str:
         value = found.get(name)
         said = storable("" if value is None else str(value))
-        return "" if said == "-" else said[:512]
+        # Queries and cookies are not read; a Referer's are not either. Ids of requests are random.
+        return "" if said == "-" else mask_text(said[:512])
 
     status = text("sc-status")
     return LogRow(
@@ -247,7 +254,7 @@ def _row(found: Mapping[str, Any]) -> LogRow:
         status=int(status) if re.fullmatch(r"[0-9]{1,3}", status) else 0,
         result=text("x-edge-result-type"),
         detail=text("x-edge-detailed-result-type"),
-        path=storable(unquote(text("cs-uri-stem"))),
+        path=mask_url(storable(unquote(text("cs-uri-stem")))),
         host=text("x-host-header"),
         protocol=text("cs-protocol"),
         path_pattern=text("cache-behavior-path-pattern"),

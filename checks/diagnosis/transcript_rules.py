@@ -157,6 +157,7 @@ _BY_REASON: dict[Reason, Found] = {
     Reason.BAD_URL: (("WSE-URL", HIGH),),
     Reason.BAD_REQUEST: (("WSE-URL", HIGH),),
     Reason.PROBE_ERROR: (("WSE-PROBE", HIGH),),
+    Reason.CREDENTIAL_UNAVAILABLE: (("WSE-SECRET", HIGH),),
     Reason.ADDRESS_REFUSED: (("WSE-GUARD", HIGH),),
     Reason.DNS_FAILURE: (("WSE-DNS", HIGH),),
     Reason.DNS_TIMEOUT: (("WSE-DNS", MEDIUM),),

@@ -41,6 +41,7 @@ VerdictCode = Literal[
     "WSE-URL",
     "WSE-GUARD",
     "WSE-PROBE",
+    "WSE-SECRET",
     "WSE-DNS",
     "WSE-TCP-REFUSED",
     "WSE-TCP-TIMEOUT",

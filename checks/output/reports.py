@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from checks.diagnosis.idle_timeout import MEANS, IdleTimeout, Reading, identify_timeout
@@ -18,7 +18,7 @@ from checks.diagnosis.verdicts import VerdictCode, verdict_of
 from checks.output.comparison import Cell, CellState, compare
 from checks.preflight.behavior_match import BehaviorMatch
 from checks.protocol.transcript import HeaderLine, Transcript, storable
-from provisioning.redaction.masking import mask_header
+from provisioning.redaction.masking import KnownSecrets, mask_header, mask_text
 
 MAX_LINES = 40
 MAX_TEXT = 300
@@ -47,6 +47,23 @@ class Report:
         return tuple(
             {"title": title, "cells": tuple(zip(self.columns, cells, strict=False))}
             for title, cells in self.rows
+        )
+
+    def masked(self, known: KnownSecrets) -> Report:
+        """The same without credentials: by place and shape, and `known` values anywhere."""
+
+        def clean(text: str) -> str:
+            return known.mask(mask_text(text))
+
+        return replace(
+            self,
+            headline=clean(self.headline),
+            lines=tuple(map(clean, self.lines)),
+            columns=tuple(map(clean, self.columns)),
+            rows=tuple(
+                (clean(title), tuple(replace(cell, text=clean(cell.text)) for cell in cells))
+                for title, cells in self.rows
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Page and API word their faults alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -84,10 +84,16 @@ class ProbeRequestError(ValueError):
 
 
 def parse_probe_request(
-    kind: ProbeKind, number: int | None, path: str, *, url: str, idle_pace: float
+    kind: ProbeKind,
+    number: int | None,
+    path: str,
+    *,
+    url: str,
+    idle_pace: float,
+    stored_secrets: Collection[str] = (),
 ) -> ProbeRequest:
     """A probe of the endpoint at `url`: its kind takes either a number (None for the default) or a
-    path. Raises ProbeRequestError.
+    path, which can refer to `stored_secrets`. Raises ProbeRequestError.
     """
     faults = {}
     if kind in BOUNDS:
@@ -100,7 +106,7 @@ def parse_probe_request(
         if number is not None:
             faults["number"] = f"A probe of kind {kind} takes no number. Remove it."
         try:
-            parse_handshake_options({"path": path}, url=url)
+            parse_handshake_options({"path": path}, url=url, stored_secrets=stored_secrets)
         except HandshakeOptionsError as error:
             faults["path"] = "; ".join(error.faults.values())
     if faults:

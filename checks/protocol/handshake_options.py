@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote_plus
 
 from checks.protocol.deflate import OFFER
 from checks.protocol.handshake import RequestError, build_request
-from checks.protocol.script import Script, ScriptError, Step, parse_script, resolve_steps
+from checks.protocol.script import ScriptError, Step, parse_script
 from checks.protocol.urls import AllowedUrl, judge_url
 from provisioning.redaction.masking import (
     KnownSecrets,
@@ -159,7 +159,7 @@ class HandshakeOptions:
 
     def resolved(self, secrets: Mapping[str, str]) -> HandshakeOptions:
         """With the values of stored secrets in place of references: percent-encoded in the path,
-        as they are elsewhere. `resolved_script` has those of the script. Raises
+        as they are elsewhere. The script is resolved step by step (checks.protocol.script). Raises
         UnknownSecretError.
         """
         return replace(
@@ -168,12 +168,6 @@ class HandshakeOptions:
             subprotocols=tuple(resolve(name, secrets) for name in self.subprotocols),
             headers=tuple((name, resolve(value, secrets)) for name, value in self.headers),
         )
-
-    def resolved_script(self, secrets: Mapping[str, str]) -> Script:
-        """The script to run, with the values of stored secrets. Raises UnknownSecretError."""
-        if not self.script:
-            return Script()
-        return Script.of_steps(resolve_steps(self.steps, secrets))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `parse_handshake_options` reads it back."""
@@ -208,12 +202,12 @@ def parse_handshake_options(
     *,
     url: str,
     saved: bool = False,
-    stored_secrets: Collection[str] = (),
+    stored_secrets: Collection[str] | None = (),
 ) -> HandshakeOptions:
     """Read the fields of a form or an API body. Raises HandshakeOptionsError with every fault.
 
     1. Each field by itself: path, Origin, subprotocols, headers (one per line), script.
-    2. References are to `stored_secrets`, and stand where they are resolved.
+    2. References are to `stored_secrets` (None: to any), and stand where they are resolved.
     3. Options that are `saved` must hold no credential.
     4. The whole as the handshake it makes at `url`, which has rules of its own.
     """
@@ -277,7 +271,7 @@ def _parameters(path: str, shown: str) -> list[str]:
     return [unquote_plus(pair.partition("=")[0])[:60] for pair in pairs if "=" in pair]
 
 
-def _reference_faults(options: HandshakeOptions, stored: Collection[str]) -> dict[str, str]:
+def _reference_faults(options: HandshakeOptions, stored: Collection[str] | None) -> dict[str, str]:
     """Where a reference cannot be resolved: field to message. What does not exist and what belongs
     to another team are worded alike.
     """
@@ -289,15 +283,13 @@ def _reference_faults(options: HandshakeOptions, stored: Collection[str]) -> dic
                 f"{written} is not a reference to a secret. Write ${{secret:NAME}}, with the name "
                 "exactly as under Secrets."
             )
-        elif unknown := sorted(references(text) - set(stored)):
+        elif stored is not None and (unknown := sorted(references(text) - set(stored))):
             faults[field] = (
-                f"This endpoint's team has no secret named {' or '.join(unknown)}. Add it under "
-                "Secrets, or check the spelling."
+                f"You have no secret named {' or '.join(unknown)} here. Add it under Secrets of "
+                "the endpoint's team, or check the spelling."
             )
     if references(options.origin):
         faults["origin"] = "A secret cannot be part of the Origin."
-    if any(references(name) for name, _ in options.headers):
-        faults["headers"] = "A secret can be a header's value, not its name."
     if options.unencrypted and options.secret_names:
         faults["unencrypted"] = "A stored secret is sent over wss:// only."
     return faults

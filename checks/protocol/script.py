@@ -316,6 +316,11 @@ def resolve_steps(steps: Sequence[Step], secrets: Mapping[str, str]) -> tuple[St
     )
 
 
+def resolve_script(script: Script, secrets: Mapping[str, str]) -> Script:
+    """The script with the values of stored secrets in what it sends. Raises UnknownSecretError."""
+    return replace(script, steps=resolve_steps(script.steps, secrets))
+
+
 def resolve_message(text: str, secrets: Mapping[str, str]) -> str:
     """A message with its references replaced. A value within the quotes of a JSON string is escaped
     for JSON, at one level. Raises UnknownSecretError.

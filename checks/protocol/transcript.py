@@ -79,6 +79,7 @@ class Reason(StrEnum):
     ABNORMAL_CLOSE = "abnormal_close"
     TOTAL_TIMEOUT = "total_timeout"
     PROBE_ERROR = "probe_error"
+    CREDENTIAL_UNAVAILABLE = "credential_unavailable"
 
 
 @dataclass(frozen=True, slots=True)

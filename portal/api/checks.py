@@ -28,6 +28,8 @@ from portal import json_fields as f
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
 from portal.endpoints.actions import check_now
+from portal.endpoints.secrets import usable_secrets
+from portal.people.models import Person
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
@@ -132,7 +134,8 @@ OPTIONS = (
     f.Field("unencrypted", _TEXT, "true connects over ws://."),
     f.Field("origin", _TEXT, "The Origin header; none sends none."),
     f.Field("subprotocols", _TEXT, "In order of preference, separated by commas."),
-    f.Field("headers", _TEXT, "One per line. Tokens and cookies are used once and not stored."),
+    f.Field("headers", _TEXT, "One per line. Credentials are sent and not kept; ${secret:NAME} "
+            "sends a stored secret."),
     f.Field("compress", _TEXT, "true offers permessage-deflate."),
     f.Field("script", _TEXT, "What to send and to expect, one step per line.",
             example="send hello\nexpect text hello within 5"),
@@ -156,7 +159,9 @@ class Checks(OfEndpoint):
         said = NEW_CHECK.read(self.sent)
         endpoint = self.endpoint(endpoint_id)
         # An endpoint that is not deployed has no address yet, and is refused for that.
-        options = handshake_options(said, endpoint) if any(said.values()) and endpoint.url else None
+        options = None
+        if any(said.values()) and endpoint.url:
+            options = handshake_options(said, endpoint, self.person)
         return accepted(check_now(self.person, endpoint, now=self.now, options=options), show_check)
 
 
@@ -186,11 +191,16 @@ def accepted(made: Any, show: Callable[[Any], dict[str, Any]]) -> Response:
 
 
 def handshake_options(
-    said: Mapping[str, Any], endpoint: Endpoint, *, saved: bool = False
+    said: Mapping[str, Any], endpoint: Endpoint, person: Person, *, saved: bool = False
 ) -> HandshakeOptions:
-    """The fields OPTIONS together. Raises SpecError."""
+    """The fields OPTIONS together, for this person to send. Raises SpecError."""
     given = {field.name: said[field.name] or "" for field in OPTIONS}
     try:
-        return parse_handshake_options(given, url=endpoint.url, saved=saved)
+        return parse_handshake_options(
+            given,
+            url=endpoint.url,
+            saved=saved,
+            stored_secrets=usable_secrets(person, endpoint),
+        )
     except HandshakeOptionsError as error:
         raise f.spec_error(error.faults) from error

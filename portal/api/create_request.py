@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from checks.stored_secrets.actions import names_of
 from portal import json_fields as f
 from portal.api.endpoint_settings import fields_of_settings
 from portal.people.models import Person, Team
@@ -141,7 +142,7 @@ def submit(
             except InvalidValue as invalid:
                 errors.append(FieldError(row.name, invalid.code, invalid.message))
     try:
-        parse_settings(answers)
+        parse_settings(answers, names_of(team.slug) if team else None)
     except SpecError as refusal:
         errors += [replace(one, field=called.get(one.field, one.field)) for one in refusal.errors]
     if errors or team is None:

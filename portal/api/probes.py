@@ -43,6 +43,7 @@ from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.lists import PAGE, page, page_of
 from portal.api.operation import operation
 from portal.endpoints.actions import analyze_log_rows, check_refusal, probe_now
+from portal.endpoints.secrets import usable_secrets
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_links import prefilled_links_after_probe
@@ -144,7 +145,14 @@ class Probes(OfEndpoint):
         kind, number, path = ProbeKind(said["kind"]), said["number"], said["path"]
         pace = settings.PROBE_IDLE_PACE
         try:
-            asked = parse_probe_request(kind, number, path, url=endpoint.url, idle_pace=pace)
+            asked = parse_probe_request(
+                kind,
+                number,
+                path,
+                url=endpoint.url,
+                idle_pace=pace,
+                stored_secrets=usable_secrets(self.person, endpoint),
+            )
         except ProbeRequestError as error:
             raise f.spec_error(error.faults) from error
         return accepted(probe_now(self.person, endpoint, asked, now=self.now), show_probe)

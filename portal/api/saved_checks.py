@@ -76,7 +76,7 @@ SAVED_CHECKS = f.Object("SavedCheckList", "All saved checks of an endpoint.", (
 ))
 NEW_SAVED_CHECK = f.Body(
     "NewSavedCheck",
-    "A check to be repeated. Tokens and cookies are refused, because they would be stored.", (
+    "A check to be repeated. Credentials are refused: write ${secret:NAME} for a stored secret.", (
     f.Field("name", f.one_line(SavedCheck._meta.get_field("name").max_length or 0),
             "A name to find it by.", required=True, example="Room 1 greets"),
     f.Field("every_minutes", f.choice(SCHEDULES), "How often to run it; 0 is only by hand.",
@@ -115,7 +115,7 @@ class SavedChecks(OfEndpoint):
             self.person,
             endpoint,
             said["name"],
-            handshake_options(said, endpoint, saved=True),
+            handshake_options(said, endpoint, self.person, saved=True),
             every_minutes=said["every_minutes"],
             after_changes=said["after_changes"],
             now=self.now,

@@ -4,7 +4,16 @@ page.
 
 from django.urls import path, re_path
 
-from portal.api import checks, docs, endpoints, probes, requests, saved_checks, usual_check
+from portal.api import (
+    checks,
+    docs,
+    endpoints,
+    probes,
+    requests,
+    saved_checks,
+    secrets,
+    usual_check,
+)
 from portal.api.base import UnknownPath
 from portal.requests.verbs import VERBS
 
@@ -33,6 +42,9 @@ resources = [
     path(f"{ENDPOINT}/saved-checks", saved_checks.SavedChecks.as_view()),
     path(SAVED_CHECK, saved_checks.OneSavedCheck.as_view()),
     path(f"{SAVED_CHECK}/checks", saved_checks.ChecksOfSaved.as_view()),
+    path("secrets", secrets.Secrets.as_view()),
+    path("secrets/<uuid:secret_id>", secrets.OneSecret.as_view()),
+    path("secrets/<uuid:secret_id>/replace", secrets.ReplaceSecret.as_view()),
 ]
 urlpatterns = [
     path("schema", docs.openapi, name="api-schema"),

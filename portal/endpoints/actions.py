@@ -9,13 +9,14 @@ from typing import Any
 from django.db import transaction
 
 from checks import actions as checks
-from checks.actions import request_check
+from checks.actions import asks_for, request_check
 from checks.diagnosis.access_log import LogRow
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check, Probe, SavedCheck
 from checks.probe.probe_request import ProbeRequest
-from checks.probe_actions import request_probe
+from checks.probe_actions import probe_under_way, request_probe
 from checks.protocol.handshake_options import HandshakeOptions
+from portal.endpoints.secrets import usable_secrets, use_refusal
 from portal.people.models import Person
 from portal.requests.answers import parse_settings
 from portal.requests.lifecycle import (
@@ -58,13 +59,15 @@ def check_now(
     One runs at a time: the same check again returns the one that is running; another is refused.
     """
     refusal = check_refusal(person, endpoint)
+    if refusal is None and options is not None:
+        refusal = use_refusal(person, endpoint, options)
     if refusal:
         return refusal
     check = request_check(
         endpoint, by=str(person), stream=_stream(endpoint), now=now, options=options, saved=saved
     )
-    asked = saved.options if saved else options.to_dict() if options and not options.usual else {}
-    if check.options != asked:
+    asked = HandshakeOptions.from_dict(saved.options) if saved else options
+    if not asks_for(check, asked, now=now):
         return _CHECK_UNDER_WAY
     return check
 
@@ -75,16 +78,13 @@ def probe_now(
     """Ask for a further probe. One at a time: asking for the same again gives the one under way;
     another is refused.
     """
-    refusal = check_refusal(person, endpoint)
+    refusal = check_refusal(person, endpoint) or use_refusal(
+        person, endpoint, HandshakeOptions(path=asked.path)
+    )
     if refusal:
         return refusal
     made = request_probe(endpoint, asked, by=str(person), now=now)
-    if made is None:
-        same = Probe.objects.filter(kind=asked.kind, number=asked.number, path=asked.path)
-        made = same.filter(
-            endpoint=endpoint, finished_at__isnull=True, of_check__isnull=True
-        ).first()
-    return made or _PROBE_UNDER_WAY
+    return made or probe_under_way(endpoint, asked, now=now) or _PROBE_UNDER_WAY
 
 
 def analyze_log_rows(
@@ -122,7 +122,7 @@ def save_check(
     now: datetime,
 ) -> SavedCheck | Denied:
     """Keep a check under a name, to be made by hand, after changes, or every so many minutes."""
-    refusal = check_refusal(person, endpoint)
+    refusal = check_refusal(person, endpoint) or use_refusal(person, endpoint, options)
     if refusal:
         return refusal
     with transaction.atomic():
@@ -162,7 +162,7 @@ def change_usual_check(
         before, names = locked.spec.to_dict(), {row.name for row in USUAL_CHECK}
         others = {name: value for name, value in before.items() if name not in names}
         given = {name: value for name, value in answers.items() if name in names}
-        after = parse_settings(others | given).to_dict()
+        after = parse_settings(others | given, usable_secrets(person, endpoint)).to_dict()
         # One that is running has read the settings as they were.
         if Check.objects.under_way().filter(endpoint=locked).exists():
             return _CHECK_UNDER_WAY

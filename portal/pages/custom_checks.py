@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from checks.models import SavedCheck
 from portal.endpoints.actions import check_now, check_refusal, delete_saved_check, save_check
+from portal.endpoints.secrets import usable_secrets
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.forms import CustomCheckForm
 from portal.requests.lifecycle import Denied
@@ -32,7 +33,12 @@ def custom_check(request: SignedIn, pk: UUID) -> HttpResponse:
             messages.warning(request, refusal.reason)
             return redirect("custom-check", pk)
         saving = "save" in request.POST
-        form = CustomCheckForm(request.POST, url=endpoint.url, saving=saving)
+        form = CustomCheckForm(
+            request.POST,
+            url=endpoint.url,
+            saving=saving,
+            stored_secrets=usable_secrets(request.user, endpoint),
+        )
         if form.is_valid():
             return _save(request, endpoint, form) if saving else _run(request, endpoint, form)
     else:
@@ -124,6 +130,7 @@ def _page(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpR
         "endpoint": endpoint,
         "form": form,
         "saved_checks": SavedCheck.objects.filter(endpoint=endpoint).order_by("name"),
+        "secrets": sorted(usable_secrets(request.user, endpoint)),
         "refusal": refusal.reason if refusal else "",
     }
     return render(request, "checks/custom.html", context, status=422 if form.errors else 200)

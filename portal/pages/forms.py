@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 from django import forms
@@ -28,6 +28,7 @@ from checks.protocol.handshake_options import (
     HandshakeOptionsError,
     parse_handshake_options,
 )
+from checks.stored_secrets.actions import MAX_VALUE, VALUE_ADVICE, value_fault
 from portal.pages.probe_offers import ProbeOffer
 from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
@@ -35,6 +36,7 @@ from portal.people.models import ApiToken, Team
 from portal.requests.answers import parse_settings
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
+from provisioning.redaction.references import NAME, NAME_ADVICE
 from provisioning.spec.field_kinds import (
     Choice,
     Choices,
@@ -364,6 +366,50 @@ class TokenForm(PageForm):
             self.fields["scopes"].widget = CheckboxList(choices=scopes)
 
 
+class SecretForm(PageForm):
+    """A new secret. What is typed as its value is never rendered again."""
+
+    name = forms.CharField(
+        label="Name",
+        help_text=NAME_ADVICE,
+        max_length=40,
+        widget=forms.TextInput(TYPED | {"class": "mono"}),
+        error_messages={
+            "required": f"Required. {NAME_ADVICE}",
+            "max_length": NAME_ADVICE,
+        },
+    )
+    value = forms.CharField(
+        label="Value",
+        help_text="Stored encrypted. It cannot be shown again, only replaced.",
+        max_length=MAX_VALUE,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+        error_messages=dict.fromkeys(("required", "max_length"), VALUE_ADVICE),
+    )
+
+    def clean_name(self) -> str:
+        """Names are what a reference can contain."""
+        name = str(self.cleaned_data["name"])
+        if not NAME.fullmatch(name):
+            raise forms.ValidationError(NAME_ADVICE)
+        return name
+
+    def clean_value(self) -> str:
+        """One line, as it is."""
+        value = str(self.cleaned_data["value"])
+        if fault := value_fault(value):
+            raise forms.ValidationError(fault)
+        return value
+
+
+class SecretValueForm(SecretForm):
+    """Another value for a secret."""
+
+    name = None  # type: ignore[assignment]  # Django's way to take a field away
+    prefix = "replace"
+
+
 class CustomCheckForm(PageForm):
     """A handshake with options, and a name to save it under. Which options are valid is decided by
     checks.protocol.handshake_options; its errors are added to the fields.
@@ -377,6 +423,7 @@ class CustomCheckForm(PageForm):
     )
     grammar = (
         ("send hello {nonce}", "Sends a text message; {nonce} is new in every check."),
+        ('send {"token": "${secret:NAME}"}', "Sends a message with the value of a stored secret."),
         ("send-binary 10 0c 00 04", "Sends a binary message, in hexadecimal."),
         ("expect binary 20 02", "A binary message that begins with these bytes."),
         ("expect text hello within 5", "A message that contains this text, within 5 seconds."),
@@ -415,7 +462,8 @@ class CustomCheckForm(PageForm):
     headers = forms.CharField(
         label="Additional headers",
         help_text="One per line, for example X-Room: 12. Tokens and cookies are used once and not "
-        "stored.",
+        "kept. To save a check that needs one, add it under Secrets and write "
+        "Authorization: Bearer ${secret:NAME}.",
         required=False,
         max_length=16_000,
         strip=False,
@@ -451,10 +499,11 @@ class CustomCheckForm(PageForm):
         *,
         url: str,
         saving: bool,
+        stored_secrets: Collection[str] = (),
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(data, initial=dict(initial or {}))
-        self._url, self._saving = url, saving
+        self._url, self._saving, self._secrets = url, saving, stored_secrets
         self.options = HandshakeOptions()
 
     def clean(self) -> dict[str, Any]:
@@ -462,7 +511,12 @@ class CustomCheckForm(PageForm):
         given = dict(self.cleaned_data)
         flags = {name: "true" if given.get(name) else "" for name in ("unencrypted", "compress")}
         try:
-            self.options = parse_handshake_options(given | flags, url=self._url, saved=self._saving)
+            self.options = parse_handshake_options(
+                given | flags,
+                url=self._url,
+                saved=self._saving,
+                stored_secrets=self._secrets,
+            )
         except HandshakeOptionsError as error:
             for field, fault in error.faults.items():
                 self.add_error(field, fault)
@@ -492,7 +546,12 @@ class ProbeForm(PageForm):
     )
 
     def __init__(
-        self, data: Mapping[str, Any] | None, offer: ProbeOffer | None, *, url: str
+        self,
+        data: Mapping[str, Any] | None,
+        offer: ProbeOffer | None,
+        *,
+        url: str,
+        stored_secrets: Collection[str] = (),
     ) -> None:
         """`offer` is the kind as the page offers it; None for a kind that it does not offer."""
         kind = offer.kind if offer else ""
@@ -500,7 +559,7 @@ class ProbeForm(PageForm):
         initial = {"kind": kind, "number": offer.default if offer else None}
         super().__init__(data, initial=initial, auto_id=auto_id)
         self.offer = offer
-        self._url = url
+        self._url, self._secrets = url, stored_secrets
         self.asked = ProbeRequest(ProbeKind.PLAIN_GET)
         number, path = self.fields["number"], self.fields["path"]
         if offer and offer.number:
@@ -521,7 +580,12 @@ class ProbeForm(PageForm):
         kind, pace = ProbeKind(given["kind"]), settings.PROBE_IDLE_PACE
         try:
             self.asked = parse_probe_request(
-                kind, given.get("number"), given.get("path", ""), url=self._url, idle_pace=pace
+                kind,
+                given.get("number"),
+                given.get("path", ""),
+                url=self._url,
+                idle_pace=pace,
+                stored_secrets=self._secrets,
             )
         except ProbeRequestError as error:
             for field, fault in error.faults.items():

@@ -17,6 +17,7 @@ from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe
 from checks.output.reports import Report
 from portal.endpoints.actions import analyze_log_rows, check_refusal, probe_now
+from portal.endpoints.secrets import usable_secrets
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.endpoints import detail_page
 from portal.pages.forms import LogRowsForm, ProbeForm
@@ -37,7 +38,8 @@ def probes(request: SignedIn, pk: UUID) -> HttpResponse:
         return _page(request, endpoint, None)
     kind = request.POST.get("kind", "")
     offer = next((one for one in probe_offers() if one.kind == kind), None)
-    form = ProbeForm(request.POST, offer, url=endpoint.url)
+    secrets = usable_secrets(request.user, endpoint)
+    form = ProbeForm(request.POST, offer, url=endpoint.url, stored_secrets=secrets)
     if not form.is_valid():
         return _page(request, endpoint, form)
     answer = probe_now(request.user, endpoint, form.asked, now=timezone.now())

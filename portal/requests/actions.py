@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import transaction
 
+from checks.stored_secrets.actions import names_of
 from portal.people.models import Person, Team
 from portal.requests.answers import parse_settings
 from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
@@ -38,10 +39,10 @@ class Ticket:
 
 
 def parse_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
-    """The spec that the answers lead to before AWS is asked. The account must be the team's.
-    Raises SpecError.
+    """The spec that the answers lead to before AWS is asked. The account and the stored
+    secrets must be the team's. Raises SpecError.
     """
-    spec = parse_settings(answers)
+    spec = parse_settings(answers, names_of(team.slug))
     if not team.accounts.filter(account_id=spec.account_id).exists():
         message = f"{team.name} cannot use this account. Choose another."
         raise SpecError([FieldError("account_id", "not_your_account", message)])

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from checks.usual_check import usual_check_faults
@@ -12,9 +12,13 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
 
 
-def parse_settings(answers: Mapping[str, Any]) -> EndpointSpec:
-    """The spec that the answers lead to before AWS is asked. Raises SpecError."""
+def parse_settings(
+    answers: Mapping[str, Any], stored_secrets: Collection[str] | None = None
+) -> EndpointSpec:
+    """The spec that the answers lead to before AWS is asked. The usual check may refer to
+    `stored_secrets` (None: to any name). Raises SpecError.
+    """
     spec = parse_spec(complete_answers(answers))
-    if faults := usual_check_faults(spec):
+    if faults := usual_check_faults(spec, stored_secrets):
         raise SpecError([FieldError(name, "invalid", fault) for name, fault in faults.items()])
     return spec

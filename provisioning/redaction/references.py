@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}", re.ASCII)
 NAME_ADVICE = "1 to 40 letters, digits, _ and -, starting with a letter."
-_REFERENCE = re.compile(rf"\$\{{secret:({NAME.pattern})\}}", re.ASCII)
+REFERENCE = re.compile(rf"\$\{{secret:({NAME.pattern})\}}", re.ASCII)
 _ALMOST = re.compile(r"\$\{\s*secret\b[^}]{0,60}\}?", re.IGNORECASE)
 
 
@@ -28,17 +28,17 @@ class UnknownSecretError(LookupError):
 
 def references(text: str) -> frozenset[str]:
     """The names of the secrets that a text refers to."""
-    return frozenset(_REFERENCE.findall(text))
+    return frozenset(REFERENCE.findall(text))
 
 
 def without_references(text: str) -> str:
     """The text with an `x` for each reference: what is left is judged as it stands."""
-    return _REFERENCE.sub("x", text)
+    return REFERENCE.sub("x", text)
 
 
 def malformed_reference(text: str) -> str:
     """The first thing in a text that is meant as a reference and is none, or an empty string."""
-    found = _ALMOST.search(_REFERENCE.sub("", text))
+    found = _ALMOST.search(REFERENCE.sub("", text))
     return found[0] if found else ""
 
 
@@ -62,4 +62,4 @@ def resolve_each(
             raise UnknownSecretError(name)
         return encoder(text[: found.start()])(secrets[name])
 
-    return _REFERENCE.sub(value_of, text)
+    return REFERENCE.sub(value_of, text)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from provisioning.facts import guards
+from provisioning.redaction.references import REFERENCE
 from provisioning.spec import derivation
 from provisioning.spec.app_kinds import APP_KINDS
 from provisioning.spec.derivation import DOMAIN, METHOD_SETS, always
@@ -122,7 +123,7 @@ SUBPROTOCOLS = Words(
     help="WebSocket subprotocols that your app speaks, for example graphql-transport-ws, separated "
     "by commas. Leave empty if unsure.",
     example=("graphql-transport-ws",),
-    pattern=re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII),
+    pattern=re.compile(rf"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|{REFERENCE.pattern}){{1,64}}", re.ASCII),
     advice="Use names without spaces, for example graphql-transport-ws.",
     most=10,
     section=CHECK,

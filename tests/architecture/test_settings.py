@@ -130,11 +130,13 @@ def test_the_lines_for_the_lab_are_all_that_it_takes() -> None:
         database_url="",
         redis_url="",
         secret_key="",
+        encryption_key="e" * 50,
     )
     said_by_compose = set(compose()["services"]["web"]["environment"])
     passed_on = set(re.findall(r"\$\{([A-Z_]+)", (PROJECT / "docker-compose.yml").read_text()))
     of_the_demo_alone = {
         "SECRET_KEY": "everybody has their own",
+        "ENCRYPTION_KEYS": "everybody has their own",
         "DATABASE_URL": "Compose has its own",
         "PORTAL_URL": "by PORT",
         "EVIDENCE_KEY_FILE": "the demo makes a key",

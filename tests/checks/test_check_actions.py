@@ -51,9 +51,11 @@ class Edge:
     def __init__(self, *answers: Transcript) -> None:
         self.answers: Iterator[Transcript] = chain(answers, repeat(answers[-1]))
         self.asked: list[ProbeTarget] = []
+        self.given: list[dict[str, object]] = []
 
     def __call__(self, target: ProbeTarget, **given: object) -> Transcript:
         self.asked.append(target)
+        self.given.append(given)
         assert isinstance(given["limits"], Limits)
         return next(self.answers)
 

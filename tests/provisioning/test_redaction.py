@@ -246,6 +246,9 @@ def test_credentials_in_texts_are_masked(text: str) -> None:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "expect json $.token == 1",
         "edge check 0a1b2c3d4e5f6071",
+        "send ${secret:API}",
+        'send {"token":"${secret:API}"}',
+        "Authorization: Bearer ${secret:API}",
     ],
 )
 def test_words_about_credentials_are_kept(text: str) -> None:

@@ -28,6 +28,7 @@ def environment(scale: float = 45.0) -> dict[str, str]:
         database_url="postgresql://postgres@/portal?host=/state/postgres/run",
         redis_url="redis://:secret@127.0.0.1:9005/0",
         secret_key="x" * 50,
+        encryption_key="e" * 50,
     )
 
 

@@ -59,6 +59,7 @@ from checks.protocol.deflate import OFFER
 from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, ScriptError, Step, parse_script
 from checks.protocol.transcript import Reason, Transcript
+from provisioning.redaction.masking import mask_text, mask_url
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
 MAX_ROUTES = 6
@@ -341,7 +342,11 @@ class Command(BaseCommand):
             else int(not told.ok)
         )
         if options["json"]:
-            self._print(json.dumps({"url": options["url"], **told.to_dict(), **measured}, indent=2))
+            self._print(
+                json.dumps(
+                    {"url": mask_url(options["url"]), **told.to_dict(), **measured}, indent=2
+                )
+            )
         else:
             self._print("\n".join(report_lines(told)))
         sys.exit(code)
@@ -476,7 +481,8 @@ def _from(least: int, most: int) -> Callable[[str], int]:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ArgumentTypeError(f"{text!r} is not a header; write 'Name: value'")
+        told = mask_text(text, guess=True)
+        raise ArgumentTypeError(f"{told!r} is not a header; write 'Name: value'")
     return name.strip(), value.strip()
 
 

@@ -1,0 +1,284 @@
+"""A team's secrets over pages and API: each refusal beside its permission, no value anywhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from checks.models import Check, SavedCheck, Secret
+from checks.stored_secrets.actions import create_secret
+from portal.endpoints.secrets import MAX_SECRETS
+from portal.people.models import ApiToken, Membership, Person
+from provisioning.models import Endpoint, Event
+from tests.portal.page_text import text_of
+from tests.portal.people import NOW, Cast, bearer, signed_in
+
+pytestmark = pytest.mark.django_db
+API = "/api/v1/secrets"
+VALUE = "hunter2-hunter2"
+
+
+@pytest.fixture(autouse=True)
+def keys(settings: Any) -> None:
+    settings.ENCRYPTION_KEYS = ["k" * 40]
+
+
+@pytest.fixture
+def secret(people: Cast) -> Secret:
+    made = create_secret("chat", "API_TOKEN", VALUE, by="ana", now=NOW)
+    assert made is not None
+    return made
+
+
+def post(person: Person, url: str, body: Any = None, **token: Any) -> Any:
+    return Client().post(
+        url,
+        json.dumps(body or {}),
+        content_type="application/json",
+        headers=bearer(person, **token),
+    )
+
+
+def get(person: Person, url: str) -> Any:
+    return Client().get(url, headers=bearer(person))
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("code", "") if answer.content else ""
+
+
+class TestApi:
+    def test_a_member_adds_lists_replaces_and_deletes(self, people: Cast) -> None:
+        body = {"team": "chat", "name": "API_TOKEN", "value": VALUE}
+        made = post(people.ana, API, body)
+        assert made.status_code == 201
+        assert made.json()["reference"] == "${secret:API_TOKEN}"
+        place = f"{API}/{made.json()['id']}"
+        assert made["Location"].endswith(place)
+        assert [one["name"] for one in get(people.ben, API).json()["secrets"]] == ["API_TOKEN"]
+        before = Secret.objects.get().encrypted
+        replaced = post(people.ben, f"{place}/replace", {"value": "other"})
+        assert (replaced.status_code, replaced.json()["replaced_by"]) == (200, "ben")
+        assert Secret.objects.get().encrypted != before
+        assert Client().delete(place, headers=bearer(people.ben)).status_code == 204
+        assert not Secret.objects.exists()
+        assert [event.kind for event in Event.objects.order_by("seq")] == [
+            "secret.created",
+            "secret.replaced",
+            "secret.deleted",
+        ]
+        for answer in (made, replaced, get(people.ana, API)):
+            assert VALUE not in answer.content.decode()
+
+    def test_who_may_see_and_do_what(self, people: Cast, secret: Secret) -> None:
+        """Names: the team, and whoever sees everything. Values: no one."""
+        place = f"{API}/{secret.pk}"
+        body = {"team": "chat", "name": "MINE", "value": VALUE}
+        expected = {
+            #          read, add, replace, delete
+            "tara": (404, 422, 404, 404),
+            "rita": (200, 422, 403, 403),
+            "olga": (200, 422, 403, 403),
+            "max": (200, 422, 403, 204),
+        }
+        for name, answers in expected.items():
+            person = getattr(people, name)
+            assert (
+                get(person, place).status_code,
+                post(person, API, body).status_code,
+                post(person, f"{place}/replace", {"value": "x"}).status_code,
+                Client().delete(place, headers=bearer(person)).status_code,
+            ) == answers, name
+        assert not Secret.objects.exists()
+        assert post(people.ana, API, body).status_code == 201
+
+    def test_the_list_is_of_ones_teams(self, people: Cast, secret: Secret) -> None:
+        create_secret("trading", "OTHER", VALUE, by="tara", now=NOW)
+
+        def names(person: Person, query: str = "") -> set[str]:
+            return {one["name"] for one in get(person, API + query).json()["secrets"]}
+
+        assert names(people.ana) == {"API_TOKEN"}
+        assert names(people.tara) == {"OTHER"}
+        assert names(people.max) == {"API_TOKEN", "OTHER"}
+        assert names(people.max, "?team=chat") == {"API_TOKEN"}
+        assert names(people.ana, "?team=trading") == set()
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"name": "1st"}, "name"),
+            ({"name": "a b"}, "name"),
+            ({"name": "x" * 41}, "name"),
+            ({"value": ""}, "value"),
+            ({"value": "hunter2\nhunter2"}, "value"),
+            ({"value": ["hunter2"]}, "value"),
+            ({"value": "x" * 5000}, "value"),
+            ({"team": "trading"}, "team"),
+            ({"team": "nobody"}, "team"),
+        ],
+    )
+    def test_what_is_not_valid_is_named_and_not_repeated(
+        self, people: Cast, body: dict[str, Any], field: str
+    ) -> None:
+        answer = post(people.ana, API, {"team": "chat", "name": "A", "value": VALUE, **body})
+        assert answer.status_code == 422
+        assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+        assert "hunter2" not in answer.content.decode()
+        assert not Secret.objects.exists()
+
+    def test_a_name_that_is_taken_and_too_many(self, people: Cast, secret: Secret) -> None:
+        again = {"team": "chat", "name": "API_TOKEN", "value": "x"}
+        assert code(post(people.ana, API, again)) == (409, "name_taken")
+        for number in range(MAX_SECRETS - 1):
+            create_secret("chat", f"S{number}", "x", by="ana", now=NOW)
+        assert code(post(people.ana, API, again | {"name": "MORE"})) == (409, "too_many")
+
+    def test_a_token_that_only_reads_changes_nothing(self, people: Cast, secret: Secret) -> None:
+        body = {"team": "chat", "name": "A", "value": "x"}
+        read = {"scopes": [ApiToken.Scope.READ]}
+        assert code(post(people.ana, API, body, **read)) == (403, "missing_scope")
+        write = {"scopes": [ApiToken.Scope.WRITE]}
+        assert post(people.ana, API, body, **write).status_code == 201
+
+    def test_one_who_left_the_team_or_was_ended_changes_nothing(
+        self, people: Cast, secret: Secret
+    ) -> None:
+        header = bearer(people.ana)
+        Membership.objects.filter(person=people.ana).delete()
+        assert Client().delete(f"{API}/{secret.pk}", headers=header).status_code == 404
+        Person.objects.filter(pk=people.max.pk).update(is_active=False)
+        assert get(people.max, f"{API}/{secret.pk}").status_code == 401
+
+
+class TestUse:
+    def test_a_members_checks_refer_to_it(
+        self, people: Cast, endpoint: Endpoint, secret: Secret
+    ) -> None:
+        url = f"/api/v1/endpoints/{endpoint.pk}"
+        body = {"headers": "Authorization: Bearer ${secret:API_TOKEN}"}
+        assert post(people.ana, f"{url}/checks", body).status_code == 202
+        assert post(people.ana, f"{url}/saved-checks", body | {"name": "in"}).status_code == 201
+        assert Check.objects.get().options["headers"] == body["headers"]
+        assert SavedCheck.objects.get(name="in").options["headers"] == body["headers"]
+
+    def test_missing_foreign_and_not_ones_own_are_worded_alike(
+        self, people: Cast, endpoint: Endpoint, secret: Secret
+    ) -> None:
+        create_secret("trading", "FOREIGN", VALUE, by="tara", now=NOW)
+        url = f"/api/v1/endpoints/{endpoint.pk}"
+        told = set()
+        for person, name in (
+            (people.ana, "MISSING"),
+            (people.ana, "FOREIGN"),
+            (people.olga, "API_TOKEN"),
+            (people.max, "API_TOKEN"),
+        ):
+            body = {"headers": f"X-Room: ${{secret:{name}}}", "name": "in"}
+            for place in ("checks", "saved-checks"):
+                sent = {key: body[key] for key in body if place != "checks" or key != "name"}
+                answer = post(person, f"{url}/{place}", sent)
+                assert answer.status_code == 422
+                (fault,) = answer.json()["errors"]
+                assert fault["field"] == "headers"
+                told.add(fault["message"].replace(name, "NAME"))
+            probe = {"kind": "plain get", "path": f"/ws?a=${{secret:{name}}}"}
+            assert post(person, f"{url}/probes", probe).status_code == 422
+        assert len(told) == 1
+        assert not Check.objects.exists()
+
+    def test_an_approver_runs_what_the_team_saved_but_cannot_change_it(
+        self, people: Cast, endpoint: Endpoint, secret: Secret
+    ) -> None:
+        url = f"/api/v1/endpoints/{endpoint.pk}/saved-checks"
+        body = {"headers": "Authorization: Bearer ${secret:API_TOKEN}", "name": "in"}
+        saved = post(people.ana, url, body).json()
+        changed = body | {"headers": "X-Debug: ${secret:API_TOKEN}"}
+        assert post(people.olga, url, changed).status_code == 422
+        assert post(people.olga, f"{url}/{saved['id']}/checks").status_code == 202
+
+
+class TestPage:
+    def place(self, slug: str = "chat") -> str:
+        return reverse("secrets", args=[slug])
+
+    def test_a_member_adds_replaces_and_deletes(self, people: Cast) -> None:
+        ana = signed_in(people.ana)
+        assert "No secrets yet" in text_of(ana.get(self.place()))
+        ana.post(self.place(), {"name": "API_TOKEN", "value": VALUE})
+        secret = Secret.objects.get()
+        before = secret.encrypted
+        assert "Secret “API_TOKEN” added." in text_of(ana.get(self.place()))
+        replace = reverse("secret-replace", args=["chat", secret.pk])
+        ana.post(replace, {"replace-value": "other"})
+        page = text_of(ana.get(self.place()))
+        assert "replaced" in page
+        assert "ana added the secret API_TOKEN." in page
+        assert Secret.objects.get().encrypted != before
+        ana.post(reverse("secret-delete", args=["chat", secret.pk]))
+        assert "deleted" in text_of(ana.get(self.place()))
+        assert not Secret.objects.exists()
+
+    def test_the_page_names_the_saved_checks_that_use_it(
+        self, people: Cast, endpoint: Endpoint, secret: Secret
+    ) -> None:
+        SavedCheck.objects.create(
+            endpoint=endpoint, name="Room 1", options={"headers": "A: ${secret:API_TOKEN}"}
+        )
+        page = text_of(signed_in(people.ana).get(self.place()))
+        assert f"{endpoint.name}: Room 1" in page
+        assert "will fail until the secret is" in page
+
+    def test_what_was_typed_is_never_shown_again(self, people: Cast, secret: Secret) -> None:
+        ana = signed_in(people.ana)
+        taken = ana.post(self.place(), {"name": "API_TOKEN", "value": VALUE})
+        wrong = ana.post(self.place(), {"name": "not a name", "value": VALUE})
+        replace = reverse("secret-replace", args=["chat", secret.pk])
+        spaced = ana.post(replace, {"replace-value": f" {VALUE}"})
+        for answer in (taken, wrong, spaced):
+            assert answer.status_code == 422
+            assert VALUE not in answer.content.decode()
+        assert "already has a secret named API_TOKEN" in text_of(taken)
+        assert "starting with a letter" in text_of(wrong)
+
+    def test_others_see_names_or_nothing_and_change_nothing(
+        self, people: Cast, secret: Secret
+    ) -> None:
+        places = (
+            reverse("secret-replace", args=["chat", secret.pk]),
+            reverse("secret-delete", args=["chat", secret.pk]),
+        )
+        tara = signed_in(people.tara)
+        assert tara.get(self.place()).status_code == 404
+        assert [tara.post(place).status_code for place in places] == [404, 404]
+        # The id of another team's secret under one's own team.
+        moved = reverse("secret-delete", args=["trading", secret.pk])
+        assert tara.post(moved).status_code == 404
+        for person in (people.olga, people.rita):
+            client = signed_in(person)
+            page = text_of(client.get(self.place()))
+            assert "API_TOKEN" in page
+            assert "Add a secret" not in page
+            client.post(self.place(), {"name": "MINE", "value": VALUE})
+            client.post(places[0], {"replace-value": "x"})
+            client.post(places[1])
+        assert list(Secret.objects.values_list("name", "replaced_by")) == [("API_TOKEN", "")]
+        signed_in(people.max).post(places[0], {"replace-value": "x"})
+        assert Secret.objects.get().replaced_by == ""
+        signed_in(people.max).post(places[1])
+        assert not Secret.objects.exists()
+
+    def test_the_form_of_a_check_lists_what_can_be_used(
+        self, people: Cast, endpoint: Endpoint, secret: Secret
+    ) -> None:
+        place = reverse("custom-check", args=[endpoint.pk])
+        assert "${secret:API_TOKEN}" in text_of(signed_in(people.ana).get(place))
+        assert "${secret:API_TOKEN}" not in text_of(signed_in(people.olga).get(place))
+        sent = {"headers": "X-Api-Key: ${secret:API_TOKEN}", "name": "in", "save": "1"}
+        assert signed_in(people.ana).post(place, sent).status_code == 302
+        refused = signed_in(people.ana).post(place, sent | {"headers": f"X-Api-Key: {VALUE}"})
+        assert "X-Api-Key looks like a credential" in text_of(refused)
