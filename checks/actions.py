@@ -353,7 +353,9 @@ def _investigate(
     allowed = () if sending.private else parse_routes(settings.PROBE_ROUTES)
     try:
         if transcript.live:
-            served = fetch_serving(check.endpoint, mask_url(target.url), since=check.requested_at, now=now)
+            served = fetch_serving(
+                check.endpoint, mask_url(target.url), since=check.requested_at, now=now
+            )
             seen = replace(seen, served=served)
         return investigate(
             seen,

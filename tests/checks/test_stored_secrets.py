@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -352,6 +352,47 @@ class TestChecks:
         for model in (Check, SavedCheck, Event, Secret):
             assert "hunter2" not in str(list(model._default_manager.values()))
 
+    def test_the_usual_check_sends_its_teams_secrets(
+        self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        edge = answering(monkeypatch, seen.live())
+        new_secret()
+        new_secret("P", "hunter3/hunter3")
+        Endpoint.objects.update(
+            spec_data=replace(
+                endpoint.spec,
+                check_path="/ws/chat?ticket=${secret:P}",
+                subprotocols=("bearer", "${secret:API}"),
+                check_headers="X-Room: ${secret:API}",
+                check_script="send ${secret:P}",
+            ).to_dict()
+        )
+        endpoint.refresh_from_db()
+        check = make(actions.request_check(endpoint, by="x", stream="", now=NOW))
+        assert check.secrets == ["API", "P"]
+        (asked,) = edge.asked
+        assert asked.url == "wss://d111.cloudfront.net/ws/chat?ticket=hunter3%2Fhunter3"
+        assert asked.subprotocols == ("bearer", "hunter2hunter2")
+        assert asked.headers == (("X-Room", "hunter2hunter2"),)
+        assert Send("hunter3/hunter3") in cast("Script", edge.given[0]["script"]).steps
+        assert {"hunter2hunter2", "hunter3/hunter3"} <= set(asked.secrets)
+        # A check with a path and headers of its own does not send what it replaces.
+        own = parsed(path="/ws/other", headers="X-Room: blue")
+        again = make(actions.request_check(endpoint, by="x", stream="", now=NOW, options=own))
+        assert edge.asked[1].url == "wss://d111.cloudfront.net/ws/other"
+        assert again.secrets == ["API", "P"]
+        plain = parsed(unencrypted="true")
+        refused = make(actions.request_check(endpoint, by="x", stream="", now=NOW, options=plain))
+        assert (len(edge.asked), refused.verdict) == (2, "WSE-SECRET")
+        Secret.objects.filter(name="P").delete()
+        gone = make(actions.request_check(endpoint, by="x", stream="", now=NOW))
+        assert gone.findings[0]["evidence"] == ["url: The secret P no longer exists."]
+        found = stored.references_to("chat")
+        assert {name: [one.saved for one in users] for name, users in found.items()} == {
+            "API": [None],
+            "P": [None],
+        }
+
     def test_a_deleted_secret_is_named_and_is_no_failure_of_the_app(
         self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -394,7 +435,7 @@ class TestChecks:
         new_secret()
         sent: list[ProbeRequest] = []
 
-        def open_sockets(probe: Probe, asked: ProbeRequest, limits: object) -> Report:
+        def open_sockets(_: Probe, asked: ProbeRequest, *more: object) -> Report:
             sent.append(asked)
             return Report(True, f"asked {asked.path}", ("heard hunter2hunter2",))
 
