@@ -28,6 +28,7 @@ from checks.protocol.transcript import Transcript
 from lab.apps.strict import ALLOWED_ORIGIN, TOKEN
 from provisioning.aws.session import AccountRef, Aws
 from provisioning.models import AwsAccount, Endpoint
+from provisioning.plan.path_ownership import PathRights
 from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.lab.account import REGION
 
@@ -113,6 +114,7 @@ def portal(rehearsal: Rehearsal) -> Iterator[Portal]:
         # The budget of calls is a row of the database, and there is none here.
         aws = Aws(AccountRef(rehearsal.account.number, REGION, role, "external-id"))
         patched.setattr(AwsAccount, "client", lambda _: aws)
+        patched.setattr(AwsAccount, "path_rights", lambda _, __, team: PathRights(team))
         yield Portal(rehearsal)
 
 
