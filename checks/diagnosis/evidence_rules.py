@@ -60,12 +60,21 @@ def without_origin(seen: Observations) -> Iterator[Claim]:
             kept = (f"with it, it failed {len(seen.again) + 1} times",) if seen.steady else ()
             opened = "the same handshake without an Origin header opened"
             yield Claim("WSE-403-ORIGIN", HIGH if seen.steady else MEDIUM, (opened, *kept))
-    elif _answer(seen.without_origin) == _answer(seen.handshake) and seen.status == 403:
+    elif (
+        _answer(seen.without_origin) == _answer(seen.handshake)
+        and seen.status == 403
+        and recognise(seen.handshake) is None
+    ):
         evidence = ("the same handshake without an Origin header got the same answer",)
         if seen.by_app:
             yield Claim("WSE-403-APP", MEDIUM, evidence)
         elif seen.by_edge:
             yield Claim("WSE-403-EDGE", LOW, evidence)
+
+
+def opened_without_origin(seen: Observations) -> bool:
+    """Whether the same handshake without an Origin header got further."""
+    return seen.without_origin is not None and _opened(seen.without_origin, seen)
 
 
 def _opened(other: Transcript, seen: Observations) -> bool:

@@ -35,6 +35,7 @@ from checks.diagnosis.evidence_rules import (
     contradicted,
     excluded,
     host_seen,
+    opened_without_origin,
     other_hosts,
     preflight,
     proxy_upgrade,
@@ -235,6 +236,8 @@ def _next_probe(
         return None
     # CloudFront writes the same page for many causes; what the app or the load balancer says is
     # their own. But another edge may lead to another app, so a refusal counts once it is repeated.
+    if opened_without_origin(seen) and not seen.again:
+        return ProbeKind.AGAIN
     if ranked[0].certainty == HIGH and ranked[0].code != "WSE-1006" and not seen.by_edge:
         return ProbeKind.AGAIN if seen.status not in (0, 101) and not seen.again else None
     if seen.plain_get is None and (
@@ -277,7 +280,8 @@ def _other_header(
         and seen.origin_as_host is None
     ):
         return ProbeKind.ORIGIN_AS_HOST
-    in_words = first.signature is not None and first.certainty == HIGH
+    known = first.signature
+    in_words = known is not None and first.certainty == HIGH and not known.also
     if confirmed or (in_words and not of_origin):
         return None
     if asked.origin and seen.without_origin is None:

@@ -334,7 +334,7 @@ STATUS_RULES: tuple[StatusRule, ...] = (
     ),
     StatusRule(
         (403,),
-        lambda case: case.author == "edge" and case.plain_http,
+        lambda case: case.by_edge and case.plain_http,
         (("WSE-403-VIEWER", MEDIUM), ("WSE-403-EDGE", MEDIUM)),
     ),
     StatusRule(
