@@ -1,26 +1,32 @@
-"""Every fault of the lab, and the first verdict the portal gives for it.
+"""Every fault of the lab and every refusal of refusals.toml, and the first verdict the portal
+gives for it.
 
 The whole product runs; two endpoints are made and proven live. Then each fault is set, the endpoint
 is tested through the portal's API as a team would, the verdict is read, the fault cleared. Two
 faults need another question: methods that are not allowed are refused to a POST, whose log row is
 given to the portal; API Gateway is no endpoint of the portal, and is asked with `manage.py probe`.
-Pairs of faults are set together.
+Pairs of faults are set together. The refusals are what frameworks, servers and proxies send: an
+origin that sends them takes the app's place. Each is checked through the API, with a look at AWS,
+and once more without one.
 
 Goals: the first verdict is the one that the fault names in at least 95 of 100 cases, nothing wrong
 is said with high certainty, a healthy endpoint has no finding, it is healthy again after each
 fault, and of a pair both verdicts are among the first three in at least 80 of 100 cases.
 
-`python -m bench.confusion` takes about eight minutes; `--pairs 0` leaves the pairs out, `--only
-NAME` takes one fault (may repeat, and leaves the pairs to those).
+`python -m bench.confusion` takes about half an hour; `--pairs 0` leaves the pairs out, `--only
+NAME` takes one fault or refusal (may repeat, and leaves the pairs to those), `--refusals` takes the
+refusals alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +40,7 @@ from bench.confusion_site import (
     put_doors_in_front,
     team_session,
 )
+from bench.refusals import CAUSES, CannedOrigin, serving
 from stack.product import Stack
 
 TIME_SCALE = 90.0
@@ -109,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.confusion", description=__doc__)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--refusals", action="store_true")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="edge-portal-confusion-") as directory:
         stack = Stack(
@@ -117,10 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stack:
             team = team_session(stack)
             put_doors_in_front(team, stack.env["AWS_ENDPOINT_URL"])
-            return _measure(Site(stack, team), chosen.only, chosen.pairs)
+            os.environ.update(stack.env | {"DJANGO_SETTINGS_MODULE": "portal.settings"})
+            site = Site(stack, team)
+            return _measure(site, chosen.only, chosen.pairs, faults=not chosen.refusals)
 
 
-def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
+def _measure(site: Site, only: Sequence[str], pairs: int, *, faults: bool) -> int:
     plain = site.make("plain", "int-chat", "/ws,/ws/*")
     secure = site.make(
         "secure",
@@ -135,7 +145,7 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
     print(f"healthy: {[given.told() for given in healthy]}", flush=True)
     cells: list[Cell] = []
     met: list[dict[str, Any]] = []
-    for fault in site.faults():
+    for fault in site.faults() if faults else ():
         if only and fault["name"] not in only:
             continue
         if fault["action"] in NOT_BY_HANDSHAKE:
@@ -166,9 +176,48 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
         again = site.heal(endpoint)
         if not again.live:
             print(f"  not healthy after {fault['name']}: {again.verdicts}")
-            return _report(healthy, cells, [], healed=False)
+            return _report(healthy, cells, [], [], healed=False)
     found, healed = _pairs(site, plain, met, pairs)
-    return _report(healthy, cells, found, healed)
+    refusals = _refusals(site, plain, only)
+    return _report(healthy, cells, found, refusals, healed and site.heal(plain).live)
+
+
+TARGET = "10.10.8.174:8080"
+"""The app of int-chat in the lab's first account."""
+
+
+def _refusals(site: Site, endpoint: Endpoint, only: Sequence[str]) -> list[Cell]:
+    """Each refusal in the app's place: one cell with a look at AWS, one without."""
+    from bench.without_aws import explain
+
+    cells: list[Cell] = []
+    origin = CannedOrigin(CAUSES[0])
+    with serving(origin) as port:
+        site.lead(TARGET, port)
+        try:
+            while explain(site.address(endpoint.path)).first.code == "WSE-LIVE":
+                time.sleep(0.5)  # The edge has not followed yet.
+            for cause in CAUSES:
+                if only and cause.name not in only:
+                    continue
+                # The lab's distribution has no other name that could be tried.
+                right = cause.right(looked=cause.opens != "host alias")
+                origin.cause = cause
+                alone = explain(site.address(endpoint.path))
+                told = tuple((one.code, str(one.certainty)) for one in alone.diagnoses)
+                pair = (
+                    Cell(cause.name, right, site.check(endpoint.id, {})),
+                    Cell(f"{cause.name} alone", cause.right(looked=False), Given(False, told)),
+                )
+                cells += pair
+                for cell in pair:
+                    mark = "" if cell.right else "  <-- wanted " + cell.wanted
+                    mark += f"  <-- surely wrong {cell.surely_wrong}" if cell.surely_wrong else ""
+                    shown = " ".join(f"{code}({sure})" for code, sure in cell.given.verdicts[:3])
+                    print(f"{cell.fault:45} {shown}{mark}", flush=True)
+        finally:
+            site.lead(TARGET, 0)
+    return cells
 
 
 def _set_where_it_fits(
@@ -237,13 +286,21 @@ def _set_both(site: Site, endpoint: Endpoint, one: dict[str, Any], other: dict[s
 
 
 def _report(
-    healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[Pair], healed: bool
+    healthy: Sequence[Given],
+    cells: Sequence[Cell],
+    pairs: Sequence[Pair],
+    refused: Sequence[Cell],
+    healed: bool,
 ) -> int:
     right = sum(cell.right for cell in cells)
     wrong = [(cell.fault, cell.surely_wrong) for cell in cells if cell.surely_wrong]
+    wrong += [(cell.fault, cell.surely_wrong) for cell in refused if cell.surely_wrong]
     wrong += [(" + ".join(pair.faults), pair.surely_wrong) for pair in pairs if pair.surely_wrong]
     both = sum(pair.right for pair in pairs)
     print(f"\n{right} of {len(cells)} faults: the first verdict is the fault's own")
+    looked, alone = refused[::2], refused[1::2]
+    seen, unseen = (sum(cell.right for cell in half) for half in (looked, alone))
+    print(f"{seen} of {len(looked)} refusals with a look at AWS, {unseen} without one")
     print(f"surely wrong: {wrong or 'nothing'}")
     print(f"{both} of {len(pairs)} pairs: both verdicts among the first three")
     goals = {
@@ -252,6 +309,8 @@ def _report(
         ),
         "healthy again after each fault": healed,
         f"diagonal at least {GOAL_DIAGONAL:.0%}": right >= GOAL_DIAGONAL * len(cells),
+        f"refusals at least {GOAL_DIAGONAL:.0%}": seen >= GOAL_DIAGONAL * len(looked),
+        f"refusals without AWS at least {GOAL_DIAGONAL:.0%}": unseen >= GOAL_DIAGONAL * len(alone),
         "nothing wrong with high certainty": not wrong,
         f"pairs at least {GOAL_PAIRS:.0%}": both >= GOAL_PAIRS * len(pairs),
     }

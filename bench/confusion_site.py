@@ -76,6 +76,7 @@ class Site:
         tokens = json.loads(stack.tokens_file.read_text())
         aws = stack.env["AWS_ENDPOINT_URL"]
         self._env = stack.env
+        self._first: dict[str, str] = {}
         trust = ssl.create_default_context(cafile=stack.env["PROBE_CA_FILE"])
         self._visitor = httpx.Client(
             base_url=f"https://{LOOPBACK}:{stack.ports.edge_tls}", verify=trust, timeout=30
@@ -94,6 +95,10 @@ class Site:
         self.distribution, self._domain = next(
             (item["Id"], item["DomainName"]) for item in listed if item["Comment"] == DISTRIBUTION
         )
+
+    def address(self, path: str) -> str:
+        """A path of the distribution, as a client connects to it."""
+        return f"wss://{self._domain}{path}"
 
     def make(self, name: str, target: str, path: str, **more: str) -> Endpoint:
         """An endpoint, asked for, approved by somebody else, and live."""
@@ -146,6 +151,13 @@ class Site:
             raise RuntimeError(f"{name}: {answer.text}")
         return str(answer.json()["id"])
 
+    def lead(self, address: str, port: int) -> None:
+        """Lead a simulated target to a port of loopback, 0 to where it led at first."""
+        if not self._first:
+            self._first = dict(self._lab.get("/_lab/hosts").raise_for_status().json()["hosts"])
+        there = f"{LOOPBACK}:{port}" if port else self._first[address]
+        self._lab.post("/_lab/hosts", json={address: there}).raise_for_status()
+
     def clear(self) -> None:
         """Clear every fault."""
         self._lab.delete("/_lab/faults").raise_for_status()
@@ -193,7 +205,7 @@ class Site:
             sys.executable,
             "manage.py",
             "probe",
-            f"wss://{self._domain}{path}",
+            self.address(path),
             "--handshake-only",
             "--json",
         ]

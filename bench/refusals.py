@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import struct
+import threading
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ACCEPT = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HEAD_WITHIN = 10.0
@@ -42,10 +45,13 @@ class Cause:
 
 def _causes() -> tuple[Cause, ...]:
     text = Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8")
-    return tuple(
-        Cause(**{name: tuple(given) if isinstance(given, list) else given for name, given in row})
-        for row in (table.items() for table in tomllib.loads(text)["cause"])
-    )
+    loaded = []
+    for row in tomllib.loads(text)["cause"]:
+        fields: dict[str, Any] = dict(row)
+        for name in ("headers", "messages"):
+            fields[name] = tuple(fields.get(name, ()))
+        loaded.append(Cause(**fields))
+    return tuple(loaded)
 
 
 CAUSES = _causes()
@@ -77,6 +83,10 @@ class CannedOrigin:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        if request.get("user-agent", "").startswith("ELB-HealthChecker"):
+            writer.write(self._response("200 OK", ()))
+            await writer.drain()
+            return
         cause, key = self.cause, request.get("sec-websocket-key")
         gets_in = self._gets_in(request)
         if key is None:
@@ -115,6 +125,22 @@ class CannedOrigin:
             lines += ["X-Cache: Error from cloudfront", "X-Amz-Cf-Id: abc=="]
         lines += [f"Content-Length: {len(content)}", "Connection: close"]
         return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1") + content
+
+
+@contextlib.contextmanager
+def serving(origin: CannedOrigin) -> Iterator[int]:
+    """The origin on a port of loopback, in a thread of its own: probes block. Yields the port."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(origin.serve, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        loop.close()
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

@@ -4,14 +4,12 @@ wrong is certain, and what tells nothing is said to be not known; with a look at
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
-from bench.refusals import CAUSES, CannedOrigin, Cause
+from bench.refusals import CAUSES, CannedOrigin, Cause, serving
 from checks.aws_view import AwsView
 from checks.diagnosis.evidence import Observations
 from checks.investigate import Investigation, investigate
@@ -75,17 +73,10 @@ class Lane:
 
 @pytest.fixture(scope="module")
 def lane() -> Iterator[Lane]:
-    """An event loop of its own in a thread: probes block."""
-    loop = asyncio.new_event_loop()
+    """The canned origin, as CloudFront would pass its answers on."""
     origin = CannedOrigin(CAUSES[0], alias=ALIAS, signed=True)
-    server = loop.run_until_complete(asyncio.start_server(origin.serve, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    yield Lane(origin, server.sockets[0].getsockname()[1])
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    server.close()
-    loop.close()
+    with serving(origin) as port:
+        yield Lane(origin, port)
 
 
 @pytest.mark.parametrize("looked", [True, False], ids=["with AWS", "without AWS"])
