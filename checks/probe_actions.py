@@ -24,7 +24,7 @@ from checks.actions import (
 )
 from checks.aws_view import AwsView, fetch_aws_view
 from checks.diagnosis.access_log import LogRow, LogRowError, parse_log_rows
-from checks.diagnosis.evidence import Observations
+from checks.diagnosis.evidence import Observations, path_of
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
 from checks.models import Check, Probe
@@ -97,22 +97,30 @@ def _path_of(probe: Probe, now: datetime) -> str:
 
 def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
     """Parse rows of CloudFront's log for a check. If handshake and rows have request IDs, one row
-    must be of this handshake, or of a request that is not a handshake. Raises LogRowError.
+    must be of this handshake, of another client's that ended alike, or of a request that is not a
+    handshake. Raises LogRowError.
     """
     rows = parse_log_rows(text)
     try:
-        ours = Transcript.from_dict(check.transcript_data or {}).edge_request_id
+        seen = Transcript.from_dict(check.transcript_data or {})
     except ValueError as error:
         stored = (
             "Another version of the portal stored this check. Check again, then paste the log rows "
             "of the new check."
         )
         raise LogRowError(stored) from error
+    ours = seen.edge_request_id
+    path, status = path_of(seen), seen.response.status if seen.response else 0
     if ours and all(
-        row.request_id and row.request_id != ours and not row.of_no_handshake for row in rows
+        row.request_id
+        and row.request_id != ours
+        and not row.of_no_handshake
+        and not row.like(path, status)
+        for row in rows
     ):
         raise LogRowError(
-            f"No row belongs to this handshake. Paste the row whose x-edge-request-id is {ours}."
+            f"No row belongs to this handshake. Paste the row whose x-edge-request-id is {ours}, "
+            f"or one of another client's handshake with cs-uri-stem {path} and sc-status {status}."
         )
     return rows
 

@@ -1,16 +1,20 @@
 """CloudFront access log rows, as people paste them or as they are fetched (PURE).
 
-Decides how JSON, the tab-separated W3C form and a CSV export are read, and which fields matter to a
-handshake. It must never guess a field's place: W3C rows need their #Fields line, or the documented
-order of 33 fields, and CSV its first line. Sources: CloudFront Developer Guide, standard logging
-reference; Athena User Guide, querying CloudFront logs.
+Decides how JSON, the tab-separated W3C form and a CSV export are read, also as the tools wrap them
+that people search logs with, and which fields matter to a handshake. It must never guess a field's
+place: W3C rows need their #Fields line, or the documented order of 33 fields, and CSV its first
+line. Sources: CloudFront Developer Guide, standard logging reference; Athena User Guide, querying
+CloudFront logs; CloudWatch Logs User Guide, Logs Insights and subscription filters.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import csv
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -87,6 +91,10 @@ class LogRow:
         """
         return self.method not in ("", "GET")
 
+    def like(self, path: str, status: int) -> bool:
+        """Whether it is the row of a handshake of this path that ended with this status."""
+        return not self.of_no_handshake and (self.path, self.status) == (path, status)
+
     def __str__(self) -> str:
         asked = f"{self.method} {self.path}" if self.of_no_handshake else self.path
         parts = (f"{self.status:03} {asked}", f"result {self.result}", f"detail {self.detail}")
@@ -105,8 +113,8 @@ def parse_log_rows(text: str) -> tuple[LogRow, ...]:
     rows = tuple(_row(found) for found in islice(_records(text), MAX_ROWS))
     if not rows:
         raise LogRowError(
-            "No row found. Paste whole rows of CloudFront's standard log: "
-            "JSON, tab-separated, or CSV with its header line."
+            "No row found. Paste whole rows of CloudFront's standard log: JSON, tab-separated, or "
+            "CSV with its header line, for example a Logs Insights export with @message."
         )
     return rows
 
@@ -123,15 +131,29 @@ _OTHER_NAMES = {
 _DATE, _TIME, _STATUS = (
     re.compile(pattern) for pattern in (r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d", r"\d{3}")
 )
-_WRAPPERS = ("events", "message", "@message", "logEvents", "Records")
+_WRAPPERS = ("events", "message", "@message", "logEvents", "Records", "results")
 """Where CloudWatch Logs keeps rows, and in which they are texts."""
+_MESSAGE = "@message"
+"""The column of a Logs Insights export that holds the row."""
+_ROW_STARTS = r"(?:\d{4}-\d\d-\d\d\t|\{\s*\"|#(?:Fields|Version):)"
+_FILE_PREFIX = re.compile(rf"[^\s{{\"\[#][^\t{{\"]*?:(?:\d+:)?(?={_ROW_STARTS})")
+"""What grep, zgrep and ripgrep write before a row that they found: the file, perhaps the line."""
+_TAIL_PREFIX = re.compile(r"\d{4}-\d\d-\d\dT\S+\s+\S+\s+(?=\{)")
+"""What `aws logs tail` writes before a message: its time and its log stream."""
+_GZIP, _GZIP_BASE64 = "\x1f", "H4sI"
 _DEEPEST = 5
 """A document, its events, one event, its message, and a list around it all."""
 MAX_SECONDS = 1e9
 
 
 def _records(text: str) -> Iterator[Mapping[str, Any]]:
-    stripped = text.strip().removeprefix("\ufeff")
+    if text.startswith(_GZIP):
+        raise LogRowError("This is a gzip file. Paste its text: zcat FILE, or gzip -dc FILE.")
+    stripped = _without_prefixes(text.strip().removeprefix("\ufeff"))
+    if stripped.startswith(_GZIP_BASE64):
+        stripped = _unzipped(stripped)
+    if stripped.startswith(("'", '"{', '"[')):
+        stripped = _unquoted(stripped)
     if stripped.startswith(("[", "{")):
         yield from _of_json(stripped)
         return
@@ -139,7 +161,50 @@ def _records(text: str) -> Iterator[Mapping[str, Any]]:
     if "," in first and "\t" not in first and _KNOWN & set(map(_name, next(csv.reader([first])))):
         yield from ({_name(key): value for key, value in row.items()} for row in _of_csv(stripped))
         return
+    if _MESSAGE in first and "\t" not in first and _MESSAGE in next(csv.reader([first])):
+        for row in _of_csv(stripped):
+            yield from _of_message(row.get(_MESSAGE, ""))
+        return
     yield from _of_lines(stripped)
+
+
+def _without_prefixes(text: str) -> str:
+    """The lines without the file names that grep, or the times that `aws logs tail`, puts before
+    each.
+    """
+    prefix = next((one for one in (_FILE_PREFIX, _TAIL_PREFIX) if one.match(text)), None)
+    if prefix is None:
+        return text
+    return "\n".join(prefix.sub("", line, count=1) for line in text.splitlines())
+
+
+def _unquoted(text: str) -> str:
+    """A JSON text as a shell or a program quotes it."""
+    if text.startswith("'"):
+        return text.strip("'").strip()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value.strip() if isinstance(value, str) else text
+
+
+def _unzipped(text: str) -> str:
+    """The data of a CloudWatch Logs subscription: gzip in base64."""
+    try:
+        packed = base64.b64decode("".join(text.split()), validate=True)
+        unpacked = zlib.decompressobj(31).decompress(packed, MAX_TEXT)
+    except (binascii.Error, zlib.error) as error:
+        raise LogRowError("This looks like gzip data in base64, but cannot be unpacked.") from error
+    return unpacked.decode("utf-8", "replace").strip()
+
+
+def _of_message(message: str) -> Iterator[Mapping[str, Any]]:
+    """A row that stands as text in another: JSON, or the fields of the standard log."""
+    if message.lstrip().startswith("{"):
+        yield from _of_json(message.strip())
+    elif message.strip():
+        yield from _of_lines(message)
 
 
 def _of_json(text: str) -> Iterator[Mapping[str, Any]]:
@@ -165,17 +230,32 @@ def _rows_within(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
+        # GetQueryResults of Logs Insights names each field of a row.
+        named = [isinstance(one, dict) and {"field", "value"} <= one.keys() for one in value]
+        if value and all(named):
+            value = [{str(one["field"]): one["value"] for one in value}]
         for item in value:
             yield from _rows_within(item, depth + 1)
     elif isinstance(value, str) and depth and value.lstrip().startswith("{"):
         yield from _of_json(value.strip())
+    elif isinstance(value, str) and depth and "\t" in value and _DATE.match(value):
+        yield from _of_lines(value)
+    elif isinstance(value, dict) and isinstance(packed := _awslogs(value), str):
+        yield from _of_json(_unzipped(packed))
     elif isinstance(value, dict):
-        named = {_name(key): found for key, found in value.items()}
-        if _KNOWN & named.keys():
-            yield named
+        record = {_name(key): found for key, found in value.items()}
+        # The status of GetQueryResults is that of the query.
+        if _KNOWN & record.keys() and not isinstance(value.get("results"), list):
+            yield record
         else:
             for wrapper in _WRAPPERS:
                 yield from _rows_within(value.get(wrapper), depth + 1)
+
+
+def _awslogs(value: Mapping[str, Any]) -> Any:
+    """The packed data of an event that CloudWatch Logs sends to a subscriber, if it is one."""
+    inner = value.get("awslogs")
+    return inner.get("data") if isinstance(inner, dict) else None
 
 
 def _of_csv(text: str) -> Iterator[Mapping[str, str]]:

@@ -7,6 +7,7 @@ repetitions agree. What follows from it is decided in the *_rules.py and in `ran
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from checks.diagnosis.access_log import LogRow
 from checks.diagnosis.authors import Author, author_of
@@ -29,6 +30,11 @@ class Claim:
     certainty: Certainty
     evidence: tuple[str, ...]
     here: Fix | None = None
+
+
+def path_of(seen: Transcript) -> str:
+    """The path that a handshake asked for, as CloudFront's log has it when it is decoded."""
+    return unquote(urlsplit(seen.url).path) or "/"
 
 
 @dataclass(frozen=True, slots=True)

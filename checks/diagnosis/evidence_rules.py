@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from checks.diagnosis.access_log import LogRow
 from checks.diagnosis.authors import author_of
 from checks.diagnosis.config_rules import not_forwarded
-from checks.diagnosis.evidence import Claim, Observations
+from checks.diagnosis.evidence import Claim, Observations, path_of
 from checks.diagnosis.idle_timeout import identify_timeout, silence_of
 from checks.diagnosis.signatures import recognise
 from checks.diagnosis.status_rules import speaks_of_origin
@@ -140,7 +140,11 @@ def upgrade_only(seen: Observations) -> Iterator[Claim]:
         f"a plain GET of the same path is answered with {plain.response.status}, the upgrade with "
         "502",
     )
-    named = any(row.detail.endswith("OriginDnsError") for row in seen.log_rows)
+    ours = seen.handshake.edge_request_id
+    named = any(
+        row.detail.endswith("OriginDnsError") and row.request_id in ("", ours)
+        for row in seen.log_rows
+    )
     if (
         seen.idle_timeouts
         and not named
@@ -435,7 +439,8 @@ _ONLY_WITH: dict[VerdictCode, int] = {"WSE-502-ORIGIN": 502, "WSE-400-EDGE": 400
 
 
 def access_log(seen: Observations) -> Iterator[Claim]:
-    """Rows of this handshake, or of one like it. A method that is not allowed affects only other
+    """Rows of this handshake, or of one like it: what another client's handshake of the same path
+    and status met, this one probably met too. A method that is not allowed affects only other
     requests of the path.
     """
     for row in seen.log_rows:
@@ -444,22 +449,22 @@ def access_log(seen: Observations) -> Iterator[Claim]:
     if seen.handshake.live:
         return
     ours = seen.handshake.edge_request_id
-    path = unquote(urlsplit(seen.handshake.url).path) or "/"
+    path = path_of(seen.handshake)
     for row in seen.log_rows:
         exact = bool(ours) and row.request_id == ours
         # A row without a request id may be of another path, or of a request that ended otherwise.
         elsewhere = row.path not in ("", path) or (
             row.status not in (0, seen.status) and seen.status != 0
         )
-        if (
-            row.of_no_handshake
-            or (ours and row.request_id and not exact)
-            or (elsewhere and not exact)
-        ):
+        another = bool(ours and row.request_id) and not exact
+        if row.of_no_handshake or (elsewhere and not exact):
+            continue
+        if another and not row.like(path, seen.status):
             continue
         if code := _logged(row, seen):
             certainty = HIGH if exact and code not in _ONE_OF_SEVERAL else MEDIUM
-            yield Claim(code, certainty, (str(row),))
+            told = f"{row} (another client's handshake)" if another else str(row)
+            yield Claim(code, certainty, (told,))
         if row.path_pattern == "*" and seen.behavior is None:
             told = f"CloudFront's log: the behavior {row.path_pattern} matched the path"
             yield Claim("WSE-PATH", MEDIUM, (told,))

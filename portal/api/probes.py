@@ -108,7 +108,7 @@ NEW_PROBE = f.Body("NewProbe", "A further probe, with what its kind takes.", (
             default=""),
 ))
 NEW_LOG_ROWS = f.Body("NewLogRows", "Lines of CloudFront's log.", (
-    f.Field("rows", f.text(LONGEST_LOG_ROWS), "JSON lines, a JSON array, or tab-separated lines.",
+    f.Field("rows", f.text(LONGEST_LOG_ROWS), "JSON, tab-separated, or CSV.",
             example=json.dumps(_LOG_ROW), required=True),
 ))
 # fmt: on

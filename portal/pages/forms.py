@@ -626,7 +626,8 @@ class LogRowsForm(PageForm):
         else:
             which = "The line of this handshake."
         self.fields["rows_text"].help_text = format_html(
-            "{} Paste whole lines, as JSON or tab-separated. They contain the detailed result, "
+            "{} Paste whole lines, as JSON, tab-separated or CSV, also as grep or Logs Insights "
+            "give them. They contain the detailed result, "
             "which CloudFront does not send to clients.",
             which,
         )

@@ -4,6 +4,8 @@ told to be none.
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 
 import pytest
@@ -44,6 +46,37 @@ FORMS = {
     "JSON, rows with commas between": f"{json.dumps(V2)},\n{json.dumps(V2)},",
     "events of CloudWatch Logs": json.dumps(LOGS, indent=2),
     "Logs Insights": json.dumps([{"@timestamp": "x", "@message": json.dumps(V2)}]),
+    "Logs Insights, exported as CSV": '@timestamp,@message\n2026-05-14 22:34:07.000,"'
+    + json.dumps(V2).replace('"', '""')
+    + '"\n',
+    "Logs Insights, exported as CSV with more columns": '"@timestamp","@message","@logStream"\n'
+    + '"2026-05-14 22:34:07.000","'
+    + json.dumps(V2).replace('"', '""')
+    + '","CloudFront_E1"\n',
+    "Logs Insights, CSV of tab-separated rows": f'@timestamp,@message\n2026-05-14,"{STANDARD}"\n',
+    "GetQueryResults of Logs Insights": json.dumps(
+        {
+            "status": "Complete",
+            "results": [
+                [
+                    {"field": "@timestamp", "value": "2026-05-14 22:34:07.000"},
+                    {"field": "@message", "value": json.dumps(V2)},
+                    {"field": "@ptr", "value": "Cm"},
+                ]
+            ],
+        }
+    ),
+    "grep": f"E2A.2026-05-14-22.ab12cd34.log:{STANDARD}\nE2A.2026-05-14-22.b.log:{STANDARD}",
+    "grep with line numbers": f"logs/E2A.2026-05-14-22.ab12cd34:17:{STANDARD}",
+    "zgrep of JSON": f"./E2A.2026-05-14-22.ab12cd34.gz:{json.dumps(V2)}",
+    "grep, with the head of the file": f"a.log:#Version: 1.0\na.log:{STANDARD}",
+    "aws logs tail": f"2026-05-14T22:34:07.000000+00:00 CloudFront_E1 {json.dumps(V2)}",
+    "JSON, quoted as a string": json.dumps(json.dumps(V2)),
+    "JSON, quoted for a shell": f"'{json.dumps(V2)}'",
+    "a subscription's data": base64.b64encode(gzip.compress(json.dumps(LOGS).encode())).decode(),
+    "a subscription's event": json.dumps(
+        {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(LOGS).encode())).decode()}}
+    ),
     "CSV of Athena": f"{ATHENA}\n2026-05-14,22:34:07,502,OriginDnsError,"
     '"SOX4xwn4XV6Q4rgb7XiVGOHms==",/ws\n',
     "CSV of Athena, quoted": f'"{ATHENA.replace(",", chr(34) + "," + chr(34))}"\n'
@@ -120,6 +153,12 @@ RUBBISH = {
     "lists in lists": "[" * 300 + "1" + "]" * 300,
     "a cell without end": 'sc-status,x\n"' + "a" * 200_000,
     "prose": "It does not work, and the page says 502. " * 3,
+    "a Logs Insights export of something else": '@timestamp,@message\n2026-05-14,"it works"\n',
+    "a Logs Insights export without the message": "@timestamp,@logStream\n2026-05-14,a\n",
+    "grep's word for a binary file": "Binary file E2A.2026-05-14-22.ab12cd34.gz matches",
+    "data that is no gzip": "H4sIAAAA" + "A" * 100,
+    "a gzip file": gzip.compress(STANDARD.encode()).decode("latin-1"),
+    "a bomb": base64.b64encode(gzip.compress(b"[" * 50_000_000)).decode(),
 }
 
 
@@ -156,3 +195,8 @@ def test_any_text_is_rows_or_a_clear_refusal(text: str) -> None:
         return
     assert 0 < len(rows) <= MAX_ROWS
     assert all(0 <= row.status <= 999 for row in rows)
+
+
+def test_a_gzip_file_is_answered_with_how_to_read_it() -> None:
+    with pytest.raises(LogRowError, match="zcat"):
+        parse_log_rows(RUBBISH["a gzip file"])

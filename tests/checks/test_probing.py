@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from checks import probe_actions, tasks
 from checks.aws_view import AwsView
-from checks.diagnosis.access_log import parse_log_rows
+from checks.diagnosis.access_log import LogRowError, parse_log_rows
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check, Probe
 from checks.output.reports import Report, arrived_headers
@@ -345,6 +345,38 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
         False,
     )
     assert "detail OriginDnsError" in str(check.findings[0]["evidence"])
+
+
+@pytest.mark.django_db
+def test_the_row_of_another_clients_handshake_counts_where_it_ended_alike(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe_actions, "fetch_aws_view", lambda *_: AwsView())
+    check = failed_check(endpoint)
+
+    def row(**changes: str) -> str:
+        return json.dumps(
+            {
+                "x-edge-request-id": "somebody-elses",
+                "sc-status": "502",
+                "cs-uri-stem": "/ws",
+                "x-edge-detailed-result-type": "OriginDnsError",
+                **changes,
+            }
+        )
+
+    rows = probe_actions.read_log_rows(check, row())
+    probe = probe_actions.request_probe(
+        endpoint, ProbeRequest(ProbeKind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+    )
+    probe_actions.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    check.refresh_from_db()
+    told = {one["code"]: one for one in check.findings}["WSE-502-DNS"]
+    assert told["certainty"] == "medium"
+    assert any("another client's handshake" in line for line in told["evidence"])
+    for other in (row(**{"sc-status": "403"}), row(**{"cs-uri-stem": "/other"})):
+        with pytest.raises(LogRowError, match="cs-uri-stem /ws and sc-status 502"):
+            probe_actions.read_log_rows(check, other)
 
 
 @pytest.mark.django_db
