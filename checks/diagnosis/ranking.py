@@ -286,6 +286,8 @@ def _other_header(
         return None
     if asked.origin and seen.without_origin is None:
         return ProbeKind.WITHOUT_ORIGIN
-    if at is not None and at.own and at.other_names and at.forwards("Host") and not in_words:
-        return ProbeKind.OTHER_HOST if not seen.other_hosts else None
+    if in_words or seen.other_hosts or opened_without_origin(seen):
+        return None
+    if at is not None and at.own and at.other_names and at.forwards("Host"):
+        return ProbeKind.OTHER_HOST
     return None

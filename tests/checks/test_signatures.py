@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.diagnosis.evidence import Observations
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
 from checks.diagnosis.signatures import (
     SIGNATURES,
@@ -218,3 +219,74 @@ def test_a_row_that_is_not_complete_is_refused(row: str, says: str) -> None:
     rest = 'by = "x"\ncertainty = "high"\nmeans = "x"\nfix = "x"\n'
     with pytest.raises((ValueError, TypeError), match=says):
         _load(f"[[signature]]\n{rest}{row}")
+
+
+NOT_FORWARDED = tuple(
+    replace(one, forwarded=False) if one.name == "Host" else one for one in served().parts
+)
+REFUSED = said("403 Forbidden", "Server: app\r\n", "Cross origin websockets not allowed")
+
+
+def test_an_app_that_compares_origin_with_a_host_it_never_sees_is_told_apart() -> None:
+    """The endpoint does not forward Host: no Origin of a browser can equal what the app sees."""
+    at = served(parts=NOT_FORWARDED, origin_domain="internal-chat.example")
+    seen = Observations(REFUSED, looked=True, behavior=at)
+    asked = rank_verdicts(seen)
+    assert (asked.first.code, asked.next_probe) == ("WSE-403-ORIGIN", ProbeKind.ORIGIN_AS_HOST)
+    assert any("does not forward the viewer's Host" in line for line in asked.first.evidence)
+    equal = replace(seen, origin_as_host=live(), again=(REFUSED, REFUSED))
+    first = rank_verdicts(equal).first
+    assert (first.code, first.certainty) == ("WSE-ORIGIN-HOST", "high")
+    assert "Cross origin websockets not allowed" in first.evidence[0]
+    assert "with Origin https://internal-chat.example" in first.evidence[1]
+    for remedy in ("forward Host", "allowed origins"):
+        assert remedy in first.verdict.fix
+    # An app with a list of its own refuses that Origin as well.
+    listed = rank_verdicts(replace(seen, origin_as_host=REFUSED, again=(REFUSED, REFUSED)))
+    assert listed.first.code == "WSE-403-ORIGIN"
+    # Where Host is forwarded, the browser's Origin equals it already.
+    forwarded = rank_verdicts(replace(seen, behavior=served()))
+    assert forwarded.next_probe is not ProbeKind.ORIGIN_AS_HOST
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 No", "404 Not Found", "409 Conflict"])
+def test_a_host_that_the_app_prefers_is_named_whatever_the_status(status: str) -> None:
+    refused = said(status, "Server: app\r\n")
+    at = served(other_names=("chat.example.com",))
+    seen = Observations(refused, looked=True, behavior=at, without_origin=refused)
+    assert rank_verdicts(seen).next_probe is ProbeKind.OTHER_HOST
+    tried = replace(seen, other_hosts=(("chat.example.com", live()),), again=(refused, refused))
+    first = rank_verdicts(tried).first
+    assert (first.code, first.certainty) == ("WSE-400-HOST", "high")
+    told = "the same handshake for chat.example.com opened, and for d111.cloudfront.net it does not"
+    assert told in first.evidence
+    same = rank_verdicts(replace(tried, other_hosts=(("chat.example.com", refused),)))
+    assert ("WSE-400-HOST", "high") not in [(one.code, one.certainty) for one in same.diagnoses]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        said("404 Not Found", "Server: app\r\n"),
+        said("401 Unauthorized", "Server: app\r\n"),
+        said("405 Method Not Allowed", "Server: app\r\n"),
+        said("418 Teapot", "Server: app\r\n"),
+        replace(closed(1008), request=request_to(origin="https://d111.cloudfront.net")),
+    ],
+)
+def test_every_refusal_is_tried_without_origin(refused: Transcript) -> None:
+    seen = Observations(refused, looked=True, behavior=served())
+    assert rank_verdicts(seen).next_probe is ProbeKind.WITHOUT_ORIGIN
+    opened = replace(seen, without_origin=live(), again=(refused, refused))
+    first = rank_verdicts(opened).first
+    assert (first.code, first.certainty) == ("WSE-403-ORIGIN", "high")
+    once = rank_verdicts(replace(opened, again=()))
+    assert once.next_probe is ProbeKind.AGAIN
+    assert ("WSE-403-ORIGIN", "high") not in [(one.code, one.certainty) for one in once.diagnoses]
+
+
+def test_what_the_words_explain_is_not_tried_further() -> None:
+    seen = Observations(said("400 Bad Request", body="Transport unknown"), looked=True)
+    assert rank_verdicts(seen).next_probe is ProbeKind.AGAIN
+    limited = Observations(said("429 Too Many Requests", "Server: app\r\n"), looked=True)
+    assert rank_verdicts(limited).next_probe is ProbeKind.AGAIN
