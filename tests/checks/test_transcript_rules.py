@@ -12,7 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks.diagnosis import config_rules, evidence_rules, idle_timeout, signatures, status_rules
+from checks.diagnosis import (
+    config_rules,
+    evidence_rules,
+    idle_timeout,
+    ranking,
+    signatures,
+    status_rules,
+)
 from checks.diagnosis import transcript_rules as diagnoses
 from checks.diagnosis.authors import author_of
 from checks.diagnosis.glossary import TERMS, terms_in
@@ -567,11 +574,8 @@ def test_every_word_that_a_stranger_may_not_know_is_explained_where_it_stands() 
 
 
 def test_every_verdict_can_be_reached() -> None:
-    source = "".join(
-        map(
-            inspect.getsource, (evidence_rules, config_rules, diagnoses, idle_timeout, status_rules)
-        )
-    )
+    rules = (evidence_rules, config_rules, diagnoses, idle_timeout, ranking, status_rules)
+    source = "".join(map(inspect.getsource, rules))
     source += Path(signatures.__file__).with_suffix(".toml").read_text(encoding="utf-8")
     unused = [code for code in VERDICTS if f'"{code}"' not in source]
     assert not unused, f"no rule leads to {unused}"
