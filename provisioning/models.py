@@ -169,7 +169,7 @@ class Endpoint(models.Model):
     @property
     def url(self) -> str:
         """Where viewers connect: wss://domain/path."""
-        return f"wss://{self.domain_name}{self.spec.check_path}" if self.domain_name else ""
+        return f"wss://{self.domain_name}{self.spec.handshake_path}" if self.domain_name else ""
 
 
 class PathAssignment(models.Model):

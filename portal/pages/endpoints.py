@@ -29,7 +29,7 @@ from checks.probe.probe_request import usual_silence
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
 from checks.protocol.urls import AllowedUrl, judge_url
-from checks.usual_check import UsualCheckSummary
+from checks.usual_check import UsualCheckSummary, usual_target
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
@@ -43,7 +43,7 @@ from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after
 from provisioning.models import Endpoint
 from provisioning.spec.app_kinds import AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.fields import FIELD
+from provisioning.spec.fields import FIELD, USUAL_CHECK
 from provisioning.spec.parsing import derive_settings
 
 HISTORY_SHOWN = 20
@@ -319,7 +319,8 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
     """The same handshake from a person's own machine, with the portal's own rules for resolving
     names.
     """
-    url = judge_url(endpoint.url) if endpoint.url else None
+    target = usual_target(endpoint.spec, endpoint.domain_name or "")
+    url = judge_url(target.url) if endpoint.domain_name else None
     if not isinstance(url, AllowedUrl):
         return ()
     return commands_for(
@@ -331,7 +332,9 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
 
 
 def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow]:
-    """Every setting that can be derived: its value, and the reason (or that it was chosen)."""
+    """Every setting that can be derived: its value, and the reason (or that it was chosen). Those
+    of the usual check are shown by themselves.
+    """
     plain = spec.to_dict()
     leg = "HTTPS" if spec.origin_protocol == "https-only" else "HTTP"
     shown = []
@@ -343,6 +346,8 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
         if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(
             spec.origin_protocol
         ):
+            continue
+        if FIELD[derived.field] in USUAL_CHECK:
             continue
         shown.append(SettingRow(FIELD[derived.field].label, value, reason))
     return shown

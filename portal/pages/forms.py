@@ -47,7 +47,7 @@ from provisioning.spec.field_kinds import (
     Number,
     Section,
 )
-from provisioning.spec.fields import ACCOUNT_ID, FIELDS, USUAL_CHECK
+from provisioning.spec.fields import ACCOUNT_ID, APP_KIND, FIELDS, USUAL_CHECK
 from provisioning.spec.parsing import Derived, SpecError
 
 
@@ -266,7 +266,11 @@ class RequestForm(PageForm):
         self.fields["distribution_id"].widget = forms.Select(choices=choices)
 
     def explain(self, derived: Derived) -> None:
-        """Show beside an advanced setting what it is if left empty, and why."""
+        """Show beside a setting what it is if left empty, and why. The kind of app is shown with
+        what follows from it.
+        """
+        if derived.field == APP_KIND.name:
+            return
         self[derived.field].help_text = format_html(
             "Automatic: <b>{}</b>. {}", plainly(derived.value), derived.reason
         )

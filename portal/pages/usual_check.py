@@ -22,7 +22,7 @@ from portal.pages.forms import UsualCheckForm, settings_form_data
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
 from provisioning.spec.app_kinds import APP_KINDS
-from provisioning.spec.parsing import SpecError
+from provisioning.spec.parsing import SpecError, complete_answers
 
 
 @signed_in
@@ -64,8 +64,16 @@ def _start(request: SignedIn, endpoint: Endpoint) -> dict[str, str]:
         found = SavedCheck.objects.filter(endpoint=endpoint, pk=int(saved)).first()
         if found is not None:
             options = HandshakeOptions.from_dict(found.options)
-            return settings_form_data(usual_check_answers(endpoint.spec, options))
-    return settings_form_data(usual_check_answers(endpoint.spec))
+            return _chosen(endpoint, usual_check_answers(endpoint.spec, options))
+    return _chosen(endpoint, usual_check_answers(endpoint.spec))
+
+
+def _chosen(endpoint: Endpoint, answers: dict[str, Any]) -> dict[str, str]:
+    """Without what follows from the kind of app: another kind is to bring its own."""
+    kind = {"app_kind": answers["app_kind"]}
+    follows = complete_answers({"path_patterns": list(endpoint.spec.path_patterns)} | kind)
+    own = {name: value for name, value in answers.items() if value != follows[name]}
+    return settings_form_data(own | kind)
 
 
 def _page(
