@@ -6,7 +6,8 @@ PORT ?=
 CLEAN ?=
 HOLD ?=
 TESTS ?=
-WORKERS ?= $(if $(TESTS),0,3)
+# Two for each core of a small machine: while one waits for a process or for time, another works.
+WORKERS ?= $(if $(TESTS),0,4)
 export PYTHON
 # Whatever the locale: files and output are UTF-8.
 export PYTHONUTF8 := 1

@@ -14,18 +14,30 @@ import pytest
 
 SHARED_FOLDERS = (
     "tests/journeys/",
-    "tests/lab_edge/",
     "tests/lab/",
+    "tests/lab_edge/",
     "tests/provisioning/aws/",
 )
-"""Folders whose tests share what they start, the longest first."""
+"""Folders whose tests share what they start."""
 
-LONG_MODULES = (
+LONGEST_FIRST = (
+    *SHARED_FOLDERS,
     "tests/provisioning/test_create_endpoint.py",
-    "tests/stack/test_demo.py",
+    "tests/provisioning/test_faults_of_ours.py",
     "tests/stack/test_services.py",
+    "tests/stack/test_demo.py",
+    "tests/provisioning/test_side_by_side.py",
+    "tests/portal/test_console_browser.py",
+    "tests/portal/test_console_socket.py",
+    "tests/portal/test_pages_browser.py",
+    "tests/provisioning/test_budget.py",
+    "tests/provisioning/test_ingress_as_approved.py",
+    "tests/checks/test_hostile_origins.py",
+    "tests/checks/test_prober.py",
+    "tests/checks/test_probe_command.py",
+    "tests/checks/test_meters.py",
 )
-"""Modules that take long on their own."""
+"""The groups that take ten seconds or more on their own, as `pytest --durations` shows them."""
 
 LOST_WORKERS = pytest.StashKey[list[str]]()
 
@@ -38,8 +50,8 @@ def group_of(test: str) -> str:
 
 def in_order(groups: Iterable[str]) -> list[str]:
     """The groups, the longest first; the rest in the order given."""
-    known = [*SHARED_FOLDERS[:1], *LONG_MODULES, *SHARED_FOLDERS[1:]]
-    return sorted(groups, key=lambda group: known.index(group) if group in known else len(known))
+    place = {group: number for number, group in enumerate(LONGEST_FIRST)}
+    return sorted(groups, key=lambda group: place.get(group, len(place)))
 
 
 # The hooks of xdist are optional: without it (`-p no:xdist`, a debugger) the tests run in one
