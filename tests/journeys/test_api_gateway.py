@@ -131,7 +131,8 @@ def form_says(product: Product, distribution_id: str) -> str:
         )
         words = html.unescape(words_of(page))
         assert "could not be checked" not in words, words
-        return "" if "Waiting for AWS to answer" in words else words
+        not_yet = ("Waiting for AWS to answer", "has used up its call budget")
+        return "" if any(told in words for told in not_yet) else words
 
     return until(look, "AWS's answer in the form")
 
