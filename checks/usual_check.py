@@ -16,6 +16,7 @@ from checks.protocol.handshake_options import (
 )
 from checks.protocol.script import Hold, Script, Send, SendBinary, Step, parse_script
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
+from provisioning.spec.client_profiles import CLIENTS, ClientProfile
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import USUAL_CHECK
 
@@ -24,6 +25,7 @@ SOME_NAME = "d111111abcdef8.cloudfront.net"
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 SETTINGS = {
     "path": "check_path",
+    "client": "check_client",
     "subprotocols": "subprotocols",
     "headers": "check_headers",
     "script": "check_script",
@@ -111,6 +113,7 @@ class UsualCheckSummary:
     """
 
     kind: AppKind
+    client: ClientProfile
     path: str
     subprotocols: tuple[str, ...]
     headers: tuple[str, ...]
@@ -129,6 +132,7 @@ class UsualCheckSummary:
         steps = parse_script(said["check_script"])
         return cls(
             APP_KINDS[said["app_kind"]],
+            CLIENTS[said["check_client"]],
             said["check_path"],
             said["subprotocols"],
             tuple(line.partition(":")[0] for line in said["check_headers"].splitlines()),

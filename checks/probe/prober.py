@@ -61,6 +61,7 @@ from checks.protocol.transcript import (
 )
 from checks.protocol.urls import ALLOWED_PORTS, AllowedUrl, Ports, RefusedUrl, judge_url
 from provisioning.redaction.masking import KnownSecrets
+from provisioning.spec.client_profiles import CLIENTS
 
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
@@ -192,16 +193,19 @@ class _Probe:
 
     def _build(self, url: AllowedUrl) -> HandshakeRequest:
         asked = self._target
+        headers = asked.headers
+        if asked.client:
+            headers = CLIENTS[asked.client].lines(headers)
         try:
             if not asked.upgrade:
-                return build_plain_get(url, origin=asked.origin, extra_headers=asked.headers)
+                return build_plain_get(url, origin=asked.origin, extra_headers=headers)
             return build_request(
                 url,
                 key_bytes=secrets.token_bytes(16),
                 subprotocols=asked.subprotocols,
                 extensions=asked.extensions,
                 origin=asked.origin,
-                extra_headers=asked.headers,
+                extra_headers=headers,
             )
         except RequestError as error:
             raise Stop(Phase.URL, Reason.BAD_REQUEST, str(error)) from error

@@ -427,6 +427,7 @@ _REQUEST_NOTES = {
     "drops it causes a 400.",
     "sec-websocket-version": "13 is the only version in use. It must reach the origin too.",
     "sec-websocket-protocol": "The client's subprotocols, best first. The server picks one at most",
+    "user-agent": "The client's name. Firewalls and bot rules judge it.",
     "origin": "The page that a browser would have open. Many apps accept only listed origins.",
     "authorization": "Sent, but not stored.",
     "cookie": "Sent, but not stored.",

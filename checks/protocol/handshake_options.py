@@ -26,11 +26,21 @@ from provisioning.redaction.masking import (
     mask_url,
 )
 from provisioning.redaction.references import malformed_reference, references, resolve
+from provisioning.spec.client_profiles import CLIENTS
 
 NO_ORIGIN = "none"
 MAX_HEADERS = 20
 MAX_SCRIPT = 16 * 1024
-FIELDS = ("path", "unencrypted", "origin", "subprotocols", "headers", "compress", "script")
+FIELDS = (
+    "path",
+    "unencrypted",
+    "origin",
+    "client",
+    "subprotocols",
+    "headers",
+    "compress",
+    "script",
+)
 """Every value is text; `compress` and `unencrypted` are "true" or empty."""
 
 
@@ -44,6 +54,8 @@ class ProbeTarget:
     extensions: tuple[str, ...] = ()
     """Whole offers; permessage-deflate is the only one that can be negotiated."""
     origin: str | None = None
+    client: str = ""
+    """Whose header lines are sent beside `headers`, a key of CLIENTS; empty: none."""
     upgrade: bool = True
     """False sends a plain GET to the same address, without subprotocols and extensions."""
     secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False, compare=False)
@@ -64,8 +76,9 @@ class HandshakeOptionsError(ValueError):
 @dataclass(frozen=True, slots=True)
 class HandshakeOptions:
     """Empty fields mean the endpoint's own: its path, its subprotocols and headers, its name as
-    Origin, the messages of its usual check.
+    Origin, the client and the messages of its usual check.
 
+    `client` is a key of CLIENTS; one that is no browser sends no Origin unless `origin` says so.
     `origin` "none" sends no Origin header; `unencrypted` connects over ws://, as a client does
     that forgot the s.
     """
@@ -73,6 +86,7 @@ class HandshakeOptions:
     path: str = ""
     unencrypted: bool = False
     origin: str = ""
+    client: str = ""
     subprotocols: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     compress: bool = False
@@ -175,6 +189,7 @@ class HandshakeOptions:
             "path": self.path,
             "unencrypted": "true" if self.unencrypted else "",
             "origin": self.origin,
+            "client": self.client,
             "subprotocols": ", ".join(self.subprotocols),
             "headers": "\n".join(f"{name}: {value}" for name, value in self.headers),
             "compress": "true" if self.compress else "",
@@ -187,12 +202,17 @@ class HandshakeOptions:
         """
         scheme, _, rest = url.partition("://")
         authority, slash, path = rest.partition("/")
+        client = self.client or usual.client
+        origin = self.origin or usual.origin or ""
+        if self.client and not self.origin and not CLIENTS[self.client].sends_origin:
+            origin = NO_ORIGIN
         return ProbeTarget(
             url=f"{'ws' if self.unencrypted else scheme}://{authority}{self.path or slash + path}",
             headers=self.headers or usual.headers,
             subprotocols=self.subprotocols or usual.subprotocols,
             extensions=(OFFER,) if self.compress else (),
-            origin=None if self.origin == NO_ORIGIN else self.origin or usual.origin,
+            origin=None if origin in ("", NO_ORIGIN) else origin,
+            client=client,
             secrets=(*self.credentials, *secrets),
         )
 
@@ -223,6 +243,8 @@ def parse_handshake_options(
         faults["origin"] = (
             "Write https:// and a host, as browsers do, or none to send no Origin header."
         )
+    if options.client and options.client not in CLIENTS:
+        faults["client"] = f"Choose one of: {', '.join(CLIENTS)}."
     if len(options.script) > MAX_SCRIPT:
         faults["script"] = f"A script can have at most {MAX_SCRIPT // 1024} KiB."
     else:
@@ -251,6 +273,7 @@ def parse_fields(
         path=text["path"],
         unencrypted=_ticked(text["unencrypted"]),
         origin=text["origin"],
+        client=text["client"],
         subprotocols=tuple(name for name in re.split(r"[,\s]+", text["subprotocols"]) if name),
         headers=_headers(text["headers"], {} if faults is None else faults),
         compress=_ticked(text["compress"]),

@@ -34,6 +34,7 @@ from portal.problems import refused
 from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
+from provisioning.spec.client_profiles import CLIENTS
 
 VERDICT_TEXTS = ("code", "title", "plain", "cause", "fix", "opens", "narrower")
 POLL = {"Retry-After": "1"}
@@ -136,6 +137,8 @@ OPTIONS = (
     f.Field("subprotocols", _TEXT, "In order of preference, separated by commas."),
     f.Field("headers", _TEXT, "One per line. Credentials are sent and not kept; ${secret:NAME} "
             "sends a stored secret."),
+    f.Field("client", f.choice(CLIENTS), "Whose header lines are sent, User-Agent among them; "
+            "that of the usual check if absent."),
     f.Field("compress", _TEXT, "true offers permessage-deflate."),
     f.Field("script", _TEXT, "What to send and to expect, one step per line.",
             example="send hello\nexpect text hello within 5"),

@@ -37,6 +37,7 @@ from portal.requests.answers import parse_settings
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
 from provisioning.redaction.references import NAME, NAME_ADVICE
+from provisioning.spec.client_profiles import CLIENTS
 from provisioning.spec.field_kinds import (
     Choice,
     Choices,
@@ -472,6 +473,15 @@ class CustomCheckForm(PageForm):
         max_length=16_000,
         strip=False,
         widget=forms.Textarea(CODE | {"rows": 3, "cols": False}),
+    )
+    client = forms.ChoiceField(
+        label="Client",
+        help_text="Whose header lines the check sends, User-Agent among them.",
+        required=False,
+        choices=[
+            ("", "That of the usual check"),
+            *((key, client.title) for key, client in CLIENTS.items()),
+        ],
     )
     compress = forms.BooleanField(
         label="Offer compression (permessage-deflate), as browsers do", required=False

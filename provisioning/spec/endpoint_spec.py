@@ -42,6 +42,7 @@ class EndpointSpec:
     max_silence_seconds: int
     app_kind: str
     check_path: str
+    check_client: str
     subprotocols: tuple[str, ...]
     check_headers: str
     check_script: str

@@ -14,6 +14,7 @@ from provisioning.facts import guards
 from provisioning.redaction.references import REFERENCE
 from provisioning.spec import derivation
 from provisioning.spec.app_kinds import APP_KINDS
+from provisioning.spec.client_profiles import CLIENTS
 from provisioning.spec.derivation import DOMAIN, METHOD_SETS, always
 from provisioning.spec.field_kinds import (
     Choice,
@@ -116,6 +117,17 @@ CHECK_PATH = Text(
     advice='Start with "/" and leave out spaces, for example /ws/chat?room=lobby.',
     may_be_empty=True,
     rule=derivation.check_path,
+)
+CHECK_CLIENT = Choice(
+    name="check_client",
+    label="Client of the check",
+    help="Whose header lines a check sends, User-Agent among them. Firewalls can treat clients "
+    "differently.",
+    example="browser",
+    section=CHECK,
+    choices=tuple(CLIENTS),
+    labels={key: client.title for key, client in CLIENTS.items()},
+    rule=always("browser", "Most clients of a distribution are browsers."),
 )
 SUBPROTOCOLS = Words(
     name="subprotocols",
@@ -292,6 +304,7 @@ CARRY_OVER = Choices(
 USUAL_CHECK: tuple[Field, ...] = (
     APP_KIND,
     CHECK_PATH,
+    CHECK_CLIENT,
     SUBPROTOCOLS,
     CHECK_HEADERS,
     CHECK_SCRIPT,
@@ -308,6 +321,7 @@ FIELDS: tuple[Field, ...] = (
     MAX_SILENCE,
     CARRIES_HTTP_API,
     CHECK_PATH,
+    CHECK_CLIENT,
     SUBPROTOCOLS,
     CHECK_HEADERS,
     CHECK_SCRIPT,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from checks.diagnosis.app_recognition import recognize_app
+from checks.probe.prober import probe
 from checks.protocol.script import Hold, parse_script
+from checks.protocol.transcript import HandshakeRequest, Transcript
 from checks.usual_check import (
     UsualCheckSummary,
     usual_check_faults,
@@ -16,6 +22,8 @@ from checks.usual_check import (
 )
 from provisioning.facts.path_patterns import matches
 from provisioning.spec.app_kinds import APP_KINDS, PLAIN, AppKind, kind_of_paths
+from provisioning.spec.client_profiles import CLIENTS, ClientProfile
+from tests.checks.origins import HOST, ask, network_to, origin, says
 from tests.checks.seen import answered, live
 from tests.provisioning.examples import spec
 
@@ -66,6 +74,50 @@ def test_a_plain_check_sends_the_app_no_message() -> None:
     assert usual_script(spec(stay_open_seconds=0)).steps == ()
     summary = UsualCheckSummary.of(spec().to_dict())
     assert (summary.sends, summary.awaits, summary.seconds) == ((), (), 3)
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+def test_a_check_sends_the_header_lines_of_its_client(client: ClientProfile) -> None:
+    made = spec(check_client=client.key, check_headers="user-agent: mine/1")
+    sent: list[HandshakeRequest] = []
+
+    async def story() -> None:
+        async with origin(says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as here:
+            for target in (
+                usual_target(spec(check_client=client.key), HOST),
+                usual_target(made, HOST),
+            ):
+                plain = replace(target, url=target.url.replace("wss:", "ws:"))
+                seen = await ask(here, target=plain)
+                assert seen.request
+                sent.append(seen.request)
+
+    asyncio.run(story())
+    lines = [(line.name, line.value) for line in sent[0].headers]
+    assert [line for line in lines if line in client.headers] == list(client.headers)
+    assert (sent[0].origin is not None) is client.sends_origin
+    agents = [line.value for line in sent[1].headers if line.name.lower() == "user-agent"]
+    assert agents == ["mine/1"], "what a person gives wins"
+
+
+def test_a_firewall_that_wants_a_user_agent_lets_the_usual_check_in() -> None:
+    async def guarded(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    def rule(connection: ServerConnection, request: Request) -> Response | None:
+        if "User-Agent" in request.headers:
+            return None
+        return connection.respond(403, "no User-Agent")
+
+    async def story(client: str) -> Transcript:
+        async with serve(guarded, "127.0.0.1", 0, process_request=rule) as server:
+            network = network_to(server.sockets[0].getsockname()[1])
+            target = usual_target(spec(check_client=client), HOST)
+            plain = replace(target, url=target.url.replace("wss:", "ws:"))
+            return await probe(plain, network=network)
+
+    assert asyncio.run(story("browser")).live
+    assert not asyncio.run(story("node")).live
 
 
 def test_a_check_says_what_was_asked_for() -> None:

@@ -60,6 +60,7 @@ from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, ScriptError, Step, parse_script
 from checks.protocol.transcript import Reason, Transcript
 from provisioning.redaction.masking import mask_text, mask_url
+from provisioning.spec.client_profiles import CLIENTS
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
 MAX_ROUTES = 6
@@ -188,6 +189,12 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--origin", metavar="ORIGIN", help="the Origin header, such as https://app.example.com"
+        )
+        parser.add_argument(
+            "--client",
+            choices=CLIENTS,
+            default="browser",
+            help="whose header lines are sent, User-Agent among them; default: browser",
         )
         parser.add_argument(
             "--compress", action="store_true", help="offer permessage-deflate, as browsers do"
@@ -405,6 +412,7 @@ def _target(options: dict[str, Any]) -> ProbeTarget:
         headers=tuple(options["header"]),
         subprotocols=tuple(options["subprotocol"]),
         extensions=(OFFER,) if options["compress"] else (),
+        client=options["client"],
         origin=options["origin"],
     )
 
