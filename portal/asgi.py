@@ -15,10 +15,13 @@ wsgi = get_wsgi_application()
 from a2wsgi import WSGIMiddleware  # noqa: E402
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from portal.body_buffering import arriving_whole  # noqa: E402
+from portal.body_buffering import arriving_whole, sending_aside  # noqa: E402
 from portal.console.routing import websocket_application  # noqa: E402
 
 pages = cast("Any", WSGIMiddleware(cast("Any", wsgi), workers=8))
 application = ProtocolTypeRouter(
-    {"http": cast("Any", arriving_whole(pages)), "websocket": websocket_application()}
+    {
+        "http": cast("Any", arriving_whole(sending_aside(pages))),
+        "websocket": websocket_application(),
+    }
 )

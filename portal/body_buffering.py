@@ -1,5 +1,5 @@
 """What a request must be before Django sees it: whole, of bounded size, in bounded time, and in the
-form of WSGI.
+form of WSGI; and how responses leave, without a thread that waits for a slow reader.
 
 Django answers in a few threads, and WSGI knows neither bodies without a length nor query strings
 beyond ASCII. So the body is awaited here, in the event loop, where a thousand slow senders cost
@@ -35,6 +35,8 @@ LARGEST_BODY = 262_144
 
 WHOLE_WITHIN_SECONDS = 30.0
 LINGER_SECONDS = 2.0
+LARGEST_UNSENT = 16 * 1024 * 1024
+"""Bytes of one response that wait in memory for their reader; beyond that its thread waits too."""
 
 
 _BOUNDARY = re.compile(rb';\s*(boundary=(?:"[^"]*"|[^;\s"]+))', re.IGNORECASE)
@@ -55,6 +57,9 @@ def arriving_whole(
         if not any(name in (b"content-length", b"transfer-encoding") for name, _ in headers):
             await application(fit, receive, send)
             return
+        if _two_lengths(headers):
+            await _refuse(scope, receive, send, "bad_request")
+            return
         try:
             body = await asyncio.wait_for(_body(headers, receive), within_seconds)
         except Unfinished:
@@ -69,6 +74,62 @@ def arriving_whole(
         await application(fit, _once(body, receive), send)
 
     return waiting
+
+
+def sending_aside(application: Application) -> Application:
+    """The HTTP application, which hands over its responses and never waits until they are read.
+
+    Django answers in a few threads. A reader who takes nothing would hold one for as long as it
+    likes, so responses wait here, in the event loop. portal.http_protocol ends connections whose
+    reader takes nothing for too long.
+    """
+
+    async def aside(scope: Scope, receive: Receive, send: Send) -> None:
+        outbox = _Outbox(send)
+        sending = asyncio.create_task(outbox.empty())
+        try:
+            await application(scope, receive, outbox.put)
+            outbox.close()
+            await sending
+        finally:
+            sending.cancel()
+
+    return aside
+
+
+class _Outbox:
+    """Messages on their way to one client, in order."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._waiting: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._unsent = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def put(self, message: Message) -> None:
+        await self._room.wait()
+        self._unsent += len(message.get("body", b""))
+        if self._unsent > LARGEST_UNSENT:
+            self._room.clear()
+        self._waiting.put_nowait(message)
+
+    def close(self) -> None:
+        self._waiting.put_nowait(None)
+
+    async def empty(self) -> None:
+        while (message := await self._waiting.get()) is not None:
+            await self._send(message)
+            self._unsent -= len(message.get("body", b""))
+            if self._unsent <= LARGEST_UNSENT:
+                self._room.set()
+
+
+def _two_lengths(headers: Headers) -> bool:
+    """Content-Length beside Transfer-Encoding: two servers may see two different requests in it
+    (RFC 9112, 6.1 and 11.2).
+    """
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}
 
 
 def known_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -23,6 +23,8 @@ from stack.state import StateDir
 
 PROJECT = Path(__file__).resolve().parent.parent
 WEB_OPTIONS = (
+    # Ends connections whose head never arrives or whose response is never read.
+    *("--http", "portal.http_protocol:BoundedH11Protocol"),
     *("--lifespan", "off", "--no-access-log", "--log-level", "warning"),
     # Compression doubles the memory of an idle console and halves its speed.
     *("--ws-per-message-deflate", "false", "--ws-max-size", "65536"),
