@@ -105,6 +105,15 @@ PROBLEMS: Mapping[str, Problem] = {
         409, "The plan has changed", "Read the request again and decide on its current plan."
     ),
     "name_taken": Problem(409, "The name is taken", "Choose another name."),
+    "path_contested": Problem(
+        409, "Others have some of the paths", "Replan; the preflight says whom to ask."
+    ),
+    "requester_left": Problem(
+        409, "The requester has left", "A member of the team requests the endpoint again."
+    ),
+    "account_lost": Problem(
+        409, "The team has lost the account", "A platform admin gives the team the account again."
+    ),
     "idempotency_conflict": Problem(
         409,
         "The key was used with another body",

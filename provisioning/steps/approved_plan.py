@@ -9,17 +9,22 @@ from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import QUOTA_CODES, Unplannable
 from provisioning.plan.planner import make_plan
+from provisioning.run_conditions import unmet_condition
 from provisioning.steps.context import RunContext, errors_as_outcomes
 
 PLAN_STALE = "plan_stale"
 NOT_SEEN = "not_seen"
+NOT_ENTITLED = "not_entitled"
 
 
 @errors_as_outcomes
 def observe(context: RunContext) -> Outcome:
-    """Ready if planning again gives the approved digest; else Refused with what changed, so that
-    the request is planned and checked again. What AWS cannot show right now is no change: Retry.
+    """1. Refused where a condition of the run is not met any more.
+    2. Ready if planning again gives the approved digest; else Refused with what changed, so that
+       the request is planned and checked again. What AWS cannot show right now is no change: Retry.
     """
+    if reason := unmet_condition(context.run):
+        return Refused(reason, NOT_ENTITLED)
     spec = context.spec
     snapshot = context.account.snapshot_for(spec.target_arn, spec.distribution_id)
     held = snapshot.held_back

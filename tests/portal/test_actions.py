@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from portal.people import actions as people_actions
-from portal.people.models import ApiToken, Membership
+from portal.people.models import ApiToken, Membership, Person
 from portal.requests import actions
 from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint, Event, Run, VpcOrigin
+from provisioning.run_conditions import unmet_condition
 from provisioning.spec.parsing import SpecError
 from tests.portal.endpoint_requests import ANSWERS, planned
 from tests.portal.people import NOW, Cast, make_cast
@@ -341,3 +343,69 @@ def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
 def test_a_token_without_limits_is_not_issued(people: Cast, scopes: list[str], days: int) -> None:
     with pytest.raises(ValueError, match=r"\."):
         people_actions.issue_token(people.ana, "ci", scopes, days=days, now=NOW)
+
+
+def lose_account(people: Cast) -> None:
+    people.chat.accounts.clear()
+
+
+def leave_team(people: Cast) -> None:
+    Membership.objects.filter(person=people.ana).delete()
+
+
+def end_ana(people: Cast) -> None:
+    people_actions.end_person(people.ana, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("happens", "code"),
+    [
+        (lose_account, "account_lost"),
+        (leave_team, "requester_left"),
+        (end_ana, "requester_left"),
+        (None, ""),
+    ],
+)
+def test_rights_are_asked_again_at_the_approval(
+    people: Cast, happens: Callable[[Cast], None] | None, code: str
+) -> None:
+    request = planned(asked(people))
+    if happens:
+        happens(people)
+    decided = actions.approve_request(
+        people.olga, request, plan_digest=request.plan_digest, now=NOW
+    )
+    assert (decided.code if isinstance(decided, Denied) else "") == code
+    assert Run.objects.exists() is not bool(code)
+
+
+def end_olga(people: Cast) -> None:
+    people_actions.end_person(people.olga, now=NOW)
+
+
+def demote_olga(people: Cast) -> None:
+    Person.objects.filter(pk=people.olga.pk).update(role=Person.Role.AUDITOR)
+
+
+@pytest.mark.parametrize(
+    "happens", [lose_account, leave_team, end_ana, end_olga, demote_olga, None]
+)
+def test_rights_are_asked_again_when_the_run_starts(
+    people: Cast, happens: Callable[[Cast], None] | None
+) -> None:
+    request = planned(asked(people))
+    actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW)
+    run = Run.objects.get()
+    assert unmet_condition(run) == ""
+    if happens:
+        happens(people)
+    assert bool(unmet_condition(run)) is bool(happens)
+
+
+def test_an_approver_who_was_demoted_in_another_process_decides_nothing(people: Cast) -> None:
+    request = planned(asked(people))
+    stale = Person.objects.get(pk=people.olga.pk)
+    demote_olga(people)
+    decided = actions.approve_request(stale, request, plan_digest=request.plan_digest, now=NOW)
+    assert isinstance(decided, Denied)
+    assert decided.code == "not_approver"

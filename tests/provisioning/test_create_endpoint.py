@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from provisioning import actions
+from provisioning import actions, run_conditions
 from provisioning.models import Event, JournalEntry, Run, Watch
 from provisioning.progress import progress
 from tests.lab.account import behavior, listed
@@ -302,6 +302,26 @@ def test_a_run_stops_at_once_when_cloudfront_is_kept_out_between_approval_and_ap
     assert "block public access: was off, is now block-bidirectional" in run.failure["reason"]
     assert not [label for label in watch.passed if "VpcOrigin" in label or "Distribution" in label]
     site.assert_clean(run)
+
+
+@pytest.mark.parametrize("reason", ["Ana is no longer active.", ""])
+def test_a_run_whose_condition_is_not_met_writes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setattr(run_conditions, "_conditions", [])
+    run_conditions.register_condition(lambda run: reason)
+    site = machine.site()
+    run = site.start()
+    watch = Boundaries()
+    run_to_the_end(machine, site, run, watch)
+    written = [label for label in watch.passed if "VpcOrigin" in label or "Distribution" in label]
+    if reason:
+        assert (run.failure["code"], run.failure["reason"]) == ("not_entitled", reason)
+        assert not written
+        site.assert_clean(run)
+    else:
+        assert written
+        assert run.state == Run.State.DONE
 
 
 def test_a_vpc_origin_of_the_same_name_that_is_not_ours_is_left_alone(machine: Machine) -> None:
