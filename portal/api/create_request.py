@@ -45,10 +45,12 @@ OTHERS = (
     f.Field("justification", f.text(500, _NO_CONTROL), "What it is for; the approver reads it.",
           default="", example="Chat for the support desk"),
     f.Field("requested_for", f.text(254, advice=NOBODY),
-          "Username or e-mail of the person it is for. They cannot approve it.",
+          "Username or e-mail of the person it is for. From a trusted integration: they cannot "
+          "approve it. From others: shown as a claim, without effect.",
           example="ana@example.com", code="unknown_person"),
     f.Field("opened_by", f.text(254, advice=NOBODY),
-          "Username or e-mail of the person who opened the ticket. They cannot approve it.",
+          "Username or e-mail of the person who opened the ticket. From a trusted integration: "
+          "they cannot approve it. From others: shown as a claim, without effect.",
           example="ben@example.com", code="unknown_person"),
     f.Field("external_system",
           f.text(40, _SYSTEM, "1 to 40 lower-case letters, digits, _ and -, as in servicenow."),
@@ -125,8 +127,14 @@ def submit(
     team = Team.objects.of(person).filter(slug=values["team"]).first()
     if values["team"] and not team:
         errors.append(FieldError("team", "unknown_team", NO_TEAM))
-    beneficiary = find_person(values["requested_for"], "requested_for", errors)
-    opener = find_person(values["opened_by"], "opened_by", errors)
+    named = {field: values[field] for field in ("requested_for", "opened_by")}
+    if person.names_people:
+        people = {field: find_person(who, field, errors) for field, who in named.items()}
+        claims = {}
+    else:
+        # Anybody's word would bar an approver, and the answer would tell who exists.
+        people = {field: person if is_named(who, person) else None for field, who in named.items()}
+        claims = {field: who for field, who in named.items() if who and not people[field]}
 
     answers = {row.name: said[row.name] for row in FIELDS if row.name in said}
     called = {}
@@ -154,11 +162,19 @@ def submit(
         answers,
         now=now,
         justification=values["justification"],
-        beneficiary=beneficiary,
-        opener=opener,
+        beneficiary=people["requested_for"],
+        opener=people["opened_by"],
+        claims=claims,
         ticket=Ticket(system, ticket_id, url, correlation_id),
         request_id=request_id,
     )
+
+
+def is_named(who: str | None, person: Person) -> bool:
+    """Whether this username or e-mail address is the person's own."""
+    if not who:
+        return False
+    return who == person.username or who.lower() == person.email.lower()
 
 
 def find_person(who: str | None, field: str, errors: list[FieldError]) -> Person | None:

@@ -131,11 +131,14 @@ class RequestByTicket(ApiView):
     def get(self, request: Request, system: str, external_id: str) -> Response:
         """Read the newest request of a ticket.
 
+        Of several clients that use the same number, your own requests are found; else those of the
+        client that used it first.
+
         Has an ETag, and Retry-After until the request is settled.
         """
         if "\x00" in system or "\x00" in external_id:
             raise Http404
-        asked = EndpointRequest.objects.filter(external_system=system, external_id=external_id)
+        asked = EndpointRequest.objects.of_ticket(system, external_id, self.person)
         return unless_known(request, show_one(asked, self.person, newest=True))
 
 

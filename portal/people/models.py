@@ -51,6 +51,8 @@ class Person(AbstractUser):
 
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.NONE, blank=True)
     teams = models.ManyToManyField(Team, through="Membership", related_name="people")
+    names_people = models.BooleanField(default=False)
+    """A trusted integration: it says truthfully who opened a ticket and whom it is for."""
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username

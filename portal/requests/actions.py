@@ -18,6 +18,7 @@ from django.db import transaction
 from checks.stored_secrets.actions import names_of
 from portal.people.models import Person, Team
 from portal.requests.answers import parse_settings
+from portal.requests.entitlement import check_requester
 from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
@@ -26,6 +27,8 @@ from provisioning.models import AwsAccount, Endpoint
 from provisioning.plan.path_ownership import Contest
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import FieldError, SpecError
+
+CLAIMS = {"requested_for": "for", "opened_by": "opened by"}
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,15 @@ def submit_request(
     justification: str = "",
     beneficiary: Person | None = None,
     opener: Person | None = None,
+    claims: Mapping[str, str] | None = None,
     ticket: Ticket | None = None,
     request_id: uuid.UUID | None = None,
 ) -> EndpointRequest:
     """Ask for a new endpoint. Raises SpecError if the answers are invalid.
 
     `opener` opened the ticket that the request came from and cannot decide on it, like anyone who
-    edits it later. `request_id` is the id that an idempotency key has already promised.
+    edits it later. `claims` are people that a caller named whose word does not count: field to
+    name. `request_id` is the id that an idempotency key has already promised.
     """
     spec = parse_answers(answers, team)
     ticket = ticket or Ticket()
@@ -93,7 +98,12 @@ def submit_request(
         text = f"{person} requested {spec.name} for {team.name}."
         if opener:
             text += f" {opener} opened the ticket."
-        opened = {"opened_by": opener.username} if opener else {}
+        text += "".join(
+            f" It claims to be {CLAIMS[field]} {who}; that was not verified."
+            for field, who in (claims or {}).items()
+        )
+        opened: dict[str, Any] = {"opened_by": opener.username} if opener else {}
+        opened |= {"claims": dict(claims)} if claims else {}
         record(request, "request.submitted", text, now, by=person, **opened)
     return request
 
@@ -155,6 +165,8 @@ def approve_request(
         locked, allowed = _lock(request, Verb.APPROVE, person, digest=plan_digest)
         if isinstance(allowed, Denied):
             return allowed
+        if refused := check_requester(locked):
+            return refused
         # Approvals of the same name queue for this lock; the second one sees the first.
         AwsAccount.objects.select_for_update(no_key=True).get(pk=locked.spec.account_id)
         if provisioning.name_taken(locked.spec, locked.endpoint):
@@ -338,6 +350,7 @@ def _lock(
     before, so that a request approved meanwhile would have no run.
     """
     locked = EndpointRequest.objects.select_for_update().get(pk=request.pk)
+    person.refresh_from_db(fields=["is_active", "role"])
     return locked, may(verb, person.actor_for(locked.team), locked.standing, digest=digest)
 
 

@@ -30,6 +30,18 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
             return self.all()
         return self.filter(team__in=Team.objects.of(person))
 
+    def of_ticket(self, system: str, ticket_id: str, caller: Person) -> EndpointRequestQuerySet:
+        """The requests of a ticket. Anybody can claim a number, so the caller's own count first;
+        for others, those of the client that holds it: the trusted integration that used it first,
+        else whoever did.
+        """
+        claimed = self.filter(external_system=system, external_id=ticket_id)
+        own = claimed.filter(requester=caller)
+        if own.exists():
+            return own
+        holder = claimed.order_by("-requester__names_people", "created_at", "id")
+        return claimed.filter(requester__in=holder.values("requester")[:1])
+
     def to_decide(self, person: Person) -> EndpointRequestQuerySet:
         """Requests this person may approve or reject now."""
         if not person.decides:

@@ -14,11 +14,11 @@ from django.db.models import F
 from django.test import Client
 
 from portal.api.create_request import ALIASES, NEW_REQUEST
-from portal.people.models import ApiToken, Person
-from portal.requests.actions import edit_request
+from portal.people.models import ApiToken, Membership, Person, Team
+from portal.requests.actions import approve_request, edit_request
 from portal.requests.lifecycle import Allowed, State
 from portal.requests.models import Approval, EndpointRequest, IdempotencyKey
-from provisioning.models import Run
+from provisioning.models import AwsAccount, Event, Run
 from provisioning.spec.fields import FIELDS
 from tests.portal.endpoint_requests import ANSWERS, BODY, ask, happen, long_ago, planned, put
 from tests.portal.people import Cast, bearer, make_cast
@@ -54,6 +54,7 @@ def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(people: Cast) ->
         "origin_domain": "",
         "x_note": 1,
     }
+    trust(people.ben)
     headers = bearer(people.ben)
 
     made = post(
@@ -81,6 +82,57 @@ def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(people: Cast) ->
 
     again = get(f"{API}/by-external/servicenow/RITM0012345", headers)
     assert again.json() == shown == get(f"{API}/{shown['id']}", headers).json()
+
+
+def trust(person: Person) -> None:
+    """The account is a trusted integration's."""
+    Person.objects.filter(pk=person.pk).update(names_people=True)
+    person.names_people = True
+
+
+@pytest.mark.parametrize("field", ["opened_by", "requested_for"])
+def test_whom_an_untrusted_caller_names_is_a_claim_that_bars_nobody(
+    people: Cast, field: str
+) -> None:
+    for who in ("olga", "OLGA@example.com", "nobody-at-all"):
+        EndpointRequest.objects.all().delete()
+        made = post(API, BODY | {field: who}, bearer(people.ana))
+        assert (made.status_code, made.json()["requested_for"]) == (201, "ana"), "tells nothing"
+        request = planned(EndpointRequest.objects.get())
+        assert request.standing.editor_ids == frozenset()
+        event = Event.objects.get(stream_id=request.stream)
+        assert f"{who}; that was not verified" in event.text
+        assert event.data["claims"] == {field: who}
+        assert "opened_by" not in event.data
+    decided = approve_request(
+        people.olga, request, plan_digest=request.plan_digest, now=request.created_at
+    )
+    assert isinstance(decided, Allowed)
+
+
+def test_whoever_names_themselves_is_believed(people: Cast) -> None:
+    olga = people.olga
+    Membership.objects.create(person=olga, team=people.chat)
+    post(API, BODY | {"opened_by": "olga@EXAMPLE.com"}, bearer(olga))
+    assert EndpointRequest.objects.get().standing.editor_ids == frozenset({olga.pk})
+
+
+def test_a_ticket_number_is_the_first_clients_and_nobody_finds_a_strangers(people: Cast) -> None:
+    Team.objects.get(slug="trading").accounts.add(AwsAccount.objects.get(pk=BODY["account_id"]))
+    squat = BODY | {"external_system": "servicenow", "external_id": "RITM777"}
+    url = f"{API}/by-external/servicenow/RITM777"
+    first = post(API, squat, bearer(people.ana)).json()["id"]
+    second = post(API, squat | {"team": "trading", "name": "x"}, bearer(people.tara)).json()["id"]
+    read = [get(url, bearer(one)).json().get("id") for one in (people.ana, people.tara)]
+    assert read == [first, second]
+    assert get(url, bearer(people.rita)).json()["id"] == first, "sees all, gets the first client's"
+    assert get(url, bearer(people.ben)).json()["id"] == first, "a colleague of the first client"
+    assert get(f"{url}8", bearer(people.rita)).status_code == 404
+    cara = Person.objects.create_user("cara")
+    Membership.objects.create(person=cara, team=people.trading)
+    assert get(url, bearer(cara)).status_code == 404, "the number is another team's"
+    trust(people.tara)
+    assert get(url, bearer(people.rita)).json()["id"] == second, "an integration's word counts more"
 
 
 def test_names_that_ticket_forms_use_are_understood_but_not_together_with_ours(
@@ -199,6 +251,7 @@ def test_what_does_not_fit_is_named(
 
 
 def test_nobody_is_guessed(people: Cast) -> None:
+    trust(people.ana)
     headers = bearer(people.ana)
     for field in ("requested_for", "opened_by"):
         for who in ("nobody", "nobody@example.com", 7, ["ana"]):
@@ -346,6 +399,7 @@ def test_whoever_opened_the_ticket_never_decides_on_it_but_another_approver_does
     people: Cast,
 ) -> None:
     paul = Person.objects.create_user("paul", role=Person.Role.APPROVER)
+    trust(people.ben)
     made = post(
         API, BODY | {"requested_for": "ana", "opened_by": "OLGA@example.com"}, bearer(people.ben)
     )

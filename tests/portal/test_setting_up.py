@@ -36,11 +36,14 @@ def test_from_nothing_to_a_token_that_opens_the_door() -> None:
     run("add_team", "chat", "Chat", "--account", "111122223333")
     assert list(Team.objects.get().accounts.all()) == [account]
     told = run("add_person", "ana", "--name", "Ana Alves", "--team", "chat")
-    ana = Person.objects.get()
+    ana = Person.objects.get(username="ana")
     assert ana.check_password(told.split(": ")[1].split()[0])
     run("add_person", "ana", "--role", "approver")
     ana.refresh_from_db()
     assert (ana.role, ana.teams.count()) == ("approver", 1)
+    assert not ana.names_people
+    run("add_person", "servicenow", "--team", "chat", "--integration")
+    assert Person.objects.get(username="servicenow").names_people
     clear = run("issue_token", "ana", "ci", "--scope", "requests:read").strip()
     assert ApiToken.objects.usable(timezone.now()).filter(digest=token_digest(clear)).exists()
 

@@ -24,6 +24,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--team", action="append", default=[], help="slug of a team; may be repeated"
         )
+        parser.add_argument(
+            "--integration",
+            action="store_true",
+            help="a trusted ticket system: its word counts on who opened a ticket, and for whom",
+        )
         parser.add_argument("--role", choices=[role for role in Person.Role.values if role])
 
     @transaction.atomic
@@ -45,6 +50,9 @@ class Command(BaseCommand):
         if options["role"]:
             person.role = options["role"]
             person.save(update_fields=["role"])
+        if options["integration"]:
+            person.names_people = True
+            person.save(update_fields=["names_people"])
         for team in teams:
             Membership.objects.get_or_create(person=person, team=team)
         belongs = ", ".join(sorted(team.name for team in person.teams.all())) or "no team"
