@@ -28,7 +28,7 @@ from provisioning.facts.path_patterns import (
     serving,
 )
 from provisioning.facts.snapshot import Snapshot, VpcOriginFacts
-from provisioning.plan.path_ownership import contests, whom_to_ask
+from provisioning.plan.path_ownership import contests, who_has, whom_to_ask
 from provisioning.spec.fields import MAX_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
@@ -47,6 +47,19 @@ def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> Prefli
             f"The account has no distribution {subject.distribution_id}.",
             "It was deleted, or belongs to another account.",
             Fix("Choose another distribution from the list."),
+        )
+    if distribution.multi_tenant:
+        return PreflightResult(
+            "PF-DISTRIBUTION",
+            Level.BLOCK,
+            f"{distribution.id} is a multi-tenant distribution.",
+            "It has no address of its own: viewers connect to its distribution tenants, each with "
+            "its own domain. The portal checks and shows addresses of standard distributions only.",
+            Fix(
+                "Choose a standard distribution: CloudFront > Distributions, type Standard.",
+                "aws cloudfront list-distributions --query "
+                "\"DistributionList.Items[?ConnectionMode!='tenant-only'].[Id,DomainName]\"",
+            ),
         )
     if not distribution.enabled:
         return PreflightResult(
@@ -144,7 +157,12 @@ def paths(
                 Level.BLOCK,
                 f"{existing.path_pattern} already forwards to {existing.target_origin_id}.",
                 "The portal does not take over existing paths.",
-                Fix("Choose another path, or ask the owner of that behavior to release it."),
+                Fix(
+                    who_has(existing, subject.rights)
+                    if subject.rights
+                    else "Choose another path, or ask the distribution's owner to remove that "
+                    "behavior."
+                ),
             )
             continue
         yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")
@@ -256,6 +274,10 @@ def path_owners(
                 whom_to_ask(contest),
                 f"python manage.py assign_path {subject.distribution_id} '{contest.pattern}' "
                 f"{subject.rights.team}",
+                opens=f"Team {subject.rights.team} may then receive requests of these paths, with "
+                "their cookies and Authorization headers.",
+                narrower="Assign only after the other side has agreed, and no more than this "
+                "pattern.",
             ),
         )
     if not found:
@@ -328,6 +350,50 @@ def bare_paths(
             amendment=Amendment(f"Add {bare} to the paths", (("path_patterns", (*patterns, bare)),))
             if room
             else None,
+        )
+
+
+def other_origins(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """CloudFront checks the whole configuration with every update, so an origin that it does not
+    accept any more keeps everybody's changes out.
+    """
+    if gap := snapshot.gap("unusable_origins"):
+        yield unknown("PF-OTHER-ORIGIN", gap.reason)
+        return
+    unusable = [
+        origin
+        for origin in distribution.origins
+        if origin.id in snapshot.unusable_origins and origin.id != subject.origin_id
+    ]
+    if not unusable:
+        yield PreflightResult(
+            "PF-OTHER-ORIGIN", Level.PASS, "CloudFront knows the VPC origins of all of them."
+        )
+    for origin in unusable:
+        used = ", ".join(distribution.patterns_of(origin.id)) or "no path"
+        whose = f" of account {origin.owner_account}" if origin.owner_account else ""
+        lost = "is no longer shared with this account" if whose else "no longer exists"
+        remove = (
+            f"CloudFront > Distributions > {distribution.id} > Behaviors, then Origins: remove "
+            f"{used} and {origin.id}, if their owner agrees"
+        )
+        yield PreflightResult(
+            "PF-OTHER-ORIGIN",
+            Level.BLOCK,
+            f"Origin {origin.id} ({used}) uses VPC origin {origin.vpc_origin_id}{whose}, which "
+            f"{lost}.",
+            "Its paths may still be served, but CloudFront refuses every update of the "
+            "distribution until that is settled, also the one that adds this endpoint.",
+            Fix(
+                f"Ask account {origin.owner_account} to share {origin.vpc_origin_id} with this "
+                f"account again in AWS RAM, and accept it in us-east-1; or {remove}."
+                if whose
+                else f"{remove}.",
+                f"aws cloudfront get-vpc-origin --id {origin.vpc_origin_id}",
+                "the origin block and its cache behaviors in the aws_cloudfront_distribution",
+            ),
         )
 
 

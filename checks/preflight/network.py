@@ -20,6 +20,7 @@ from checks.preflight.results import (
     unknown,
 )
 from provisioning.facts import names
+from provisioning.facts.group_managers import RECONCILES, GroupManager, Tool
 from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
@@ -357,6 +358,90 @@ def group_room(
             f"aws ec2 describe-security-group-rules --filters Name=group-id,Values={group}",
             "fewer aws_vpc_security_group_ingress_rule of the group",
         ),
+    )
+
+
+_ANNOTATIONS = {
+    Tool.INGRESS: "alb.ingress.kubernetes.io/security-groups",
+    Tool.SERVICE: "service.beta.kubernetes.io/aws-load-balancer-security-groups",
+}
+_KEEP_BACKEND_RULES = {
+    Tool.INGRESS: "alb.ingress.kubernetes.io/manage-backend-security-group-rules",
+    Tool.SERVICE: "service.beta.kubernetes.io/"
+    "aws-load-balancer-manage-backend-security-group-rules",
+}
+
+
+def group_managers(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Whether another tool would remove the rule that the plan adds, or the one that lets
+    CloudFront in.
+    """
+    group = target.group_to_open
+    if group is None or not subject.origin_ports:
+        return
+    if gap := snapshot.gap("group_tags"):
+        yield unknown("PF-GROUP-MANAGED", gap.reason)
+        return
+    if target.group_tags is None:
+        yield unknown("PF-GROUP-MANAGED", "Not checked.")
+        return
+    admitting = [target.admits_cloudfront(port) for port in subject.origin_ports]
+    by_portal = any(rule is None or rule.owner for rule in admitting)
+    manager = target.group_manager(group)
+    if manager is None or not by_portal:
+        seen = (
+            f"The tags of {group} name no tool that manages it."
+            if manager is None
+            else f"{group} is managed by {manager.tool}, which already allows CloudFront."
+        )
+        yield PreflightResult("PF-GROUP-MANAGED", Level.PASS, seen)
+        return
+    name = f" ({manager.name})" if manager.name else ""
+    when = (
+        "It compares the rules all the time and removes those that it did not ask for; then "
+        "CloudFront's packets are dropped and handshakes fail with 504."
+        if manager.tool in RECONCILES
+        else "If the rules stand in the group's own resource, its next deployment removes the "
+        "portal's rule; then handshakes fail with 504."
+    )
+    yield PreflightResult(
+        "PF-GROUP-MANAGED",
+        Level.WARN,
+        f"{group} is managed by {manager.tool}{name}, as its tag {manager.tag} shows.",
+        when,
+        _keep_rule(manager, target),
+    )
+
+
+def _keep_rule(manager: GroupManager, target: TargetFacts) -> Fix:
+    """How the rule survives: a security group of the team's own, which the tool leaves alone."""
+    describe = (
+        f"aws ec2 describe-security-groups --group-ids {' '.join(sorted(target.security_groups))} "
+        "--query 'SecurityGroups[].[GroupId,Tags]'"
+    )
+    if manager.tool in RECONCILES:
+        tool = manager.tool if manager.tool in _ANNOTATIONS else Tool.INGRESS
+        known = manager.tool in _ANNOTATIONS
+        other = "" if known else f" (of a Service: {_ANNOTATIONS[Tool.SERVICE]})"
+        return Fix(
+            f"Give the load balancer a security group of your own with the annotation "
+            f"{_ANNOTATIONS[tool]}{other}, and set {_KEEP_BACKEND_RULES[tool]} to true, so that "
+            "the controller keeps the rules of its backends. Then create the plan again: the rule "
+            "goes into your group, which the controller leaves as it is.",
+            describe,
+        )
+    if manager.tool is Tool.CLOUDFORMATION:
+        return Fix(
+            "Keep the group's rules in resources of their own (AWS::EC2::SecurityGroupIngress) "
+            f"instead of SecurityGroupIngress of the group, in stack {manager.name}.",
+            describe,
+        )
+    return Fix(
+        "Keep the group's rules in resources of their own instead of ingress blocks of the group.",
+        describe,
+        "no ingress block in the aws_security_group; rules as resources of their own",
     )
 
 

@@ -41,12 +41,30 @@ def target_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightRes
     gap = snapshot.gap("target")
     if gap:
         return unknown("PF-TARGET", gap.reason)
+    if snapshot.target is None and snapshot.target_successor:
+        return PreflightResult(
+            "PF-TARGET",
+            Level.BLOCK,
+            f"The account has no {subject.target_arn}, but {snapshot.target_successor} of the "
+            "same name.",
+            "The load balancer was deleted and created again. A VPC origin leads to an ARN, not to "
+            "a name, so an endpoint on the old one does not reach the new one.",
+            Fix(
+                "Choose the new load balancer from the list. An endpoint that exists keeps its "
+                "target and its path; request the new one at another path.",
+                "aws elbv2 describe-load-balancers --load-balancer-arns "
+                f"{snapshot.target_successor}",
+            ),
+        )
     if snapshot.target is None:
+        instance = ":instance/" in subject.target_arn
         return PreflightResult(
             "PF-TARGET",
             Level.BLOCK,
             f"The account has no {subject.target_arn}.",
-            "It was deleted, or belongs to another account.",
+            "It was terminated, or belongs to another account."
+            if instance
+            else "It was deleted, or belongs to another account.",
             Fix("Choose another target from the list."),
         )
     return PreflightResult("PF-TARGET", Level.PASS, f"{snapshot.target.name} exists.")
@@ -95,13 +113,42 @@ def state(
             Level.BLOCK,
             seen,
             "AWS creates a VPC origin only for an active target.",
-            Fix(
-                f"EC2: start {target.name}, or wait until it is active.",
-                f"aws ec2 start-instances --instance-ids {target.arn.rsplit('/', 1)[1]}"
-                if target.kind == "instance"
-                else f"aws elbv2 wait load-balancer-available --load-balancer-arns {target.arn}",
-            ),
+            _make_active(target),
         )
+
+
+def _make_active(target: TargetFacts) -> Fix:
+    """What can be done in this state: an instance that was terminated never starts again."""
+    if target.kind != "instance":
+        if target.state == "failed":
+            return Fix(
+                f"EC2 > Load Balancers > {target.name} > Details: read the reason. A load balancer "
+                "that failed to start has to be created again.",
+                f"aws elbv2 describe-load-balancers --load-balancer-arns {target.arn}",
+            )
+        return Fix(
+            f"Wait until {target.name} is active.",
+            f"aws elbv2 wait load-balancer-available --load-balancer-arns {target.arn}",
+        )
+    instance = target.arn.rsplit("/", 1)[1]
+    if target.state in ("terminated", "shutting-down"):
+        return Fix(
+            "A terminated instance cannot be started again. Choose the instance that replaced it; "
+            "or, so that replacing instances changes nothing, a load balancer in front of them.",
+            f"aws ec2 describe-instances --instance-ids {instance} --query "
+            "'Reservations[].Instances[].StateTransitionReason'",
+        )
+    if target.state == "pending":
+        return Fix(
+            f"Wait until {target.name} is running.",
+            f"aws ec2 wait instance-running --instance-ids {instance}",
+        )
+    stopping = target.state == "stopping"
+    return Fix(
+        f"{'When it has stopped, EC2' if stopping else 'EC2'} > Instances > {target.name} > "
+        "Instance state > Start instance.",
+        f"aws ec2 start-instances --instance-ids {instance}",
+    )
 
 
 def scheme(

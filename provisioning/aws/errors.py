@@ -145,7 +145,9 @@ OPERATION_MEANINGS: dict[tuple[str, str], ErrorMeaning] = {
         "this target, or remove the target from one that no longer needs it.",
     ),
     ("UpdateDistribution", "EntityNotFound"): ErrorMeaning(
-        False, "The VPC origin no longer exists. Start the run again."
+        False,
+        "A VPC origin that the distribution names was deleted, or is no longer shared with this "
+        "account. Check the target again: the answer names its path and account.",
     ),
     ("UpdateDistribution", "IllegalUpdate"): ErrorMeaning(
         False, "AWS does not allow this change. Check the distribution."
@@ -209,7 +211,7 @@ MEANINGS: dict[str, ErrorMeaning] = {
         False, "A distribution with this reference already exists."
     ),
     "InvalidPermission.Duplicate": ErrorMeaning(False, "The rule already exists."),
-    "EntityNotFound": ErrorMeaning(False, "It was deleted. Start again."),
+    "EntityNotFound": ErrorMeaning(False, "It no longer exists."),
     "NoSuchDistribution": ErrorMeaning(
         False, "The distribution was deleted, or is in another account. Choose another."
     ),
@@ -220,7 +222,7 @@ MEANINGS: dict[str, ErrorMeaning] = {
     "NoSuchResourceException": ErrorMeaning(
         False, "AWS does not know it in this account and Region."
     ),
-    "NoSuchResource": ErrorMeaning(False, "It was deleted. Start again."),
+    "NoSuchResource": ErrorMeaning(False, "It no longer exists."),
     "LoadBalancerNotFound": ErrorMeaning(
         False, "The load balancer was deleted, or is in another account. Choose another."
     ),

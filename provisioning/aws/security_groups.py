@@ -42,6 +42,23 @@ def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[Secu
     return tuple(rules)
 
 
+def group_tags(
+    aws: Aws, region: str, group_ids: Sequence[str]
+) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Each group's ID with its tags."""
+    if not group_ids:
+        return ()
+    with calling("DescribeSecurityGroups"):
+        found = aws.ec2_read(region).describe_security_groups(GroupIds=list(group_ids))
+    return tuple(
+        (
+            str(group["GroupId"]),
+            tuple((str(tag["Key"]), str(tag["Value"])) for tag in group.get("Tags", ())),
+        )
+        for group in found["SecurityGroups"]
+    )
+
+
 def service_group(aws: Aws, region: str, vpc_id: str) -> str:
     """The id of the group that AWS makes in a VPC with its first VPC origin; empty while there is
     none.

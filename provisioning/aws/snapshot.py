@@ -42,11 +42,11 @@ def take_snapshot(
     the account is so full that AWS's defaults would not do. An account that has VPC origins has
     CloudFront's role for them too; only of others IAM is asked. With `permissions`, IAM is also
     asked what the portal's role may do to this target and distribution. Gaps are named target,
-    distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
-    quotas, domain_conflicts, and for parts of the target listeners, rules, certificates, ingress,
-    subnets, acls, internet_gateway, block_public_access, prefix_list, list_weights, service_group,
-    target_health, attributes, addresses, addresses_behind,
-    internet_facing_load_balancers, api_gateway.
+    distribution, request_policies, unusable_origins, vpc_origins, viewer_certificate,
+    service_role, permissions, quotas, domain_conflicts, and for parts of the target listeners,
+    rules, certificates, ingress, subnets, acls, internet_gateway, block_public_access, prefix_list,
+    list_weights, service_group, group_tags, target_health, attributes, addresses,
+    addresses_behind, internet_facing_load_balancers, api_gateway.
     """
     gaps: list[Gap] = []
 
@@ -79,6 +79,12 @@ def take_snapshot(
             whole.submit(domain_conflicts.of_names, aws, distribution_id, wide) if record else None
         )
         policies = whole.submit(_request_policies, aws, record.facts) if record else None
+        listed = not any(gap.what == "vpc_origins" for gap in gaps)
+        origins_asked = (
+            whole.submit(vpc_origins.unusable, aws, record.facts.origins, [one.id for one in known])
+            if record and listed
+            else None
+        )
         asked = (
             bool(target_arn) and not known and not any(gap.what == "vpc_origins" for gap in gaps)
         )
@@ -105,6 +111,7 @@ def take_snapshot(
             allowed = settle("permissions", whole.submit(simulate, aws, asked_of_iam, parts), None)
         quotas = settle("quotas", whole.submit(_quotas, aws, known, record, survey.facts), {})
         overlapping = settle("domain_conflicts", conflicts, None)
+        unusable = settle("unusable_origins", origins_asked, ())
         custom_policies = settle("request_policies", policies, ())
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
@@ -116,6 +123,8 @@ def take_snapshot(
         permissions=allowed,
         domain_conflicts=overlapping,
         request_policies=custom_policies,
+        unusable_origins=tuple(one.id for one in unusable),
+        target_successor=survey.successor,
         **quotas,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
     )

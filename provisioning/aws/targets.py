@@ -14,6 +14,7 @@ from provisioning.aws import api_gateway, target_groups, vpcs
 from provisioning.aws.certificates import certificate
 from provisioning.aws.errors import AwsError, calling
 from provisioning.aws.security_groups import (
+    group_tags,
     ingress_rules,
     list_weights,
     origin_facing_lists,
@@ -41,10 +42,13 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Survey:
-    """A target as far as it could be read, and the parts that could not (name → error)."""
+    """A target as far as it could be read, and the parts that could not (name → error). Where it
+    does not exist, `successor` is a load balancer of the same name.
+    """
 
     facts: TargetFacts | None
     failures: Mapping[str, AwsError]
+    successor: str = ""
 
 
 def list_targets(aws: Aws, region: str) -> tuple[TargetFacts, ...]:
@@ -109,10 +113,11 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     region = arn.split(":")[3]
     found = _find(aws, region, arn)
     if found is None:
-        return Survey(None, {})
+        return Survey(None, {}, _successor(aws, region, arn))
     target, subnet_ids = found
     balanced = target.kind in (APPLICATION, NETWORK)
     looks: dict[str, Future[Any]] = {
+        "group_tags": pool.submit(group_tags, aws, region, target.security_groups),
         "ingress": pool.submit(ingress_rules, aws, region, target.security_groups),
         "subnets": pool.submit(vpcs.subnets, aws, region, target.vpc_id, subnet_ids),
         "acls": pool.submit(vpcs.acls, aws, region, subnet_ids),
@@ -203,6 +208,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         list_weights=weights,
         own_lists=own_lists,
         service_group_id=part("service_group", ""),
+        group_tags=part("group_tags", None),
     )
     return Survey(facts, failures)
 
@@ -239,6 +245,23 @@ def _find(aws: Aws, region: str, arn: str) -> tuple[TargetFacts, tuple[str, ...]
     return _balancer(found[0]), tuple(
         zone["SubnetId"] for zone in found[0].get("AvailabilityZones", ())
     )
+
+
+def _successor(aws: Aws, region: str, arn: str) -> str:
+    """The ARN of the load balancer that has the name of one that does not exist. Names are unique
+    in an account and Region, and AWS gives a new ARN to one that is created again.
+    """
+    rest = arn.partition(":loadbalancer/")[2]
+    if not rest:
+        return ""
+    try:
+        with calling("DescribeLoadBalancers"):
+            answer = aws.elbv2_read(region).describe_load_balancers(Names=[rest.split("/")[1]])
+    except AwsError as error:
+        if error.is_absent:
+            return ""
+        raise
+    return next((str(one["LoadBalancerArn"]) for one in answer["LoadBalancers"]), "")
 
 
 def _balancers(aws: Aws, region: str) -> Iterator[Mapping[str, Any]]:

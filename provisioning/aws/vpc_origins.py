@@ -6,12 +6,13 @@ looks first. It never updates a VPC origin, because AWS refuses that while a dis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from provisioning.aws.errors import AwsError, calling
 from provisioning.aws.session import Aws
+from provisioning.facts.distribution import Origin
 from provisioning.facts.names import OWNER_TAG, Arn, VpcOriginId
 from provisioning.facts.snapshot import VpcOriginFacts
 
@@ -54,6 +55,17 @@ def read(aws: Aws, vpc_origin_id: str) -> VpcOriginRecord | None:
             return None
         raise
     return _record(cast("Mapping[str, Any]", answer))
+
+
+def unusable(
+    aws: Aws, origins: Iterable[Origin], own: Iterable[str] | None = None
+) -> tuple[Origin, ...]:
+    """Those of a distribution's origins whose VPC origin does not exist or is no longer shared with
+    the account. `own` are the IDs of the account's VPC origins, if they are known already.
+    """
+    known = {one.id for one in list_all(aws)} if own is None else set(own)
+    asked = [one for one in origins if one.vpc_origin_id and one.vpc_origin_id not in known]
+    return tuple(one for one in asked if read(aws, one.vpc_origin_id) is None)
 
 
 def owner_of(aws: Aws, vpc_origin_arn: str) -> str:

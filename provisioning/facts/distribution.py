@@ -96,6 +96,19 @@ class DistributionFacts:
     connection_mode: str = "direct"
     web_acl_id: str = ""
 
+    @property
+    def multi_tenant(self) -> bool:
+        """Whether viewers come to it by distribution tenants only, never by its own name."""
+        return self.connection_mode == "tenant-only"
+
+    def patterns_of(self, origin_id: str) -> tuple[str, ...]:
+        """The path patterns that lead to an origin, the default behavior's `*` last."""
+        return tuple(
+            one.path_pattern
+            for one in (*self.behaviors, self.default_behavior)
+            if one.target_origin_id == origin_id
+        )
+
     def origin(self, origin_id: str) -> Origin | None:
         """The origin with this id, if there is one."""
         return next((origin for origin in self.origins if origin.id == origin_id), None)

@@ -51,7 +51,9 @@ class Snapshot:
     what the portal's own role may do; `domain_conflicts` what overlaps with those of the
     distribution's names that have a star. None if it was not read. `request_policies` are
     the custom origin request policies that the distribution's behaviors have, by id, as far as AWS
-    showed them.
+    showed them. `unusable_origins` are the distribution's origins whose VPC origin AWS does not
+    know or no longer shares. `target_successor` is the ARN of a load balancer that has the name of
+    a target that does not exist, "" without.
     """
 
     target: TargetFacts | None
@@ -66,6 +68,8 @@ class Snapshot:
     permissions: tuple[Permission, ...] | None = None
     domain_conflicts: tuple[DomainConflict, ...] | None = None
     request_policies: tuple[tuple[str, Forwarding], ...] = ()
+    unusable_origins: tuple[str, ...] = ()
+    target_successor: str = ""
     gaps: tuple[Gap, ...] = field(default=())
 
     def gap(self, what: str) -> Gap | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from provisioning.facts.group_managers import GroupManager, manager_of
 from provisioning.facts.load_balancer import Listener, TargetGroup
 from provisioning.facts.names import Arn, SecurityGroupId
 from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule, Subnet, everybody
@@ -21,7 +22,8 @@ class TargetFacts:
     network interfaces, `addresses_behind` those of what it forwards to in the end, through
     further load balancers too. `internet_facing_load_balancers` are application and network load
     balancers of the VPC that forward to the same, `api_gateway_links` the APIs and VPC links of
-    API Gateway that lead to it. None: not read.
+    API Gateway that lead to it. `group_tags` are the tags of its security groups, by ID. None: not
+    read.
     """
 
     arn: Arn
@@ -53,6 +55,7 @@ class TargetFacts:
     list_weights: tuple[tuple[str, int | None], ...] = ()
     own_lists: tuple[str, ...] = ()
     service_group_id: str = ""
+    group_tags: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] | None = None
 
     @property
     def cloudfront_lists(self) -> frozenset[str]:
@@ -62,6 +65,10 @@ class TargetFacts:
     def attribute(self, key: str) -> str | None:
         """One attribute of the load balancer, None where AWS names none or was not asked."""
         return dict(self.attributes or ()).get(key)
+
+    def group_manager(self, group_id: str) -> GroupManager | None:
+        """The tool that manages one of its security groups, as far as the tags tell."""
+        return manager_of(dict(dict(self.group_tags or ()).get(group_id, ())))
 
     def listener_on(self, port: int) -> Listener | None:
         """The listener on a port, if there is one."""

@@ -11,7 +11,7 @@ from provisioning.facts.guards import answering_behavior, carried_over, guards_o
 from provisioning.facts.path_patterns import position_for
 from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
-from provisioning.plan.path_ownership import Contest, whom_to_ask
+from provisioning.plan.path_ownership import Contest, PathRights, who_has, whom_to_ask
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 
@@ -87,6 +87,7 @@ def behavior_items(
     owner: str,
     quota: int,
     contested: Sequence[Contest],
+    rights: PathRights,
 ) -> list[PlanItem]:
     """One item for each path. Raises Unplannable if another origin has a path, somebody else has
     paths in it and does not share them, or the quota is reached.
@@ -100,8 +101,7 @@ def behavior_items(
             raise Unplannable(
                 "path_taken",
                 f"The distribution already has a behavior for {existing.path_pattern}, with origin "
-                f"{existing.target_origin_id}. Choose another path, or ask its owner to give it "
-                "up.",
+                f"{existing.target_origin_id}. {who_has(existing, rights)}",
             )
         answering = answering_behavior(distribution, pattern)
         others = [one for one in contested if one.pattern == pattern]

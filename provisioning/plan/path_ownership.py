@@ -78,6 +78,29 @@ def whom_to_ask(contest: Contest) -> str:
     )
 
 
+def who_has(behavior: Behavior, rights: PathRights) -> str:
+    """Whose a behavior is and what follows for the team that asks for its paths, in sentences."""
+    claim = next(
+        (
+            one
+            for one in rights.claims
+            if one.endpoint and one.origin_id == behavior.target_origin_id
+        ),
+        None,
+    )
+    if claim is None:
+        return "Choose another path, or ask the distribution's owner to remove that behavior."
+    if claim.team == rights.team:
+        return (
+            f"It is the path of your team's own endpoint {claim.endpoint}, which keeps its target. "
+            "Choose another path for this one."
+        )
+    return (
+        f"It is the path of endpoint {claim.endpoint} of team {claim.team}. Choose another path, "
+        "or ask that team."
+    )
+
+
 def describe(behavior: Behavior) -> str:
     """A behavior in one line."""
     return f"{behavior.path_pattern} to {behavior.target_origin_id}"

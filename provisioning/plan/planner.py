@@ -66,7 +66,7 @@ def make_plan(
     if target is None:
         raise Unplannable.unseen(
             "target_unknown",
-            "The target was not found in this account.",
+            f"The target was not found in this account.{_replaced_by(snapshot)}",
             snapshot.gap("target"),
         )
     if distribution is None:
@@ -90,9 +90,18 @@ def make_plan(
         *ingress_items(spec, target, owner),
         origin_item(spec, target, distribution, endpoint_key, owner),
         *behavior_items(
-            spec, distribution, endpoint_key, owner, snapshot.behavior_quota, contested
+            spec, distribution, endpoint_key, owner, snapshot.behavior_quota, contested, rights
         ),
     )
     seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300
     facts = relies_on(spec, target, distribution, snapshot, contested)
     return Plan(endpoint_key, spec, items, facts, seconds)
+
+
+def _replaced_by(snapshot: Snapshot) -> str:
+    if not snapshot.target_successor:
+        return ""
+    return (
+        " A load balancer of the same name exists, so it was deleted and created again: request "
+        f"{snapshot.target_successor}."
+    )

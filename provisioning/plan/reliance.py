@@ -91,6 +91,8 @@ def relies_on(
             if behavior.path_pattern not in ours
             and any(overlap(behavior.path_pattern, pattern) for pattern in spec.path_patterns)
         ],
+        "distribution_connection_mode": distribution.connection_mode,
+        "unusable_origins": known("unusable_origins", sorted(snapshot.unusable_origins)),
         "guards_left_behind": [
             f"{pattern}: {guard.name} of {answering_behavior(distribution, pattern).path_pattern}"
             for pattern in spec.path_patterns

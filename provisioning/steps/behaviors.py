@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from provisioning.aws import distributions
+from provisioning.aws import distributions, vpc_origins
 from provisioning.aws.errors import AwsError
 from provisioning.engine.decide import EntryKind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
@@ -253,6 +253,8 @@ def _update(
                 error.code,
                 1.0,
             )
+        if error.code == "EntityNotFound" and (refused := _kept_out_by_others(context, record)):
+            return refused
         raise
     detail = distribution_detail(written)
     now = context.clock()
@@ -271,6 +273,31 @@ def _update(
     )
     companions.make_due(now)
     return Ready(f"{done} {context.spec.distribution_id}.")
+
+
+def _kept_out_by_others(
+    context: RunContext, record: distributions.DistributionRecord
+) -> Refused | None:
+    """CloudFront refuses every update of a distribution while one of its origins names a VPC origin
+    that was deleted or is no longer shared. None if that is our own, or none is found.
+    """
+    unusable = vpc_origins.unusable(context.aws, record.facts.origins)
+    others = [one for one in unusable if one.id != _origin_id(context)]
+    if not others:
+        return None
+    first = others[0]
+    used = ", ".join(record.facts.patterns_of(first.id)) or "no path"
+    whose, ask = "", "Let"
+    if first.owner_account:
+        whose = f" of account {first.owner_account}"
+        ask = f"Ask account {first.owner_account} to share it again in AWS RAM, or let"
+    return Refused(
+        f"CloudFront does not accept changes of distribution {record.facts.id}: its origin "
+        f"{first.id} ({used}) uses VPC origin {first.vpc_origin_id}{whose}, which was deleted or "
+        "is no longer shared.",
+        "other_origin_unusable",
+        f"{ask} the distribution's owner remove that origin and its behaviors.",
+    )
 
 
 def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:

@@ -33,6 +33,7 @@ COMMANDS = {
     "cloudfront get-vpc-origin": READS,
     "cloudfront list-conflicting-aliases": READS,
     "cloudfront list-continuous-deployment-policies": READS,
+    "cloudfront list-distributions": READS,
     "cloudfront list-distributions-by-vpc-origin-id": READS,
     "cloudfront list-domain-conflicts": READS,
     "cloudfront wait": READS,
@@ -43,6 +44,7 @@ COMMANDS = {
     "ec2 create-vpc-block-public-access-exclusion": OPENS,
     "ec2 delete-route": CHANGES,
     "ec2 describe-addresses": READS,
+    "ec2 describe-instances": READS,
     "ec2 describe-network-acls": READS,
     "ec2 describe-network-interfaces": READS,
     "ec2 describe-security-group-rules": READS,
@@ -53,12 +55,14 @@ COMMANDS = {
     "ec2 modify-subnet-attribute": CHANGES,
     "ec2 revoke-security-group-ingress": CHANGES,
     "ec2 start-instances": CHANGES,
+    "ec2 wait": READS,
     "elbv2 create-listener": OPENS,
     "elbv2 create-load-balancer": CHANGES,
     "elbv2 create-rule": OPENS,
     "elbv2 create-target-group": CHANGES,
     "elbv2 describe-listener-certificates": READS,
     "elbv2 describe-listeners": READS,
+    "elbv2 describe-load-balancers": READS,
     "elbv2 describe-rules": READS,
     "elbv2 describe-target-groups": READS,
     "elbv2 describe-target-health": READS,
@@ -74,9 +78,10 @@ COMMANDS = {
     "elbv2 wait": READS,
     "iam create-service-linked-role": OPENS,
     "iam put-role-policy": OPENS,
+    "manage.py assign_path": OPENS,
 }
-"""`aws` service and operation; modify-listener also by what it modifies: there is no entry for its
---default-actions, which would open every path that no rule names."""
+"""`aws` service and operation, or the portal's own; modify-listener also by what it modifies: there
+is no entry for its --default-actions, which would open every path that no rule names."""
 NEVER = re.compile(r"AllowAll|::/0")
 
 TERRAFORM = {
@@ -121,21 +126,21 @@ CLAUSES = re.compile(r"(?:[.;:>→?]|,? (?:or|and)(?: then)?,?)\s+|, or ")
 CHANGING_VERBS = """
 accept add agree answer ask carry change check choose compare connect copy correct create delete
 disassociate do edit find fix forward get give hide import install keep leave let look make makes
-move pass point promote raise reads reason register release remove repeat replace report request
-restrict run select send set start take terminate try turn use wait write
+move pass point promote raise read reads reason register release remove repeat replace report
+request restore restrict run select send set start take terminate try turn use wait write
 """
 OPENING_VERBS = "allow attach disable enable exempt exclude"
 OTHER_FIRST_WORDS = """
 a actions addresses all allviewerexcepthostheader alternate amazon an api apis app application
 attributes aws behaviors block both cache certificates clients cloudfront connection containers
 cookie cookies custom declarative details distribution distributions each ec2 edge-portal either
-elastic every extensions firewall first for get host http https iam idle if in inbound instances
-integrations internet ip ipv4 it its listeners load log name neither network networking newer no
-nothing on one only or origin origin_path origin_protocol_policy origins otherwise outbound path
-permissions policies protocol proxy_http_version query renews repeated roles route routes rules
-sampled security service settings shorter stickiness subnet subnets subprotocol target tcp that
-the then they this until upgrade_configs very viewer vpc web when whether without ws
-x-forwarded-proto you
+elastic every extensions firewall first for get host http https iam idle if in inbound instance
+instances integrations internet ip ipv4 it its listeners load log name neither network networking
+newer no nothing on one only or origin origin_path origin_protocol_policy origins otherwise
+outbound path permissions policies protocol proxy_http_version query renews repeated roles route
+routes rules sampled security service settings shorter stickiness subnet subnets subprotocol
+target tcp that the then they this until updatedistribution upgrade_configs very viewer vpc web
+when whether without ws x-forwarded-proto you
 """
 KNOWN_FIRST_WORDS = frozenset(f"{CHANGING_VERBS}{OPENING_VERBS}{OTHER_FIRST_WORDS}".split())
 """First words of the clauses of a console path or a fix. Which uses of them open something,
@@ -192,8 +197,8 @@ ALL_TEXTS = tuple(one.text for one in ADVICE)
 
 def commands(text: str) -> Iterator[str]:
     """Each `aws` command line as the key of COMMANDS."""
-    for found in re.finditer(r"\baws ([a-z][a-z0-9]+ [a-z][a-z-]+)", text):
-        name = found[1]
+    for found in re.finditer(r"\b(?:aws ([a-z][a-z0-9]+ [a-z][a-z-]+)|(manage.py \w+))", text):
+        name = found[1] or found[2]
         if name == "elbv2 modify-listener":
             rest = text[found.end() :].partition("\n")[0]
             options = [one for one in re.findall(r"--[a-z-]+", rest) if one != "--listener-arn"]

@@ -56,6 +56,7 @@ READY: dict[str, Any] = {
     "groups": (GROUP,),
     "public_addresses": (),
     "internet_facing_load_balancers": (),
+    "group_tags": (),
     "healthy_targets": 2,
     "registered_targets": 2,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 from tests.fidelity.rule import (
     DEPLOYMENT,
     MODEL,
+    MULTI_TENANT,
     NOBODY,
     PLANS,
     POLICIES,
@@ -425,6 +426,13 @@ _DISTRIBUTION = (
         "Aliases without a certificate are refused.",
         MODEL,
         _B,
+    ),
+    Rule(
+        "distribution/multi-tenant",
+        "With ConnectionMode tenant-only, aliases, staging, trusted signers, legacy forwarding and "
+        "standard logging are refused.",
+        MULTI_TENANT,
+        _D,
     ),
     Rule(
         "distribution/alias-once",

@@ -12,6 +12,7 @@ from tests.fidelity.rule import (
     LOGS,
     MODEL,
     MODEL_ELB,
+    MULTI_TENANT,
     NLB_GUIDE,
     NOBODY,
     POLICIES,
@@ -31,6 +32,12 @@ _REQUEST = (
         "distribution/answers-by-name",
         "It answers for its domain and its aliases only.",
         SETTINGS,
+        _D,
+    ),
+    Rule(
+        "distribution/multi-tenant-has-no-name",
+        "A multi-tenant distribution serves nothing by its own name.",
+        MULTI_TENANT,
         _D,
     ),
     Rule(

@@ -749,3 +749,36 @@ class TestVpcOrigins:
             account.create_distribution(Origins=listed(vpc_origin("web", origin_id)))
         with assert_refused("EntityLimitExceeded", 400):
             account.create_distribution(Origins=listed(vpc_origin("web", origin_id)))
+
+
+@pytest.mark.rule("distribution/multi-tenant")
+@pytest.mark.parametrize(
+    "unsupported",
+    [
+        {"Aliases": listed("chat.example.com")},
+        {"Staging": True},
+        {"DefaultCacheBehavior": behavior("web") | {"SmoothStreaming": True}},
+        {
+            "DefaultCacheBehavior": behavior("web")
+            | {"TrustedSigners": {"Enabled": True, "Quantity": 1, "Items": ["self"]}}
+        },
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_a_multi_tenant_distribution_has_no_such_settings(
+    account: Account, unsupported: dict[str, Any]
+) -> None:
+    made = account.create_distribution(ConnectionMode="tenant-only")["Distribution"]
+    assert made["DistributionConfig"]["ConnectionMode"] == "tenant-only"
+    with assert_refused("InvalidArgument", 400):
+        account.create_distribution(ConnectionMode="tenant-only", **unsupported)
+
+
+def test_tenant_settings_are_for_multi_tenant_distributions_only(account: Account) -> None:
+    settings: dict[str, Any] = {"ParameterDefinitions": []}
+    account.create_distribution(ConnectionMode="tenant-only", TenantConfig=settings)
+    with assert_refused("InvalidArgument", 400):
+        account.create_distribution(TenantConfig={"ParameterDefinitions": [PARAMETER]})
+
+
+PARAMETER = {"Name": "tenant", "Definition": {"StringSchema": {"Required": True}}}

@@ -30,13 +30,19 @@ STATE = parse_state(
                 behavior("web"),
                 Aliases=items(["a.wild.example"]),
             ),
+            distribution(
+                "dtenants",
+                [vpc_origin_ref("web")],
+                behavior("web"),
+                ConnectionMode="tenant-only",
+            ),
             {"id": "ENEW", "domain": "dnew.cloudfront.net", "enabled": True, "config": None},
         ]
     )
 )
 
 
-@pytest.mark.rule("distribution/answers-by-name")
+@pytest.mark.rule("distribution/answers-by-name", "distribution/multi-tenant-has-no-name")
 @pytest.mark.parametrize(
     ("host", "id"),
     [
@@ -52,6 +58,8 @@ STATE = parse_state(
         ("deep.b.wild.example", "EDCHAT"),
         ("wild.example", None),
         ("dnew.cloudfront.net", None),
+        ("dtenants.cloudfront.net", None),
+        ("dtenants.edge.localhost", None),
         ("dchat.example.net", None),
         ("xdchat.cloudfront.net", None),
         ("127.0.0.1:8002", None),

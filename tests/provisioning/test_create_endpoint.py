@@ -4,6 +4,7 @@ trace whatever fails.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from provisioning import actions, run_conditions
 from provisioning.models import Event, JournalEntry, Run, Watch
 from provisioning.progress import progress
 from tests.lab.account import behavior, listed
+from tests.lab.test_sharing import accepted, ram, with_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, Site, boundaries
 
 # Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked
@@ -265,6 +267,56 @@ def test_a_guard_that_is_attached_after_the_approval_voids_it(machine: Machine) 
     assert run.failure["code"] == "plan_stale"
     assert "viewer-request function sign-in" in run.failure["reason"]
     site.assert_clean(run)
+
+
+def share_a_neighbor(machine: Machine, site: Site) -> Callable[[], None]:
+    """Add an origin that is another account's VPC origin. Returns what ends the sharing."""
+    partner = machine.lab.account()
+    origin_id = partner.deployed_vpc_origin()
+    arn = f"arn:aws:cloudfront::{partner.number}:vpcorigin/{origin_id}"
+    shared = accepted(partner, site.account, arn)
+    reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+    config = reply["DistributionConfig"] | with_origin(origin_id, partner.number)
+    site.account.cloudfront.update_distribution(
+        Id=site.distribution_id, IfMatch=reply["ETag"], DistributionConfig=config
+    )
+
+    def end() -> None:
+        ram(partner).disassociate_resource_share(resourceShareArn=shared, resourceArns=[arn])
+
+    return end
+
+
+def test_a_neighbor_that_is_no_longer_shared_voids_the_approval(machine: Machine) -> None:
+    site = machine.site()
+    end_sharing = share_a_neighbor(machine, site)
+    run = site.start(path_patterns=["/chat"])
+    end_sharing()
+    machine.finish(run)
+    assert run.failure["code"] == "plan_stale"
+    assert "unusable origins: was nothing, is now shared" in run.failure["reason"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_neighbor_that_keeps_the_update_out_is_named_when_it_happens(
+    machine: Machine, *, ends: bool
+) -> None:
+    site = machine.site()
+    end_sharing = share_a_neighbor(machine, site)
+    run = site.start(path_patterns=["/chat"])
+
+    def end_it(name: str) -> Exception | None:
+        if ends and name == "UpdateDistribution":
+            end_sharing()
+        return None
+
+    run_to_the_end(machine, site, run, Boundaries(), fail=end_it)
+    assert run.state == (Run.State.UNDONE if ends else Run.State.DONE)
+    if ends:
+        assert run.failure["code"] == "other_origin_unusable"
+        for word in ("shared (/ws/*)", "of account", "AWS RAM"):
+            assert word in str(run.failure)
+        assert "Start the run again" not in str(run.failure)
 
 
 def test_a_plan_that_no_longer_holds_is_not_applied(machine: Machine) -> None:

@@ -110,6 +110,7 @@ class Distribution:
     http2: bool = True
     security_policy: str = DEFAULT_SECURITY_POLICY
     staging: bool = False
+    tenant_only: bool = False
     continuous_deployment_policy_id: str = ""
     web_acl: str = ""
     geo: GeoRestriction = GeoRestriction()
@@ -162,6 +163,7 @@ def parse_distribution(entry: Json, policies: Mapping[str, RequestPolicy]) -> Di
         if certificate.get("CloudFrontDefaultCertificate")
         else certificate.get("MinimumProtocolVersion") or DEFAULT_SECURITY_POLICY,
         staging=bool(entry.get("staging")),
+        tenant_only=config.get("ConnectionMode") == "tenant-only",
         continuous_deployment_policy_id=entry.get("continuous_deployment_policy_id") or "",
         web_acl=config.get("WebACLId") or "",
         geo=GeoRestriction(geo.get("RestrictionType") or "none", frozenset(geo.get("Items") or ())),

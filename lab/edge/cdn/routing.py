@@ -23,7 +23,8 @@ def find_distribution(distributions: Iterable[Distribution], host: str) -> Distr
 
     1. `dXXX.edge.localhost` is the lab's alias of `dXXX.cloudfront.net`: browsers resolve it to
        loopback.
-    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one or more
+    2. A multi-tenant distribution has no name of its own, and the lab has no distribution tenants.
+    3. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one or more
        labels), and a longer wildcard over a shorter one.
     """
     name, _ = split_host(host)
@@ -31,6 +32,8 @@ def find_distribution(distributions: Iterable[Distribution], host: str) -> Distr
         name = name.removesuffix(LOCAL_SUFFIX) + CLOUDFRONT_SUFFIX
     by_wildcard, longest = None, 0
     for distribution in distributions:
+        if distribution.tenant_only:
+            continue
         if name == distribution.domain or name in distribution.aliases:
             return distribution
         for alias in distribution.aliases:

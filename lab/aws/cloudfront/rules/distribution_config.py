@@ -14,6 +14,7 @@ from lab.aws.cloudfront.entities.lifecycle import Config
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.rules.cache_behaviors import check_behaviors
 from lab.aws.cloudfront.rules.continuous_deployment import check_continuous_deployment
+from lab.aws.cloudfront.rules.multi_tenant import check_multi_tenant
 from lab.aws.cloudfront.rules.viewer_config import (
     check_aliases,
     check_countries,
@@ -253,6 +254,7 @@ _RULES: tuple[Callable[[Context, Config, str | None], None], ...] = (
     _check_origin_groups,
     _check_vpc_origins,
     check_behaviors,
+    check_multi_tenant,
     check_aliases,
     check_web_acl,
     check_error_pages,
