@@ -206,7 +206,7 @@ def test_constant_redirection_is_a_loop_and_https_to_the_origin_ends_the_load_ba
         over_tls = portal.explains(OVER_TLS)
     assert told.seen.status == 301
     assert told.conclusion.first.code == "WSE-301-LOOP", told.conclusion.diagnoses
-    assert "set the origin's protocol policy to https-only" in told.conclusion.first.verdict.fix
+    assert "origin's protocol policy to https-only" in told.conclusion.first.verdict.narrower
     # An app that redirects by itself does so whatever the way to it.
     assert over_tls.seen.handshake.live is (fault == "listener-redirect")
 
