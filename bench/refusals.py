@@ -59,12 +59,15 @@ CAUSES = _causes()
 
 class CannedOrigin:
     """Answers every request on loopback as `cause` says. `alias` is the Host that it likes better
-    than others. With `signed` it adds what CloudFront adds to an answer.
+    than others, `host` the one that it sees where CloudFront does not forward the viewer's. With
+    `signed` it adds what CloudFront adds to an answer.
     """
 
-    def __init__(self, cause: Cause, *, alias: str = "", signed: bool = False) -> None:
+    def __init__(
+        self, cause: Cause, *, alias: str = "", host: str = "", signed: bool = False
+    ) -> None:
         self.cause = cause
-        self._alias, self._signed = alias, signed
+        self._alias, self._host, self._signed = alias, host, signed
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: one answer, then the WebSocket if it opened."""
@@ -113,6 +116,10 @@ class CannedOrigin:
                 return "origin" not in request
             case "host alias":
                 return bool(self._alias) and request.get("host") == self._alias
+            case "user agent":
+                return bool(request.get("user-agent"))
+            case "origin as host":
+                return request.get("origin") == f"https://{self._host}"
             case _:
                 return False
 

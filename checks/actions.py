@@ -456,6 +456,8 @@ def _further(seen: Observations) -> Iterator[dict[str, object]]:
         yield stored(ProbeKind.WITHOUT_ORIGIN, seen.without_origin)
     if seen.origin_as_host is not None:
         yield stored(ProbeKind.ORIGIN_AS_HOST, seen.origin_as_host)
+    if seen.as_browser is not None:
+        yield stored(ProbeKind.AS_BROWSER, seen.as_browser)
     yield from (stored(ProbeKind.OTHER_HOST, made, route=host) for host, made in seen.other_hosts)
     yield from (stored(ProbeKind.AGAIN, made) for made in seen.again)
     yield from (stored(ProbeKind.ROUTES, made, route=name) for name, made in seen.routes)

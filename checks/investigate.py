@@ -15,6 +15,7 @@ from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import Conclusion, rank_verdicts
 from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.transcript import Reason, Transcript
+from provisioning.spec.client_profiles import BROWSER
 
 MAX_PROBES = 8
 MAX_HOSTS = 2
@@ -78,6 +79,8 @@ def investigate(
             case ProbeKind.ORIGIN_AS_HOST if seen.behavior is not None:
                 equal = replace(target, origin=f"https://{seen.behavior.origin_domain}")
                 seen = replace(seen, origin_as_host=probe(equal))
+            case ProbeKind.AS_BROWSER:
+                seen = replace(seen, as_browser=probe(replace(target, client=BROWSER.key)))
             case ProbeKind.OTHER_HOST if as_host is not None and seen.behavior is not None:
                 names = seen.behavior.other_names[:MAX_HOSTS]
                 seen = replace(seen, other_hosts=tuple((name, as_host(name)) for name in names))

@@ -257,6 +257,8 @@ def _observed(check: Check) -> Observations:
                 seen = replace(seen, without_origin=transcript)
             case ProbeKind.ORIGIN_AS_HOST:
                 seen = replace(seen, origin_as_host=transcript)
+            case ProbeKind.AS_BROWSER:
+                seen = replace(seen, as_browser=transcript)
             case ProbeKind.OTHER_HOST:
                 seen = replace(seen, other_hosts=(*seen.other_hosts, (made["route"], transcript)))
             case ProbeKind.AGAIN:

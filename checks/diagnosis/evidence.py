@@ -53,6 +53,8 @@ class Observations:
     """With the Host that the app sees as Origin, where CloudFront does not forward Host."""
     other_hosts: tuple[tuple[str, Transcript], ...] = ()
     """For other names of the distribution."""
+    as_browser: Transcript | None = None
+    """With the header lines of a browser, where the handshake had no User-Agent."""
     routes: tuple[tuple[str, Transcript], ...] = ()
     behavior: BehaviorMatch | None = None
     preflight: tuple[PreflightResult, ...] = ()
@@ -153,6 +155,14 @@ class Observations:
     def refused_by_app(self) -> bool:
         """The app may have refused the handshake: with a 4xx, or by closing what it opened."""
         return 400 <= self.status < 500 or closed_by_app(self.handshake)
+
+    @property
+    def names_no_client(self) -> bool:
+        """The handshake had no User-Agent, as firewalls and bot rules want one."""
+        asked = self.handshake.request
+        return asked is not None and all(
+            line.name.lower() != "user-agent" for line in asked.headers
+        )
 
     @property
     def edge_may_refuse(self) -> bool:

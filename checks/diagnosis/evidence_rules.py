@@ -72,9 +72,12 @@ def without_origin(seen: Observations) -> Iterator[Claim]:
             yield Claim("WSE-403-EDGE", LOW, evidence)
 
 
-def opened_without_origin(seen: Observations) -> bool:
-    """Whether the same handshake without an Origin header got further."""
-    return seen.without_origin is not None and _opened(seen.without_origin, seen)
+def opened_otherwise(seen: Observations) -> bool:
+    """Whether the same handshake got further without an Origin header or with another, or with
+    the header lines of a browser.
+    """
+    others = (seen.without_origin, seen.origin_as_host, seen.as_browser)
+    return any(other is not None and _opened(other, seen) for other in others)
 
 
 def _opened(other: Transcript, seen: Observations) -> bool:
@@ -95,6 +98,16 @@ def other_hosts(seen: Observations) -> Iterator[Claim]:
         if _opened(other, seen):
             told = f"the same handshake for {name} opened, and for {asked} it does not"
             yield Claim("WSE-400-HOST", HIGH if seen.steady else MEDIUM, (told,))
+
+
+def as_browser(seen: Observations) -> Iterator[Claim]:
+    """The same handshake with a User-Agent and what else browsers send: that it opened shows that a
+    firewall or the app looks at the kind of client.
+    """
+    other = seen.as_browser
+    if other is not None and _opened(other, seen) and not seen.wavers:
+        told = "the same handshake with a browser's User-Agent opened, and without one it does not"
+        yield Claim("WSE-CLIENT-BLOCKED", HIGH if seen.steady else MEDIUM, (told,))
 
 
 def proxy_upgrade(seen: Observations) -> Iterator[Claim]:
@@ -193,14 +206,22 @@ def alternate_routes(seen: Observations) -> Iterator[Claim]:
                 yield Claim(code, MEDIUM, (told,))
 
 
+AT_ONCE_SECONDS = 3.0
+"""No app's idle timeout is shorter."""
+
+
 def silence(seen: Observations) -> Iterator[Claim]:
     """A socket that was cut while the script held it silent: the second at which it ended may
-    identify the idle timeout.
+    identify the idle timeout. What an app closes at once, or with words that say why, it does not
+    close for silence.
     """
     held = [step for step in seen.handshake.steps if step.text.startswith("hold ") and not step.ok]
     reading = silence_of(held[-1].took_ms / 1000, seen.handshake) if held else None
     if reading is not None:
         found = identify_timeout((reading,), seen.idle_timeouts)
+        refuses = reading.seconds < AT_ONCE_SECONDS or recognise(seen.handshake) is not None
+        if found.code == "WSE-IDLE-APP" and refuses:
+            return
         if found.code is not None and found.code != "WSE-1006":
             yield Claim(found.code, HIGH, (found.text,))
 
@@ -212,6 +233,7 @@ def excluded(seen: Observations) -> tuple[str, ...]:
         return ()
     for told, other in (
         ("without an Origin header", seen.without_origin),
+        ("with a browser's User-Agent", seen.as_browser),
         *((f"for {name}", other) for name, other in seen.other_hosts),
     ):
         if other is not None and not _opened(other, seen):

@@ -25,6 +25,7 @@ class ProbeKind(StrEnum):
     AGAIN = "again"
     ORIGIN_AS_HOST = "origin as host"
     OTHER_HOST = "other host"
+    AS_BROWSER = "as browser"
 
 
 DESCRIPTIONS: dict[str, str] = {
@@ -33,6 +34,8 @@ DESCRIPTIONS: dict[str, str] = {
     "app's list of allowed origins is the cause.",
     ProbeKind.ORIGIN_AS_HOST: "The same handshake with the Host that the app sees as Origin: shows "
     "whether the app compares the two.",
+    ProbeKind.AS_BROWSER: "The same handshake with the header lines of a browser: shows whether a "
+    "firewall or the app looks at the kind of client.",
     ProbeKind.OTHER_HOST: "The same handshake for another name of the distribution: shows whether "
     "the app's list of host names is the cause.",
     ProbeKind.PLAIN_GET: "A plain GET of the same address: shows whether only the upgrade fails, "
@@ -53,6 +56,7 @@ INTERNAL = frozenset(
         ProbeKind.AGAIN,
         ProbeKind.ORIGIN_AS_HOST,
         ProbeKind.OTHER_HOST,
+        ProbeKind.AS_BROWSER,
     }
 )
 """Made by the portal only, while it explains a failure."""

@@ -32,10 +32,11 @@ from checks.diagnosis.evidence import Claim, Observations
 from checks.diagnosis.evidence_rules import (
     access_log,
     alternate_routes,
+    as_browser,
     contradicted,
     excluded,
     host_seen,
-    opened_without_origin,
+    opened_otherwise,
     other_hosts,
     preflight,
     proxy_upgrade,
@@ -56,6 +57,7 @@ RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
     repeated,
     without_origin,
     other_hosts,
+    as_browser,
     proxy_upgrade,
     unsigned,
     upgrade_only,
@@ -185,6 +187,7 @@ _BY_PLACE: tuple[VerdictCode, ...] = (
     "WSE-403-DISABLED",
     "WSE-403-ALIAS",
     "WSE-403-GEO",
+    "WSE-CLIENT-BLOCKED",
     "WSE-403-WAF",
     "WSE-403-SIGNED",
     "WSE-403-VIEWER",
@@ -232,12 +235,12 @@ def _next_probe(
         return ProbeKind.AWS
     if probe := _other_header(seen, ranked[0], confirmed):
         return probe
+    if opened_otherwise(seen) and not seen.again:
+        return ProbeKind.AGAIN
     if confirmed and ranked[0].code != "WSE-MIXED":
         return None
     # CloudFront writes the same page for many causes; what the app or the load balancer says is
     # their own. But another edge may lead to another app, so a refusal counts once it is repeated.
-    if opened_without_origin(seen) and not seen.again:
-        return ProbeKind.AGAIN
     if ranked[0].certainty == HIGH and ranked[0].code != "WSE-1006" and not seen.by_edge:
         return ProbeKind.AGAIN if seen.status not in (0, 101) and not seen.again else None
     if seen.plain_get is None and (
@@ -260,12 +263,19 @@ def _next_probe(
     return None
 
 
+_MAY_LOOK_AT_CLIENT: frozenset[VerdictCode] = frozenset(
+    {"WSE-UNKNOWN", "WSE-CLIENT-BLOCKED", "WSE-403-WAF", "WSE-403-EDGE", "WSE-403-APP"}
+)
+"""Verdicts of a 403 that may be given for the kind of client."""
+
+
 def _other_header(
     seen: Observations, first: Diagnosis, confirmed: Set[VerdictCode]
 ) -> ProbeKind | None:
     """Where the app may have refused: the same handshake without Origin, with the Origin that the
-    app compares with Host, for another name. Whatever the status: apps answer a foreign Origin or
-    Host with 400, 403, 404 and others, or open and close. None once a cause is shown.
+    app compares with Host, as a browser, for another name. Whatever the status: apps answer a
+    foreign Origin or Host with 400, 403, 404 and others, or open and close. None once a cause is
+    shown.
     """
     asked, at = seen.handshake.request, seen.behavior
     if not seen.refused_by_app or seen.status == 429 or asked is None:
@@ -282,11 +292,17 @@ def _other_header(
         return ProbeKind.ORIGIN_AS_HOST
     known = first.signature
     in_words = known is not None and first.certainty == HIGH and not known.also
+    of_client = seen.status == 403 and first.code in _MAY_LOOK_AT_CLIENT and seen.names_no_client
+    client_untried = of_client and seen.as_browser is None
+    if confirmed == {"WSE-403-WAF"} and client_untried:
+        return ProbeKind.AS_BROWSER
     if confirmed or (in_words and not of_origin):
         return None
     if asked.origin and seen.without_origin is None:
         return ProbeKind.WITHOUT_ORIGIN
-    if in_words or seen.other_hosts or opened_without_origin(seen):
+    if client_untried and not opened_otherwise(seen):
+        return ProbeKind.AS_BROWSER
+    if in_words or seen.other_hosts or opened_otherwise(seen):
         return None
     if at is not None and at.own and at.other_names and at.forwards("Host"):
         return ProbeKind.OTHER_HOST

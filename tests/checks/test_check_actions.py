@@ -137,6 +137,27 @@ def test_a_failed_handshake_names_its_verdict(
     assert Event.objects.get().level == "error"
 
 
+@pytest.mark.parametrize(
+    ("body", "says", "never"),
+    [
+        ("Transport unknown", "(high certainty). A Socket.IO server (Engine.IO) says:", "host"),
+        ("", "The cause is not known. CloudFront, or an app", "does not accept this host name"),
+    ],
+)
+def test_the_event_quotes_the_app_and_says_how_certain_the_verdict_is(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, body: str, says: str, never: str
+) -> None:
+    """The reason of the request and its ticket are this text."""
+    refused = seen.answered("HTTP/1.1 400 Bad Request\r\nServer: CloudFront\r\n", body=body)
+    answering(monkeypatch, *[refused] * 8)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    event = Event.objects.get()
+    assert says in event.text
+    assert never not in event.text
+    assert event.data["certainty"] == check.findings[0]["certainty"]
+    assert check.findings[0]["evidence"][0].rstrip(".") in event.text
+
+
 def test_what_aws_says_decides_and_spares_further_probes(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

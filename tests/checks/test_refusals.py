@@ -13,19 +13,31 @@ from bench.refusals import CAUSES, CannedOrigin, Cause, serving
 from checks.aws_view import AwsView
 from checks.diagnosis.evidence import Observations
 from checks.investigate import Investigation, investigate
+from checks.preflight.behavior_match import BehaviorMatch
 from checks.probe.limits import Limits
 from checks.probe.prober import ProbeNetwork, probe_blocking
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import at_same_address, parse_connect_to
 from checks.protocol.handshake_options import ProbeTarget
-from checks.protocol.script import Script
+from checks.protocol.script import Script, parse_script
 from checks.protocol.transcript import Transcript
 from tests.checks.test_ranking import ALL_PASS, served
 
 HOST, ALIAS = "d111.cloudfront.net", "chat.example.com"
-TALK = Script(first_frame_s=0.3, message="", ping=True, ping_s=0.5)
+TALK = Script.of_steps(parse_script("hold 0.3"))
 QUICK = Limits(total_s=3.0, body_s=0.3, close_s=0.3)
 GOAL = 0.95
+
+
+FORWARDING = served(viewer_protocol_policy="allow-all")
+INTERNAL = "internal-chat.elb.example"
+KEEPS_HOST = replace(
+    FORWARDING,
+    origin_domain=INTERNAL,
+    parts=tuple(
+        replace(one, forwarded=False) if one.name == "Host" else one for one in FORWARDING.parts
+    ),
+)
 
 
 @dataclass
@@ -35,7 +47,9 @@ class Lane:
     origin: CannedOrigin
     port: int
 
-    def explain(self, cause: Cause, *, looked: bool) -> Investigation:
+    def explain(
+        self, cause: Cause, *, looked: bool, behavior: BehaviorMatch = FORWARDING
+    ) -> Investigation:
         """One check of a cause, as the portal makes it."""
         self.origin.cause = cause
         target = ProbeTarget(f"ws://{HOST}/ws", origin=f"https://{HOST}")
@@ -56,7 +70,7 @@ class Lane:
             return probe(replace(target, url=url, origin=f"https://{name}"), TALK, there)
 
         view = AwsView(
-            behavior=served(viewer_protocol_policy="allow-all"),
+            behavior=behavior,
             preflight=ALL_PASS,
             vpc_origin_status="Deployed",
         )
@@ -74,7 +88,7 @@ class Lane:
 @pytest.fixture(scope="module")
 def lane() -> Iterator[Lane]:
     """The canned origin, as CloudFront would pass its answers on."""
-    origin = CannedOrigin(CAUSES[0], alias=ALIAS, signed=True)
+    origin = CannedOrigin(CAUSES[0], alias=ALIAS, host=INTERNAL, signed=True)
     with serving(origin) as port:
         yield Lane(origin, port)
 
@@ -91,6 +105,35 @@ def test_the_first_verdict_is_the_causes_own_and_nothing_else_is_certain(
     assert set(sure) <= {right}
     if cause.body.strip():
         assert any("says: “" in line for line in told.first.evidence[:1]), told.first.evidence
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Cause("tornado", "", status="403 No", body="Cross origin websockets not allowed"),
+        Cause(
+            "gorilla",
+            "",
+            status="403 Forbidden",
+            headers=("Sec-Websocket-Version: 13", "Content-Type: text/plain"),
+            body="Forbidden\n",
+        ),
+        Cause("python-socketio", "", status="400 BAD REQUEST", body='"Not an accepted origin."'),
+        Cause("action-cable", "", status="404 Not Found", body="Page not found"),
+        Cause("closes", "", messages=("Invalid origin!",), close=1008),
+    ],
+    ids=lambda cause: cause.name,
+)
+def test_an_app_that_compares_origin_with_host_is_told_apart_from_one_with_a_list(
+    lane: Lane, refusal: Cause
+) -> None:
+    compares = replace(refusal, opens="origin as host")
+    told = lane.explain(compares, looked=True, behavior=KEEPS_HOST).conclusion
+    assert (told.first.code, told.first.certainty) == ("WSE-ORIGIN-HOST", "high")
+    assert any(INTERNAL in line for line in told.first.evidence)
+    listed = lane.explain(refusal, looked=True, behavior=KEEPS_HOST).conclusion
+    assert listed.first.code == "WSE-403-ORIGIN"
+    assert any("does not forward the viewer's Host" in line for line in listed.first.evidence)
 
 
 def test_there_are_enough_causes_and_none_twice() -> None:

@@ -23,7 +23,15 @@ from checks.diagnosis.signatures import (
     words_of,
 )
 from checks.diagnosis.transcript_rules import diagnose
-from checks.protocol.transcript import CloseSeen, Failure, FrameSeen, Phase, Reason, Transcript
+from checks.protocol.transcript import (
+    CloseSeen,
+    Failure,
+    FrameSeen,
+    HeaderLine,
+    Phase,
+    Reason,
+    Transcript,
+)
 from tests.checks.seen import GOOD, answered, live, request_to
 from tests.checks.test_ranking import served
 
@@ -253,7 +261,9 @@ def test_an_app_that_compares_origin_with_a_host_it_never_sees_is_told_apart() -
 def test_a_host_that_the_app_prefers_is_named_whatever_the_status(status: str) -> None:
     refused = said(status, "Server: app\r\n")
     at = served(other_names=("chat.example.com",))
-    seen = Observations(refused, looked=True, behavior=at, without_origin=refused)
+    seen = Observations(
+        refused, looked=True, behavior=at, without_origin=refused, as_browser=refused
+    )
     assert rank_verdicts(seen).next_probe is ProbeKind.OTHER_HOST
     tried = replace(seen, other_hosts=(("chat.example.com", live()),), again=(refused, refused))
     first = rank_verdicts(tried).first
@@ -290,3 +300,30 @@ def test_what_the_words_explain_is_not_tried_further() -> None:
     assert rank_verdicts(seen).next_probe is ProbeKind.AGAIN
     limited = Observations(said("429 Too Many Requests", "Server: app\r\n"), looked=True)
     assert rank_verdicts(limited).next_probe is ProbeKind.AGAIN
+
+
+BLOCKED = said("403 Forbidden", body=CLOUDFRONT.format(403, "Request blocked."))
+
+
+def test_a_web_acl_that_looks_at_the_kind_of_client_is_told_from_one_that_blocks_all() -> None:
+    """The handshake has no User-Agent, which managed rules block; browsers get in."""
+    seen = Observations(BLOCKED, looked=True, behavior=served(web_acl="arn:waf"))
+    asked = rank_verdicts(seen)
+    assert (asked.first.code, asked.first.certainty) == ("WSE-403-WAF", "high")
+    assert asked.next_probe is ProbeKind.AS_BROWSER
+    opened = replace(seen, as_browser=live())
+    assert rank_verdicts(opened).next_probe is ProbeKind.AGAIN
+    steady = rank_verdicts(replace(opened, again=(BLOCKED, BLOCKED)))
+    assert [one.code for one in steady.diagnoses[:2]] == ["WSE-CLIENT-BLOCKED", "WSE-403-WAF"]
+    assert steady.first.certainty == "high"
+    assert "browser's User-Agent" in steady.first.evidence[1]
+    blocks_all = rank_verdicts(replace(seen, as_browser=BLOCKED))
+    assert (blocks_all.first.code, blocks_all.next_probe) == ("WSE-403-WAF", None)
+
+
+def test_a_handshake_that_names_its_client_is_not_tried_as_a_browser() -> None:
+    named = HeaderLine("User-Agent", "app/1.0", "User-Agent: app/1.0")
+    request = request_to(origin="https://d111.cloudfront.net")
+    refused = replace(BLOCKED, request=replace(request, headers=(*request.headers, named)))
+    seen = Observations(refused, looked=True, behavior=served(web_acl="arn:waf"))
+    assert rank_verdicts(seen).next_probe is None
