@@ -117,6 +117,13 @@ _REQUEST = (
         TROUBLE,
         _D,
     ),
+    Rule(
+        "distribution/core-rule-set",
+        "AWSManagedRulesCommonRuleSet blocks by its documented sizes and examples; overrides count "
+        "and label.",
+        "AWS WAF Developer Guide: Baseline rule groups",
+        _D,
+    ),
     Rule("distribution/web-acl-blocks", "A web ACL's block is 403.", TROUBLE, _D),
     Rule("distribution/api-gateway-https", "API Gateway takes HTTPS only.", "field report", _F),
     Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -782,3 +783,86 @@ def test_tenant_settings_are_for_multi_tenant_distributions_only(account: Accoun
 
 
 PARAMETER = {"Name": "tenant", "Definition": {"StringSchema": {"Required": True}}}
+
+
+def guarding(account: Account, *statements: dict[str, Any]) -> str:
+    """The ARN of a new web ACL with these statements as rules."""
+    visible = {
+        "SampledRequestsEnabled": False,
+        "CloudWatchMetricsEnabled": False,
+        "MetricName": "rules",
+    }
+    rules = [
+        {
+            "Name": f"rule-{number}",
+            "Priority": number,
+            "Statement": statement,
+            "VisibilityConfig": visible,
+        }
+        | (
+            {"OverrideAction": {"None": {}}}
+            if "ManagedRuleGroupStatement" in statement
+            else {"Action": {"Block": {}}}
+        )
+        for number, statement in enumerate(statements)
+    ]
+    made = account.client("wafv2").create_web_acl(
+        Name=f"acl-{next(_acls)}",
+        Scope="CLOUDFRONT",
+        DefaultAction={"Allow": {}},
+        VisibilityConfig=visible,
+        Rules=rules,
+    )
+    return str(made["Summary"]["ARN"])
+
+
+_acls = itertools.count()
+XSS = {
+    "FieldToMatch": {"QueryString": {}},
+    "TextTransformations": [{"Priority": 0, "Type": "NONE"}],
+}
+RULE_GROUP = "arn:aws:wafv2:us-east-1:111122223333:global/rulegroup/own/1a2b3c4d"
+GEO = {"GeoMatchStatement": {"CountryCodes": ["DE"]}}
+
+
+def of_aws(name: str) -> dict[str, Any]:
+    return {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": name}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        (of_aws("AWSManagedRulesSQLiRuleSet"), "AWS/AWSManagedRulesSQLiRuleSet"),
+        (
+            {"NotStatement": {"Statement": {"XssMatchStatement": XSS}}},
+            "XssMatchStatement",
+        ),
+        (
+            {
+                "RateBasedStatement": {
+                    "Limit": 100,
+                    "AggregateKeyType": "IP",
+                    "ScopeDownStatement": {"AsnMatchStatement": {"AsnList": [64500]}},
+                }
+            },
+            "AsnMatchStatement",
+        ),
+        ({"RuleGroupReferenceStatement": {"ARN": RULE_GROUP}}, "RuleGroupReferenceStatement"),
+    ],
+)
+def test_a_web_acl_that_the_lab_does_not_imitate_is_not_attached(
+    account: Account, statement: dict[str, Any], named: str
+) -> None:
+    imitated = guarding(account, of_aws("AWSManagedRulesCommonRuleSet"), GEO)
+    made = account.create_distribution(WebACLId=imitated)
+    assert made["Distribution"]["DistributionConfig"]["WebACLId"] == imitated
+    other = guarding(account, GEO, statement)
+    for attach in (
+        lambda: account.create_distribution(WebACLId=other),
+        lambda: account.cloudfront.associate_distribution_web_acl(
+            Id=made["Distribution"]["Id"], IfMatch=made["ETag"], WebACLArn=other
+        ),
+    ):
+        with pytest.raises(ClientError, match=named) as refused:
+            attach()
+        assert refused.value.response["Error"]["Code"] == "InvalidWebACLId"

@@ -44,6 +44,7 @@ def test_a_web_acl_of_cloudfront_with_its_sets(lab: Lab, account: Account) -> No
         "name": "addresses",
         "priority": 1,
         "action": {"Block": {}},
+        "override_action": None,
         "statement": rule["Statement"],
     }
 

@@ -112,6 +112,25 @@ class TestCountries:
         assert (status, headers["x-cache"]) == (200, "Error from cloudfront")
 
 
+def managed(**given: Any) -> Json:
+    """The core managed rule group."""
+    name = {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}
+    return {"ManagedRuleGroupStatement": name | given}
+
+
+def handshake(
+    path: str = "/ws/chat",
+    query: str = "",
+    user_agent: str | None = "Mozilla/5.0",
+    cookie: str = "",
+) -> ViewerRequest:
+    """What a browser sends, with some parts replaced."""
+    lines = {"host": "d.cloudfront.net", "user-agent": user_agent, "cookie": cookie}
+    headers = tuple((name, value) for name, value in lines.items() if value)
+    target = f"{path}?{query}" if query else path
+    return ViewerRequest("GET", target, headers, "https", "1.1", "198.51.100.7", 1)
+
+
 class TestFirewall:
     ACL = "arn:acl"
 
@@ -229,6 +248,86 @@ class TestFirewall:
             )
             == 429
         )
+
+    @pytest.mark.rule("distribution/core-rule-set")
+    @pytest.mark.parametrize(
+        ("bad", "fine"),
+        [
+            ({"user_agent": None}, {"user_agent": "Mozilla/5.0"}),
+            ({"user_agent": "Nmap Scripting Engine"}, {"user_agent": "my-client/1"}),
+            ({"user_agent": "x nessus y"}, {"user_agent": "vanessa"}),
+            ({"query": "a=" + "x" * 2047}, {"query": "a=" + "x" * 2046}),
+            ({"cookie": "a=" + "x" * 10_239}, {"cookie": "a=" + "x" * 10_238}),
+            ({"path": "/" + "x" * 1024}, {"path": "/" + "x" * 1023}),
+            ({"query": "u=http://169.254.169.254/latest"}, {"query": "u=169.254.1.1"}),
+            ({"cookie": "u=169.254.169.254"}, {"cookie": "u=169.254.169.25"}),
+            ({"path": "/169.254.169.254/ws"}, {"path": "/169.254.169.25/ws"}),
+            ({"query": "f=..%2F..%2Fetc"}, {"query": "f=../etc"}),
+            ({"path": "/a/../../etc"}, {"path": "/a/../ws"}),
+            ({"path": "/app.log"}, {"path": "/app.logs"}),
+            ({"query": "f=web.ini"}, {"query": "f=init"}),
+            ({"query": "u=https://203.0.113.9/x"}, {"query": "u=https://example.com/x"}),
+            ({"path": "/ftp://203.0.113.9/x"}, {"path": "/203.0.113.9/x"}),
+            ({"query": "q=%3Cscript%3E"}, {"query": "q=script"}),
+            ({"cookie": "q=<script>"}, {"cookie": "q=script"}),
+            ({"path": "/%3Cscript%3E"}, {"path": "/script"}),
+        ],
+    )
+    def test_the_core_rule_set_blocks_what_aws_documents(self, bad: Any, fine: Any) -> None:
+        assert self.blocked(handshake(**bad), managed()) == 403
+        assert self.blocked(handshake(**fine), managed()) is None
+
+    @pytest.mark.rule("distribution/core-rule-set")
+    def test_a_rule_that_only_counts_lets_through_and_leaves_its_label(self) -> None:
+        count = [{"Name": "NoUserAgent_HEADER", "ActionToUse": {"Count": {}}}]
+        counting = managed(RuleActionOverrides=count)
+        nameless = handshake(user_agent=None)
+        assert self.blocked(nameless, counting) is None
+        assert self.blocked(nameless, managed(ExcludedRules=[{"Name": count[0]["Name"]}])) is None
+        assert self.blocked(handshake(user_agent=None, path="/a.log"), counting) == 403
+        here = {"ByteMatchStatement": byte_match(PATH, "/ws/", "STARTS_WITH")}
+        label = "awswaf:managed:aws:core-rule-set:NoUserAgent_Header"
+        by_label = {"LabelMatchStatement": {"Scope": "LABEL", "Key": label}}
+        elsewhere = {
+            "AndStatement": {"Statements": [by_label, {"NotStatement": {"Statement": here}}]}
+        }
+        assert self.blocked(nameless, counting, elsewhere) is None
+        assert self.blocked(handshake(user_agent=None, path="/api"), counting, elsewhere) == 403
+        assert self.blocked(handshake(path="/api"), counting, elsewhere) is None
+        group = {"LabelMatchStatement": {"Scope": "NAMESPACE", "Key": "core-rule-set:"}}
+        assert self.blocked(nameless, counting, group) == 403
+        assert self.blocked(handshake(), counting, group) is None
+
+    def test_a_scope_down_statement_and_an_overridden_group(self) -> None:
+        nameless = handshake(user_agent=None)
+        only = {"ByteMatchStatement": byte_match(PATH, "/api", "STARTS_WITH")}
+        scoped = managed(ScopeDownStatement=only)
+        assert self.blocked(nameless, scoped) is None
+        assert self.blocked(handshake(user_agent=None, path="/api/x"), scoped) == 403
+        item = dict(rule("r", 0, managed()))
+        overrides: list[tuple[Json | None, int | None]] = [
+            (None, 403),
+            ({"None": {}}, 403),
+            ({"Count": {}}, None),
+        ]
+        for override, status in overrides:
+            entry = {
+                "default_action": {"Allow": {}},
+                "rules": [item | {"override_action": override}],
+            }
+            refusal = refuse_by_web_acl(
+                parse_web_acl(self.ACL, entry, {}), nameless, lambda *_: False
+            )
+            assert (refusal.status if refusal else None) == status
+
+    def test_a_group_that_is_not_imitated_or_malformed_blocks_nothing(self) -> None:
+        nameless = handshake(user_agent=None)
+        for given in (
+            {"VendorName": "AWS", "Name": "AWSManagedRulesSQLiRuleSet"},
+            {"VendorName": "Other", "Name": "AWSManagedRulesCommonRuleSet"},
+            managed(RuleActionOverrides=[{}])["ManagedRuleGroupStatement"],
+        ):
+            assert self.blocked(nameless, {"ManagedRuleGroupStatement": given}) is None
 
     def test_a_rate_is_counted_for_each_address_over_a_window(self) -> None:
         counter = RateCounter()

@@ -65,6 +65,7 @@ def _web_acl(acl: Any) -> dict[str, Any]:
                 "name": rule.name,
                 "priority": rule.priority,
                 "action": rule.action,
+                "override_action": rule.override_action,
                 "statement": rule.statement,
             }
             for rule in acl.rules

@@ -7,7 +7,15 @@ import re
 from moto.wafv2.exceptions import WAFNonexistentItemException
 from moto.wafv2.models import wafv2_backends
 
+from lab.firewall_statements import not_imitated
+
 _WEB_ACL_ARN = re.compile(r"arn:aws:wafv2:us-east-1:(\d{12}):global/webacl/[\w-]+/[\w-]+")
+
+
+def statements_not_imitated(account: str, web_acl_id: str) -> list[str]:
+    """What in a web ACL's rules nothing in the lab evaluates, sorted."""
+    acl = wafv2_backends[account]["global"].get_web_acl(web_acl_id, None, None)
+    return sorted({name for rule in acl.rules for name in not_imitated(rule.statement)})
 
 
 def has_web_acl(account: str, web_acl_id: str) -> bool:

@@ -13,13 +13,17 @@ IpNetwork = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class WebAclRule:
-    """One rule: its statement, as in AWS WAF's API, and the action if it matches."""
+    """One rule: its statement, as in AWS WAF's API, and the action if it matches. A rule that
+    references a rule group has no action of its own: `counts_group` says whether it overrides the
+    group's with Count.
+    """
 
     name: str
     priority: int
     action: str
     status: int
     statement: Json
+    counts_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ def _rule(item: Json) -> WebAclRule | None:
             action,
             status,
             dict(item.get("statement") or {}),
+            "Count" in (item.get("override_action") or {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -70,7 +75,7 @@ def _rule(item: Json) -> WebAclRule | None:
 def _action(given: Json) -> tuple[str, int]:
     """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429).
 
-    A rule that references a rule group has an override instead of an action, and only counts here.
+    A rule that references a rule group has an override instead of an action.
     """
     name = next(iter(given), "Count")
     custom = ((given.get(name) or {}).get("CustomResponse") or {}).get("ResponseCode")

@@ -1,8 +1,8 @@
 """AWS WAF: what a web ACL of scope CLOUDFRONT does with a request (PURE).
 
-Supported are IP sets, byte and regex matches, sizes, countries, rates, and their combinations.
-Unsupported statements (managed rule groups, labels, SQL injection) match nothing, so the lab never
-blocks by guess.
+Supported are IP sets, byte and regex matches, sizes, countries, rates, labels, the core managed
+rule group, and their combinations. Other statements match nothing, so the lab never blocks by
+guess; a web ACL that has one cannot be attached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from urllib.parse import unquote_plus
 import re2
 
 from lab.edge.account.web_acls import WebAcl, WebAclRule
+from lab.edge.cdn.managed_rules import COMMON_RULES, LABELS
 from lab.edge.http.messages import Refusal, ViewerRequest
+from lab.firewall_statements import is_common_rule_set, not_imitated
 
 Json = Mapping[str, Any]
 # (rule, aggregation key, window in seconds, limit) -> whether this request exceeds the limit.
@@ -44,17 +46,34 @@ def refuse_by_web_acl(
     """The first matching rule whose action is not Count decides; else the default action."""
     if acl is None:
         return None
+    labels: set[str] = set()
     for rule in acl.rules:
-        if rule.action != "Count" and _matches(acl, rule, request, rate_exceeded):
+        group = rule.statement.get("ManagedRuleGroupStatement")
+        if group is not None:
+            matcher = _RuleMatcher(acl, rule, request, rate_exceeded, frozenset(labels))
+            try:
+                action, added = matcher.managed(group)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                continue
+            labels |= added
+            if action != "Count" and not rule.counts_group:
+                return _refusal_for(action, 403)
+        elif rule.action != "Count" and _matches(
+            acl, rule, request, rate_exceeded, frozenset(labels)
+        ):
             return _refusal_for(rule.action, rule.status)
     return _refusal_for(acl.default_action, acl.default_status)
 
 
 def _matches(
-    acl: WebAcl, rule: WebAclRule, request: ViewerRequest, rate_exceeded: RateCheck
+    acl: WebAcl,
+    rule: WebAclRule,
+    request: ViewerRequest,
+    rate_exceeded: RateCheck,
+    labels: frozenset[str],
 ) -> bool:
     try:
-        return _RuleMatcher(acl, rule, request, rate_exceeded).matches(rule.statement)
+        return _RuleMatcher(acl, rule, request, rate_exceeded, labels).matches(rule.statement)
     except (TypeError, ValueError, AttributeError):
         # moto does not validate statements. A malformed one matches nothing.
         return False
@@ -109,15 +128,43 @@ def _refusal_for(action: str, status: int) -> Refusal | None:
 
 
 class _RuleMatcher:
-    """One rule applied to one request."""
+    """One rule applied to one request, which has `labels` from the rules before."""
 
     def __init__(
-        self, acl: WebAcl, rule: WebAclRule, request: ViewerRequest, rate_exceeded: RateCheck
+        self,
+        acl: WebAcl,
+        rule: WebAclRule,
+        request: ViewerRequest,
+        rate_exceeded: RateCheck,
+        labels: frozenset[str],
     ) -> None:
+        self._labels = labels
         self._acl = acl
         self._rule = rule
         self._request = request
         self._rate_exceeded = rate_exceeded
+
+    def managed(self, given: Json) -> tuple[str, frozenset[str]]:
+        """The action of a managed rule group, Count if none of its rules decides, and the labels
+        that it adds. A rule that only counts, by override or exclusion, adds its label, too.
+
+        1. Without a match of the scope-down statement, the group is skipped.
+        2. Rules are asked in their order, up to the first that does not only count.
+        """
+        scope: Json = given.get("ScopeDownStatement") or {}
+        if not is_common_rule_set(given) or (scope and not self.matches(scope)):
+            return "Count", frozenset()
+        actions = {one["Name"]: "Count" for one in given.get("ExcludedRules") or ()}
+        for one in given.get("RuleActionOverrides") or ():
+            actions[one["Name"]] = next(iter(one["ActionToUse"]), "Block")
+        labels: set[str] = set()
+        for rule in COMMON_RULES:
+            if rule.matches(self._request):
+                labels.add(f"{LABELS}{rule.label}")
+                action = actions.get(rule.name, "Block")
+                if action != "Count":
+                    return action, frozenset(labels)
+        return "Count", frozenset(labels)
 
     def matches(self, statement: Json) -> bool:
         kind = next(iter(statement), "")
@@ -163,6 +210,11 @@ class _RuleMatcher:
                 return any(holds(len(text), size) for text in self._texts(given))
             case "RateBasedStatement":
                 return self._rate_limited(given)
+            case "LabelMatchStatement":
+                key = str(given.get("Key") or "")
+                if given.get("Scope") == "NAMESPACE":
+                    return any(f":{key.strip(':')}:" in f":{one}" for one in self._labels)
+                return any(one == key or one.endswith(f":{key}") for one in self._labels)
             case _:
                 return False
 
@@ -251,33 +303,13 @@ _COMPARISONS = {
     "LE": operator.le,
     "GT": operator.gt,
 }
-_SUPPORTED = frozenset(
-    {
-        "AndStatement",
-        "OrStatement",
-        "NotStatement",
-        "IPSetReferenceStatement",
-        "GeoMatchStatement",
-        "ByteMatchStatement",
-        "RegexMatchStatement",
-        "RegexPatternSetReferenceStatement",
-        "SizeConstraintStatement",
-        "RateBasedStatement",
-    }
-)
 
 
 def _supported(statement: Json) -> bool:
     """Whether every part of a statement is supported. The negation of an unsupported one would
-    match everything.
+    match everything, and a rule group cannot be nested.
     """
-    kind = next(iter(statement), "")
-    given: Json = statement.get(kind) or {}
-    parts = [
-        *(given.get("Statements") or ()),
-        *([given["Statement"]] if given.get("Statement") else ()),
-    ]
-    return kind in _SUPPORTED and all(_supported(part) for part in parts)
+    return not any(not_imitated(statement)) and "ManagedRuleGroupStatement" not in statement
 
 
 def _matches_text(constraint: str | None, text: str, needle: str) -> bool:

@@ -14,6 +14,7 @@ from lab.aws.cloudfront.protocol.config_editing import text_member, with_members
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 from lab.aws.cloudfront.rules.continuous_deployment import policy_of, primary_of
+from lab.aws.cloudfront.rules.viewer_config import check_imitated
 from lab.aws.resources import web_acls
 
 
@@ -23,6 +24,7 @@ def associate(context: Context, call: Call) -> Values:
     web_acl = call.parameters["WebACLArn"]
     if not web_acls.has_web_acl(context.account, web_acl):
         raise invalid(f"The web ACL does not exist, or its scope is not CLOUDFRONT: {web_acl}")
+    check_imitated(context, web_acl)
     limit = context.quotas["distributions_per_web_acl"]
     users = [
         entity.id

@@ -93,6 +93,20 @@ def check_web_acl(context: Context, config: Config, _own_id: str | None) -> None
             "arn:aws:wafv2:us-east-1:123456789012:global/webacl/ExampleWebACL/"
             "473e64fd-f30b-4765-81a0-62ad96dd167a.",
         )
+    if web_acl:
+        check_imitated(context, web_acl)
+
+
+def check_imitated(context: Context, web_acl: str) -> None:
+    """The lab's own rule: what it does not imitate cannot be attached, since it would guard
+    nothing.
+    """
+    if names := web_acls.statements_not_imitated(context.account, web_acl):
+        raise CloudFrontError(
+            "InvalidWebACLId",
+            f"The lab does not imitate {', '.join(names)}, so this web ACL would not block what "
+            "it blocks on AWS. Remove these rules to attach it here.",
+        )
 
 
 def check_error_pages(_context: Context, config: Config, _own_id: str | None) -> None:
