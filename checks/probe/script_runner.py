@@ -28,6 +28,7 @@ from checks.protocol.deflate import BoundedDeflate
 from checks.protocol.frames import Violation
 from checks.protocol.script import (
     NONCE,
+    BytesExpected,
     Expectation,
     ExpectBinary,
     Gather,
@@ -118,9 +119,11 @@ class ScriptRunner:
         message = self._script.message.replace(NONCE, self._nonce)
 
         def is_echo(event: WebSocketEvent) -> bool:
-            if isinstance(event, TextMessage):
-                return self._nonce in event.data
-            return isinstance(event, BinaryMessage) and self._nonce.encode() in event.data
+            if isinstance(event, TextMessage) and self._nonce in event.data:
+                return True
+            if isinstance(event, BinaryMessage) and self._nonce.encode() in event.data:
+                return True
+            return self._keep_unread(event)
 
         self._stream.send(self._connection.send_text(message, self._clock.at(said)))
         if await self._wait_for(Phase.ECHO, until, is_echo) is not None:
@@ -136,14 +139,21 @@ class ScriptRunner:
         said = time.perf_counter()
         payload = self._nonce.encode()
         self._stream.send(self._connection.send_ping(payload, self._clock.at(said)))
-        if (
-            await self._wait_for(Phase.PING, until, lambda event: event == Pong(payload))
-            is not None
-        ):
+        if await self._is_answered(Phase.PING, payload, until):
             self.timing["ping"] = milliseconds(said)
         else:
             detail = f"no pong within {self._script.ping_s:g} s"
             self.failures.append(Failure(Phase.PING, Reason.NO_PONG, detail))
+
+    async def _is_answered(self, phase: Phase, payload: bytes, until: float) -> bool:
+        """Whether the ping's pong came. A server that greets may do so before it: such messages are
+        kept for later steps.
+        """
+        pong = Pong(payload)
+        wanted = await self._wait_for(
+            phase, until, lambda event: event == pong or self._keep_unread(event)
+        )
+        return wanted is not None
 
     async def _follow_script(self) -> None:
         """Each step in order, until one fails. A connection that ends fails the step it
@@ -183,10 +193,9 @@ class ScriptRunner:
             case SendPing():
                 payload = secrets.token_bytes(8)
                 self._stream.send(self._connection.send_ping(payload, self._clock.at(now)))
-                event = await self._wait_for(
-                    Phase.SCRIPT, until, lambda event: event == Pong(payload)
-                )
-                return (True, "") if event else (False, f"no pong within {step.seconds:g} s")
+                if await self._is_answered(Phase.SCRIPT, payload, until):
+                    return True, ""
+                return False, f"no pong within {step.seconds:g} s"
             case Hold():
                 await self._wait_for(Phase.SCRIPT, until, self._keep_unread)
                 # It ends early only with the whole check. The clock is not read again: on a busy
@@ -210,24 +219,24 @@ class ScriptRunner:
         """The first message that matches, including those that earlier steps passed over; the
         others are kept for later steps.
         """
-        found = next(filter(functools.partial(self._expects, step), self._unread), None)
+        expected = BytesExpected(step.data) if isinstance(step, ExpectBinary) else None
+
+        def is_expected(event: WebSocketEvent) -> bool:
+            if expected is not None:
+                return isinstance(event, BinaryMessage) and expected.complete_with(event.data)
+            assert not isinstance(step, ExpectBinary)
+            return isinstance(event, TextMessage) and step.matches(event.data, self._nonce)
+
+        found = next(filter(is_expected, self._unread), None)
         if found is not None:
             self._unread.remove(found)
             return True, _preview(found)
         event = await self._wait_for(
-            Phase.SCRIPT,
-            until,
-            lambda event: self._expects(step, event) or self._keep_unread(event),
+            Phase.SCRIPT, until, lambda event: is_expected(event) or self._keep_unread(event)
         )
         if isinstance(event, TextMessage | BinaryMessage):
             return True, _preview(event)
         return False, f"no such message within {step.seconds:g} s"
-
-    def _expects(self, step: Expectation, event: WebSocketEvent) -> bool:
-        """This is the message that the step awaits."""
-        if isinstance(step, ExpectBinary):
-            return isinstance(event, BinaryMessage) and step.matches_binary(event.data)
-        return isinstance(event, TextMessage) and step.matches(event.data, self._nonce)
 
     def _keep_unread(self, event: WebSocketEvent) -> bool:
         """Keep a message for a later step; it is never the awaited one."""

@@ -8,7 +8,7 @@ time, and a JSON path names one place, without filters.
     send {"type": 6}{0x1e}                       {0x1e} is the character with this code
     send-binary 10 0c 00 04                      one binary message, in hexadecimal
     expect text hello within 5                   a message that contains this, within 5 seconds
-    expect binary 20 02                          a binary message that begins with these bytes
+    expect binary 20 02                          binary messages that begin with these bytes
     expect json $.type == "welcome"              a JSON message with this value at this place
     expect json $.clients                        ... or with any value there
     expect regex ^echo: .+                       a message in which this is found (RE2 syntax)
@@ -114,17 +114,31 @@ class ExpectText:
 
 @dataclass(frozen=True, slots=True)
 class ExpectBinary:
-    """Wait for a binary message that begins with `data`."""
+    """Wait for binary messages that begin with `data`: one, or several that follow each other."""
 
     data: bytes
     seconds: float = DEFAULT_WITHIN
 
-    def matches_binary(self, message: bytes) -> bool:
-        """This is the expected message."""
-        return message.startswith(self.data)
-
     def __str__(self) -> str:
         return f"expect binary {self.data.hex(' ')} within {self.seconds:g}"
+
+
+class BytesExpected:
+    """How much of the expected bytes has come, in binary messages that follow each other: a packet
+    of a protocol over WebSockets need not be one message (MQTT 3.1.1, 6.0.0-2).
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._begun: list[bytes] = []
+
+    def complete_with(self, message: bytes) -> bool:
+        """Take the next message, and return whether the bytes are complete."""
+        candidates = [begun + message for begun in (*self._begun, b"")]
+        if any(candidate.startswith(self._data) for candidate in candidates):
+            return True
+        self._begun = [one for one in candidates if one and self._data.startswith(one)]
+        return False
 
 
 @dataclass(frozen=True, slots=True)

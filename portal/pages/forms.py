@@ -430,7 +430,7 @@ class CustomCheckForm(PageForm):
         ("send hello {nonce}", "Sends a text message; {nonce} is new in every check."),
         ('send {"token": "${secret:NAME}"}', "Sends a message with the value of a stored secret."),
         ("send-binary 10 0c 00 04", "Sends a binary message, in hexadecimal."),
-        ("expect binary 20 02", "A binary message that begins with these bytes."),
+        ("expect binary 20 02", "Binary messages, one or several, that begin with these bytes."),
         ("expect text hello within 5", "A message that contains this text, within 5 seconds."),
         ('expect json $.type == "welcome"', "A JSON message with this value at this path."),
         ("expect json $.clients", "A JSON message with any value at this path."),

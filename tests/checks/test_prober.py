@@ -35,7 +35,7 @@ from checks.probe.tls import tls_context, tls_facts
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
 from checks.protocol.handshake_options import ProbeTarget
-from checks.protocol.script import Script
+from checks.protocol.script import Script, parse_script
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks import origins
 from tests.checks.origins import (
@@ -101,6 +101,56 @@ def test_a_good_endpoint_is_live_with_every_phase_timed(
     ]
     assert seen.close is not None
     assert (seen.close.code, seen.close.clean, seen.close.by) == (1000, True, "us")
+
+
+@pytest.mark.parametrize(
+    "step", ["expect text welcome", 'expect json $.type == "welcome"', "expect regex ^.{2}type"]
+)
+def test_a_greeting_that_comes_before_the_pong_is_what_the_script_expects(step: str) -> None:
+    async def story(wanted: str) -> Transcript:
+        async with serve(echo, "127.0.0.1", 0) as server:
+            network = network_to(server.sockets[0].getsockname()[1])
+            script = Script(steps=parse_script(wanted))
+            return await probe(ProbeTarget(f"ws://{HOST}/ws"), network=network, script=script)
+
+    seen = run(story(f"{step} within 5"))
+    assert seen.live, seen.failures
+    received = [frame.opcode for frame in seen.frames if frame.direction == "received"]
+    assert received == ["text", "pong", "close"], "the greeting came first"
+    other = run(story("expect text something else within 0.05"))
+    assert [failure.reason for failure in other.failures] == [Reason.UNEXPECTED]
+
+
+@pytest.mark.parametrize(
+    ("messages", "ok"),
+    [
+        ([b"\x20\x02\x00\x00"], True),
+        ([b"\x20\x02\x00\x00more"], True),
+        ([b"\x20", b"\x02", b"\x00", b"\x00"], True),
+        ([b"before", b"\x20\x02", b"\x00\x00"], True),
+        ([b"\x20", b"\x20\x02", b"\x00\x00"], True),
+        ([b"\x20\x02", b"between", b"\x00\x00"], False),
+        ([b"\x20\x02\x00\x05"], False),
+        ([b"\x20", b"\x02", b"\x00", b"\x05"], False),
+    ],
+)
+def test_expected_bytes_may_come_in_several_messages(messages: list[bytes], ok: bool) -> None:
+    """MQTT 3.1.1, 6.0.0-2: a packet need not be one message. A broker on Node sends each byte
+    alone.
+    """
+
+    async def says_bytes(connection: ServerConnection) -> None:
+        for message in messages:
+            await connection.send(message)
+        await connection.wait_closed()
+
+    async def story() -> Transcript:
+        async with serve(says_bytes, "127.0.0.1", 0) as server:
+            network = network_to(server.sockets[0].getsockname()[1])
+            script = Script(steps=parse_script("expect binary 20 02 00 00 within 0.1"))
+            return await probe(ProbeTarget(f"ws://{HOST}/ws"), network=network, script=script)
+
+    assert run(story()).live is ok
 
 
 def test_the_websockets_server_saw_the_same_handshake() -> None:
