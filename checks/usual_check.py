@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -77,9 +78,10 @@ def custom_script(options: HandshakeOptions, spec: EndpointSpec) -> Script:
     return Script.of_steps(options.steps) if options.script else usual_script(spec)
 
 
+@functools.lru_cache(maxsize=256)
 def usual_check_faults(
-    spec: EndpointSpec, stored_secrets: Collection[str] | None = None
-) -> dict[str, str]:
+    spec: EndpointSpec, stored_secrets: frozenset[str] | None = None
+) -> Mapping[str, str]:
     """What is wrong with the settings of the usual check, by setting: a message that is no step, a
     header that no handshake may carry, a credential, a reference to none of `stored_secrets`
     (None: any name is right).
@@ -97,8 +99,8 @@ def usual_check_faults(
         # What a path pattern says openly is no secret, however it looks.
         if spec.check_path in spec.path_patterns:
             faults.pop("check_path", None)
-        return faults
-    return {}
+        return MappingProxyType(faults)
+    return MappingProxyType({})
 
 
 def _stays_open(steps: tuple[Step, ...], seconds: int) -> tuple[Step, ...]:

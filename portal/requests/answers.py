@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from checks.usual_check import usual_check_faults
@@ -13,7 +13,7 @@ from provisioning.spec.parsing import FieldError, SpecError, complete_answers, p
 
 
 def parse_settings(
-    answers: Mapping[str, Any], stored_secrets: Collection[str] | None = None
+    answers: Mapping[str, Any], stored_secrets: frozenset[str] | None = None
 ) -> EndpointSpec:
     """The spec that the answers lead to before AWS is asked. The usual check may refer to
     `stored_secrets` (None: to any name). Raises SpecError.

@@ -6,6 +6,7 @@ recognition of an app by its answers and docs/app-kinds.md follow from it.
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,9 +106,9 @@ APP_KINDS: Mapping[str, AppKind] = _read()
 """The rows by key, in the order of the form."""
 
 
-def kind_of_paths(path_patterns: Iterable[str]) -> AppKind:
+@functools.lru_cache(maxsize=256)
+def kind_of_paths(patterns: tuple[str, ...]) -> AppKind:
     """The kind whose usual path is among the patterns; plain if there is none."""
-    patterns = tuple(path_patterns)
     for kind in APP_KINDS.values():
         if any(part in pattern for part in kind.in_paths for pattern in patterns):
             return kind

@@ -160,7 +160,7 @@ def allowed_methods(known: Known) -> Derivation:
 
 def app_kind(known: Known) -> Derivation:
     """The kind whose usual path is asked for, else any WebSocket server."""
-    kind = kind_of_paths(_paths(known))
+    kind = kind_of_paths(tuple(_paths(known)))
     if kind.in_paths:
         return Derivation(kind.key, f"The path is a usual one of {kind.title}.")
     return Derivation(kind.key, "Nothing is known of the app; the check sends it no message.")
@@ -168,7 +168,7 @@ def app_kind(known: Known) -> Derivation:
 
 def chosen_kind(known: Known) -> AppKind:
     """The kind of app that the other rules decide from."""
-    return APP_KINDS.get(str(known.answer("app_kind", ""))) or kind_of_paths(_paths(known))
+    return APP_KINDS.get(str(known.answer("app_kind", ""))) or kind_of_paths(tuple(_paths(known)))
 
 
 def subprotocols(known: Known) -> Derivation:

@@ -65,7 +65,7 @@ def test_a_usual_path_tells_the_kind_and_what_to_ask(
 ) -> None:
     made = spec(path_patterns=path_patterns)
     assert (made.app_kind, made.check_path) == (key, path)
-    assert kind_of_paths(path_patterns).key == key
+    assert kind_of_paths(tuple(path_patterns)).key == key
 
 
 def test_a_plain_check_sends_the_app_no_message() -> None:
