@@ -23,7 +23,7 @@ from provisioning.facts.names import origin_id
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.parsing import parse_spec
+from provisioning.spec.parsing import read_spec
 
 
 class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
@@ -164,7 +164,7 @@ class Endpoint(models.Model):
     @property
     def spec(self) -> EndpointSpec:
         """The spec, parsed."""
-        return parse_spec(self.spec_data)
+        return read_spec(self.spec_data)
 
     @property
     def url(self) -> str:
@@ -378,7 +378,7 @@ class Run(models.Model):
     @property
     def spec(self) -> EndpointSpec:
         """The spec this run was approved for (not necessarily the endpoint's present one)."""
-        return parse_spec(self.plan_data["spec"])
+        return read_spec(self.plan_data["spec"])
 
     def journal(self) -> list[Entry]:
         """The journal as the engine reads it."""

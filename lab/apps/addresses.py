@@ -56,7 +56,7 @@ MISBEHAVING: tuple[App, ...] = (
     App(8, "ignores-upgrade", "Ignores the upgrade and answers 200 with JSON."),
     App(9, "redirects-to-https", "Redirects everything to the same URL with https (301)."),
     App(10, "single-page", "Answers everything with 200 and the same web page."),
-    App(11, "slow-accept", "Opens the WebSocket after 20 seconds."),
+    App(11, "slow-accept", "Opens the WebSocket after 35 seconds."),
     App(12, "deflates-unasked", "Sends compressed frames without having negotiated compression."),
     App(
         13,

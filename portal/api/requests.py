@@ -161,7 +161,7 @@ class NDJSONRenderer(BaseRenderer):
 
 NDJSON = {
     (200, NDJSONRenderer.media_type): OpenApiResponse(
-        OpenApiTypes.STR, description="One f.JSON object per line."
+        OpenApiTypes.STR, description="One JSON object per line."
     )
 }
 

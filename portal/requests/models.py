@@ -18,7 +18,7 @@ from portal.people.models import Person, Team
 from portal.requests.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Standing, State
 from provisioning.models import Endpoint, EventStream, Run
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.parsing import parse_spec
+from provisioning.spec.parsing import read_spec
 
 
 class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
@@ -157,7 +157,7 @@ class EndpointRequest(models.Model):
     @property
     def spec(self) -> EndpointSpec:
         """The spec asked for."""
-        return parse_spec(self.spec_data)
+        return read_spec(self.spec_data)
 
     @property
     def standing(self) -> Standing:

@@ -1,7 +1,7 @@
 """VPC origins of an account: list, read, create, delete, and whose they are.
 
-It decides nothing: a create is sent once, and whether to send it is the caller's business, who
-looks first. It never updates a VPC origin, because AWS refuses that while a distribution uses it.
+It decides nothing: a create is sent once, and only `provisioning.steps.vpc_origin` sends it, after
+it has looked. It never updates a VPC origin, because AWS refuses that while a distribution uses it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class EndpointSpec:
         return self.check_path.partition("?")[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; the inverse of `parse_spec`."""
+        """JSON-ready; `read_spec` reads it back."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()

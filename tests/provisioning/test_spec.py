@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from provisioning.facts.certificate import Certificate
 from provisioning.facts.load_balancer import Listener
 from provisioning.facts.path_patterns import matches
-from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
+from provisioning.spec.parsing import (
+    SPEC_FIELDS,
+    SpecError,
+    complete_answers,
+    derive_settings,
+    parse_spec,
+    read_spec,
+)
 from tests.provisioning.examples import ACCOUNT, ANSWERS, TARGET, TARGET_FACTS, spec
 
 
@@ -245,3 +252,19 @@ def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> Non
         assert parse_spec(made.to_dict()) == made
         assert parse_spec(made.to_dict()).digest() == made.digest()
     assert all(fault.message for fault in faults)
+
+
+@pytest.mark.parametrize("name", [field.name for field in SPEC_FIELDS if field.rule])
+def test_a_spec_stored_before_a_setting_existed_is_still_read(name: str) -> None:
+    made = spec()
+    stored = {key: value for key, value in made.to_dict().items() if key != name}
+    assert read_spec(stored) == made
+    assert read_spec(stored | {"retired_setting": 1}) == made
+
+
+def test_a_stored_spec_is_not_held_to_rules_that_came_later() -> None:
+    made = spec(path_patterns=["/ws/chat"]).to_dict()
+    old = made | {"path_patterns": ["/*"], "check_path": "/elsewhere"}
+    assert read_spec(old).path_patterns == ("/*",)
+    with pytest.raises(SpecError):
+        parse_spec(old)

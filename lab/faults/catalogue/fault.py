@@ -12,16 +12,20 @@ class FaultKind(StrEnum):
     """How a fault acts."""
 
     ACCOUNT = "account"
-    """The account is changed through the AWS API, and changed back."""
+    """The account is changed through the AWS API and back: a plan in `lab.faults.plans`."""
 
     APP = "app"
-    """A misbehaving app replaces the targets' own."""
+    """A misbehaving app replaces the targets' own: a row of `lab.apps.addresses` and its handler in
+    `lab.apps.misbehaving`.
+    """
 
     DATA_PLANE = "data plane"
-    """The edge or a load balancer misbehaves in a way that no API call can cause."""
+    """The edge or a load balancer misbehaves in a way that no API call can cause: a setting in
+    `lab.edge.account.lab_settings`, read where it acts.
+    """
 
     CALLS = "calls"
-    """Calls to AWS go wrong."""
+    """Calls to AWS go wrong: an ending in `lab.faults.call_faults`."""
 
 
 class ClientAction(StrEnum):
