@@ -14,14 +14,17 @@ wsgi = get_wsgi_application()
 
 from a2wsgi import WSGIMiddleware  # noqa: E402
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: E402
 
 from portal.body_buffering import arriving_whole, sending_aside  # noqa: E402
 from portal.console.routing import websocket_application  # noqa: E402
 
 pages = cast("Any", WSGIMiddleware(cast("Any", wsgi), workers=8))
-application = ProtocolTypeRouter(
+router = ProtocolTypeRouter(
     {
         "http": cast("Any", arriving_whole(sending_aside(pages))),
         "websocket": websocket_application(),
     }
 )
+application = ProxyHeadersMiddleware(cast("Any", router), settings.TRUSTED_PROXIES)

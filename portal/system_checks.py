@@ -68,6 +68,21 @@ def private_networks_are_meant(app_configs: Any, **kwargs: Any) -> list[CheckMes
 
 
 @register()
+def proxies_are_named(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Behind a proxy that is not trusted, every client has the proxy's address."""
+    if settings.TRUSTED_PROXIES or not settings.SECURE_PROXY_SSL_HEADER:
+        return []
+    return [
+        Warning(
+            "BEHIND_TLS_PROXY is set, but not TRUSTED_PROXIES: all clients share one address, and "
+            "wrong passwords of one slow down sign-in for all.",
+            hint="Set TRUSTED_PROXIES to the proxy's address or network.",
+            id="portal.W003",
+        )
+    ]
+
+
+@register()
 def pace_is_positive(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Every interval is divided by the pace."""
     if settings.PROVISIONING_PACE > 0:

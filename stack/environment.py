@@ -41,6 +41,7 @@ def product_environment(
         "ALLOWED_HOSTS": "localhost,127.0.0.1",
         "PORTAL_URL": f"http://localhost:{ports.web}",
         "BEHIND_TLS_PROXY": "False",
+        "TRUSTED_PROXIES": "",
         "LOG_LEVEL": "INFO",
         "STATIC_ROOT": "",
         "DATABASE_URL": database_url,

@@ -25,6 +25,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 WEB_OPTIONS = (
     # Ends connections whose head never arrives or whose response is never read.
     *("--http", "portal.http_protocol:BoundedH11Protocol"),
+    # portal.asgi believes the proxies that TRUSTED_PROXIES names, uvicorn any on this machine.
+    "--no-proxy-headers",
     *("--lifespan", "off", "--no-access-log", "--log-level", "warning"),
     # Compression doubles the memory of an idle console and halves its speed.
     *("--ws-per-message-deflate", "false", "--ws-max-size", "65536"),

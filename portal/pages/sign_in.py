@@ -1,16 +1,22 @@
 """Signing in. Guessing is slowed down per name and per address, and no answer reveals which names
 exist.
+
+A browser in which someone has signed in keeps a signed cookie. With it, that person's attempts have
+a count of their own: others who guess cannot lock the person out there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 import unicodedata
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
+from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
 from portal.people.rate_counter import rate_counter
@@ -22,6 +28,8 @@ ATTEMPTS_PER_NAME_AND_ADDRESS = 8
 ATTEMPTS_PER_NAME = 60
 ATTEMPTS_PER_ADDRESS = 300
 PAUSE_SECONDS = 300
+KNOWN_DEVICE = "known_device"
+KNOWN_FOR_SECONDS = 180 * 86_400
 LONGEST_NAME = 150
 """Characters: no name is longer; only these of a longer one are counted."""
 
@@ -72,17 +80,41 @@ class SignIn(LoginView):
         """
         rate_counter().forget(self._counters()[0][0])
         SessionStore.clear_expired()
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        response.set_cookie(
+            KNOWN_DEVICE,
+            signing.dumps([self._name(), secrets.token_hex(8)], salt=KNOWN_DEVICE),
+            max_age=KNOWN_FOR_SECONDS,
+            path=self.request.path,
+            httponly=True,
+            samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+        )
+        return response
 
     def get_success_url(self) -> str:
         """Where `next` leads, unless that is the sign-in page itself: that would be a loop."""
         url = super().get_success_url()
         return self.get_default_redirect_url() if urlsplit(url).path == self.request.path else url
 
-    def _counters(self) -> list[tuple[str, int]]:
+    def _name(self) -> str:
         # As the form reads a name: another spelling of the same name must share its count.
         typed = self.request.POST.get("username", "").strip()[:LONGEST_NAME]
-        name = hashlib.sha256(unicodedata.normalize("NFKC", typed).lower().encode()).hexdigest()
+        return hashlib.sha256(unicodedata.normalize("NFKC", typed).lower().encode()).hexdigest()
+
+    def _device(self) -> str:
+        """The device's ID, if this person has signed in on it before."""
+        cookie = self.request.COOKIES.get(KNOWN_DEVICE, "")
+        try:
+            name, device = signing.loads(cookie, salt=KNOWN_DEVICE, max_age=KNOWN_FOR_SECONDS)
+        except (signing.BadSignature, ValueError, TypeError):
+            return ""
+        return str(device) if name == self._name() else ""
+
+    def _counters(self) -> list[tuple[str, int]]:
+        if device := self._device():
+            return [(f"sign-in:device:{device}", ATTEMPTS_PER_NAME_AND_ADDRESS)]
+        name = self._name()
         address = self.request.META.get("REMOTE_ADDR", "")
         return [
             (f"sign-in:both:{name}:{address}", ATTEMPTS_PER_NAME_AND_ADDRESS),

@@ -7,11 +7,16 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core import signing
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 
-from portal.pages.sign_in import ATTEMPTS_PER_NAME_AND_ADDRESS
+from portal.pages.sign_in import (
+    ATTEMPTS_PER_NAME,
+    ATTEMPTS_PER_NAME_AND_ADDRESS,
+    KNOWN_DEVICE,
+)
 from portal.people.models import Person
 from portal.people.sessions import SessionStore
 from portal.requests.models import EndpointRequest
@@ -89,6 +94,37 @@ def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person, counte
         ), "the same name"
     from_home = Client(REMOTE_ADDR="192.0.2.7")
     assert from_home.post("/sign-in/", {"username": "ana", "password": PASSWORD}).status_code == 302
+
+
+def test_a_known_device_passes_while_others_guess(ana: Person, counted: str) -> None:
+    known = Client()
+    known.post("/sign-in/", {"username": "ana", "password": PASSWORD})
+    known.post("/sign-out/")
+    for guess in range(ATTEMPTS_PER_NAME):
+        guesser = Client(REMOTE_ADDR=f"192.0.2.{guess}")
+        guesser.post("/sign-in/", {"username": "ana", "password": "wrong"})
+    right = {"username": "ana", "password": PASSWORD}
+    assert Client(REMOTE_ADDR="198.51.100.1").post("/sign-in/", right).status_code == 429
+    forged = Client(REMOTE_ADDR="198.51.100.1")
+    forged.cookies[KNOWN_DEVICE] = signing.dumps(["ana", "1"], salt="another")
+    assert forged.post("/sign-in/", right).status_code == 429
+    assert known.post("/sign-in/", right).status_code == 302
+
+
+def test_a_known_device_guesses_no_more_than_others_and_only_for_its_person(
+    ana: Person, counted: str
+) -> None:
+    known = Client()
+    known.post("/sign-in/", {"username": "ana", "password": PASSWORD})
+    known.post("/sign-out/")
+    for _ in range(ATTEMPTS_PER_NAME_AND_ADDRESS):
+        known.post("/sign-in/", {"username": "ana", "password": "wrong"})
+        known.post("/sign-in/", {"username": "ben", "password": "wrong"})
+    for name in ("ana", "ben"):
+        refused = known.post("/sign-in/", {"username": name, "password": PASSWORD})
+        assert refused.status_code == 429
+    elsewhere = Client().post("/sign-in/", {"username": "ana", "password": PASSWORD})
+    assert elsewhere.status_code == 302, "its guesses count against no other device"
 
 
 def test_unknown_names_are_answered_like_wrong_passwords(ana: Person) -> None:
