@@ -29,4 +29,4 @@ RUN SECRET_KEY=only-to-collect-files python manage.py collectstatic --no-input -
 USER portal
 EXPOSE 8000
 CMD ["uvicorn", "portal.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--http", "portal.http_protocol:BoundedH11Protocol", "--no-proxy-headers", "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "20"]
+     "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--http", "portal.http_protocol:BoundedH11Protocol", "--ws", "portal.websocket_protocol:QuietWebSocketProtocol", "--no-proxy-headers", "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "20"]

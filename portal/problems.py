@@ -105,6 +105,7 @@ PROBLEMS: Mapping[str, Problem] = {
         409, "The plan has changed", "Read the request again and decide on its current plan."
     ),
     "name_taken": Problem(409, "The name is taken", "Choose another name."),
+    "too_often": Problem(429, "Too often", "Wait a minute, then try again."),
     "path_contested": Problem(
         409, "Others have some of the paths", "Replan; the preflight says whom to ask."
     ),

@@ -7,7 +7,6 @@ without the other.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,8 +16,8 @@ from django.db import connection, transaction
 from provisioning.models import Event, EventStream
 from provisioning.pokes import poke
 from provisioning.redaction.masking import mask_data, mask_text
+from provisioning.redaction.printable import printable
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 TEXT_LIMIT = 2000
 MAX_STREAM = 60
 """Characters in the name of a stream."""
@@ -64,7 +63,7 @@ def redact_data(value: Any) -> Any:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value.encode("utf-8", "replace").decode())
+        return printable(value)
     if isinstance(value, Mapping):
         return {_storable(str(key)): _storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -25,6 +25,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 WEB_OPTIONS = (
     # Ends connections whose head never arrives or whose response is never read.
     *("--http", "portal.http_protocol:BoundedH11Protocol"),
+    *("--ws", "portal.websocket_protocol:QuietWebSocketProtocol"),
     # portal.asgi believes the proxies that TRUSTED_PROXIES names, uvicorn any on this machine.
     "--no-proxy-headers",
     *("--lifespan", "off", "--no-access-log", "--log-level", "warning"),

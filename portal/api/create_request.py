@@ -31,7 +31,8 @@ ALIASES: Mapping[str, str] = {"ws_path": "path_patterns", "target": "target_arn"
 
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.ASCII)
-_URL = re.compile(r"https?://[\x21-\x7e]{1,490}", re.ASCII)
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:[/?#][\x21-\x7e]{0,490})?", re.ASCII)
+"""Without user information: in https://known.example@other.example/ people read the wrong host."""
 _NO_CONTROL = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f]*")
 NO_TEAM = "You are not in a team with this name."
 NOBODY = "Must be the username or e-mail address of a person known here."

@@ -18,6 +18,7 @@ CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    429: "too_many_requests",
     500: "internal_error",
     503: "unavailable",
 }

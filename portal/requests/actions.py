@@ -25,6 +25,7 @@ from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.plan.path_ownership import Contest
+from provisioning.redaction.printable import on_one_line, printable
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import FieldError, SpecError
 
@@ -88,7 +89,7 @@ def submit_request(
             beneficiary=beneficiary or person,
             last_editor=person,
             editor_ids=[opener.pk] if opener else [],
-            justification=justification,
+            justification=printable(justification),
             answers=dict(answers),
             spec_data=spec.to_dict(),
             state=State.PLANNING,
@@ -143,7 +144,9 @@ def edit_request(
             spec_data=spec.to_dict(),
             last_editor=person,
             editor_ids=editors,
-            justification=locked.justification if justification is None else justification,
+            justification=(
+                locked.justification if justification is None else printable(justification)
+            ),
         )
         record(locked, "request.edited", f"{person} changed the request. Replanning.", now, person)
     return allowed
@@ -167,6 +170,7 @@ def approve_request(
 
     Decided again under the row's lock: others may have acted since the page was read.
     """
+    reason = on_one_line(reason)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.APPROVE, person, digest=plan_digest)
         if isinstance(allowed, Denied):
@@ -239,6 +243,7 @@ def reject_request(
     person: Person, request: EndpointRequest, *, reason: str, now: datetime
 ) -> Allowed | Denied:
     """Reject the request, with a reason that the requester sees."""
+    reason = on_one_line(reason)
     if not reason.strip():
         return Denied("reason_required", "Give a reason, so that the team knows what to change.")
     with transaction.atomic():
@@ -258,6 +263,7 @@ def cancel_request(
     """Cancel the request. What is being built is rolled back first; the request is cancelled once
     nothing of it is left in AWS.
     """
+    reason = on_one_line(reason)
     text = _with_reason(f"{person} cancelled the request", reason)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.CANCEL, person)
@@ -281,6 +287,7 @@ def retry_undo(
     person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
 ) -> Allowed | Denied:
     """Retry the rollback of a stuck request, after the cause of its failure has been fixed."""
+    reason = on_one_line(reason)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.RETRY_UNDO, person)
         if isinstance(allowed, Denied):
@@ -299,6 +306,7 @@ def close_request(
     person: Person, request: EndpointRequest, *, reason: str, now: datetime
 ) -> Allowed | Denied:
     """Give up the rollback of a stuck request. Its event lists what may be left in AWS."""
+    reason = on_one_line(reason)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.CLOSE, person)
         if isinstance(allowed, Denied):

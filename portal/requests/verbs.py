@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from portal.people.models import ApiToken, Person
+from portal.people.rate_counter import rate_counter
 from portal.requests import actions, preflight_amendments
 from portal.requests.lifecycle import Allowed, Denied, State, Verb
 from portal.requests.models import EndpointRequest
@@ -36,7 +37,8 @@ class RequestVerb:
 
     `name` is the verb in URLs and in the API's `links`. `permission` is its row in
     `lifecycle.PERMISSIONS`. `done` is what the page says afterwards, `done_in` where the state
-    before makes it another sentence.
+    before makes it another sentence. `per_minute` is how often one person may use it, 0 for any:
+    planning reads much from AWS.
     """
 
     name: str
@@ -48,11 +50,16 @@ class RequestVerb:
     done: str
     fields: tuple[VerbField, ...] = ()
     done_in: Mapping[State, str] = field(default_factory=dict)
+    per_minute: int = 0
 
     def use(
         self, person: Person, request: EndpointRequest, given: Mapping[str, str], now: datetime
     ) -> Allowed | Denied:
         """Use the verb with the texts `given` for its fields; each is a keyword of the action."""
+        if self.per_minute:
+            count, _ = rate_counter().add(f"verb:{self.name}:{person.pk}", 60)
+            if count > self.per_minute:
+                return Denied("too_often", f"At most {self.per_minute} a minute. Wait a little.")
         texts = {one.name: given.get(one.name, "") for one in self.fields}
         return self.action(person, request, now=now, **texts)
 
@@ -138,6 +145,7 @@ VERBS: tuple[RequestVerb, ...] = (
         "Replan a request",
         "Asks AWS again, without changing the answers.",
         "Replanning.",
+        per_minute=10,
     ),
     RequestVerb(
         "amend",

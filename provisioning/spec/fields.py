@@ -80,9 +80,9 @@ PATHS = Words(
     help="Where clients connect, for example /ws/chat. To include everything below it, add "
     f"/ws/chat/*. Up to {MAX_PATHS}, separated by commas.",
     example=("/ws/chat",),
-    pattern=re.compile(r"/[A-Za-z0-9_\-.*$/~\"'@:+&?]{0,254}", re.ASCII),
+    pattern=re.compile(r"/[A-Za-z0-9_\-.*$/~'@:+&?]{0,254}", re.ASCII),
     advice='Paths must start with "/", for example /ws/orders. Letters, digits and '
-    "_-.*$/~\"'@:+&? are allowed.",
+    "_-.*$/~'@:+&? are allowed.",
     most=MAX_PATHS,
     place=Place("behavior", "PathPattern"),
 )

@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from portal.console.routing import websocket_application
 from portal.people.models import Person
 from portal.requests.models import EndpointRequest
+from portal.websocket_protocol import QuietWebSocketProtocol
 from tests.portal.people import signed_in
 
 PATIENCE = 60.0
@@ -103,6 +104,7 @@ def serving(application: Any = None, port: int = 0) -> Iterator[Server]:
         application or websocket_application(),
         host="127.0.0.1",
         port=port,
+        ws=QuietWebSocketProtocol,
         lifespan="off",
         log_level="warning",
         timeout_graceful_shutdown=2,

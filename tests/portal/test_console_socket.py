@@ -382,3 +382,20 @@ def test_one_hub_serves_all_and_forgets_who_left(people: Cast, server: Server) -
     while hubs[0]._topics and time.monotonic() < deadline:
         time.sleep(0.02)
     assert hubs[0]._topics == {}
+
+
+@pytest.mark.parametrize("sent", [b"\xff", b"ping \xc3", b"\xed\xa0\x80"])
+def test_invalid_utf_8_closes_with_1007_and_leaves_no_traceback(
+    people: Cast, server: Server, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    """RFC 6455, 8.1."""
+    request = ask(people.ana, people.chat)
+    with server.console(request, browser_headers(people.ana, ORIGIN)) as console:
+        console.until_type("hello")
+        console.connection.send(sent, text=True)
+        assert console.until_closed()[0] == 1007
+    assert not [record for record in caplog.records if record.exc_info]
+    with server.console(request, browser_headers(people.ana, ORIGIN)) as console:
+        console.until_type("hello")
+        console.connection.send('{"type": "ping", "text": "\u00e9"}')
+        console.until_type("pong")

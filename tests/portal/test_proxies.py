@@ -25,7 +25,7 @@ def client_seen(trusted: list[str], peer: str, forwarded: str) -> str:
         "scheme": "http",
         "headers": [(b"x-forwarded-for", forwarded.encode())],
     }
-    wrapped: Any = type(asgi.application)(behind, trusted)  # type: ignore[arg-type]
+    wrapped: Any = type(asgi.application)(behind, trusted)
     asyncio.run(wrapped(scope, None, None))
     return seen[0]
 
