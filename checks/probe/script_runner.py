@@ -219,12 +219,11 @@ class ScriptRunner:
         """The first message that matches, including those that earlier steps passed over; the
         others are kept for later steps.
         """
-        expected = BytesExpected(step.data) if isinstance(step, ExpectBinary) else None
+        expected = BytesExpected(step.data if isinstance(step, ExpectBinary) else b"")
 
         def is_expected(event: WebSocketEvent) -> bool:
-            if expected is not None:
+            if isinstance(step, ExpectBinary):
                 return isinstance(event, BinaryMessage) and expected.complete_with(event.data)
-            assert not isinstance(step, ExpectBinary)
             return isinstance(event, TextMessage) and step.matches(event.data, self._nonce)
 
         found = next(filter(is_expected, self._unread), None)

@@ -342,7 +342,7 @@ def resolve_message(text: str, secrets: Mapping[str, str]) -> str:
     return resolve_each(
         text,
         secrets,
-        lambda before: _json_escaped if len(_QUOTE.findall(before)) % 2 else _as_it_is,
+        lambda before: _json_escaped if len(_QUOTE.findall(before)) % 2 else str,
     )
 
 
@@ -351,10 +351,6 @@ _QUOTE = re.compile(r'(?<!\\)"')
 
 def _json_escaped(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)[1:-1]
-
-
-def _as_it_is(value: str) -> str:
-    return value
 
 
 def _send(rest: str) -> Step:

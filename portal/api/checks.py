@@ -73,10 +73,6 @@ def show_findings(findings: list[dict[str, Any]], requests: Requests) -> list[di
     ]
 
 
-def first_certainty(findings: list[dict[str, Any]]) -> str | None:
-    return str(findings[0]["certainty"]) if findings else None
-
-
 # fmt: off
 REQUEST_URL = f.Field("request_url", f.STRING, null=True,
                       help="Links to a prefilled request that fixes the problem, if one exists.")
@@ -117,8 +113,9 @@ CHECK = f.Object("Check", "A recorded handshake check.", (
     f.Field("ok", f.FLAG, null=True, example=True),
     f.Field("verdict", f.of(VERDICT), "", show_verdict, ("verdict", "@requests"), VERDICT.example,
             null=True),
-    f.Field("certainty", f.choice(Certainty), "How sure the verdict is.", first_certainty,
-            ("findings",), "high", null=True),
+    f.Field("certainty", f.choice(Certainty), "How sure the verdict is.",
+            lambda found: found[0]["certainty"] if found else None, ("findings",), "high",
+            null=True),
     f.Field("findings", f.array(f.of(FINDING)), "Most certain first.", show_findings,
             ("findings", "@requests")),
     f.Field("next_probe", f.STRING, "The probe that would tell more; empty if a cause is shown.",

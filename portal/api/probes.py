@@ -53,10 +53,6 @@ _LOG_ROW = {"x-edge-request-id": "abc", "sc-status": "502", "x-edge-result-type"
 _HEADLINE = "All 3 clients heard each other."
 
 
-def analyzed_check(endpoint_id: uuid.UUID, check_id: uuid.UUID | None) -> str | None:
-    return check_url(endpoint_id, check_id) if check_id else None
-
-
 def show_rows(report: Report) -> list[dict[str, Any]]:
     return [
         {"title": title, "cells": [{"state": one.state, "text": one.text} for one in cells]}
@@ -78,7 +74,8 @@ PROBE_SUMMARY = f.Object("ProbeSummary", "A further probe, without its report.",
     f.Field("kind", f.choice(REQUESTABLE), example="crowd"),
     f.Field("number", f.INTEGER, example=3),
     f.Field("path", f.STRING),
-    f.Field("check", f.STRING, "The check that log lines belong to.", analyzed_check,
+    f.Field("check", f.STRING, "The check that log lines belong to.",
+            lambda endpoint, check: check_url(endpoint, check) if check else None,
             ("endpoint_id", "of_check_id"), null=True),
     STATE,
     f.Field("ok", f.FLAG, null=True, example=True),

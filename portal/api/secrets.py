@@ -27,10 +27,6 @@ from portal.requests.lifecycle import Denied
 from provisioning.redaction.references import NAME, NAME_ADVICE
 
 
-def secret_url(secret_id: Any) -> str:
-    return f"{settings.PORTAL_URL}/api/v1/secrets/{secret_id}"
-
-
 def read_value(value: Any) -> str:
     """The advice never repeats the value."""
     if not isinstance(value, str) or value_fault(value):
@@ -41,7 +37,8 @@ def read_value(value: Any) -> str:
 # fmt: off
 SECRET = f.Object("Secret", "A secret of a team, without its value.", (
     f.Field("id", f.UUID),
-    f.Field("url", f.STRING, "", secret_url, ("id",)),
+    f.Field("url", f.STRING, "",
+            lambda secret_id: f"{settings.PORTAL_URL}/api/v1/secrets/{secret_id}", ("id",)),
     f.Field("team", f.STRING, source="owner", example="chat"),
     f.Field("name", f.STRING, example="API_TOKEN"),
     f.Field("reference", f.STRING, "What to write in a check in place of the value.",
