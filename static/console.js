@@ -78,7 +78,7 @@
       });
       clearInterval(this.timers.ping);
       this.timers.ping = setInterval(() => this.ping(), PING_EVERY);
-      if (this.failures === 0) this.say("Connecting", "busy");
+      if (this.failures === 0) this.say("Connecting…", "busy");
     }
 
     disconnect() {
@@ -103,17 +103,14 @@
         this.failures = 0;
         this.stopPolling();
         this.finished = false;
-        this.say("Live", "good");
+        this.say("Connected", "good");
       } else if (message.type === "event") {
-        if (this.finished) {
-          this.finished = false;
-          this.say("Live", "good");
-        }
+        this.finished = false;
         this.take([message]);
       } else if (message.type === "resync") {
-        this.say("Live, catching up", "busy");
+        this.say("Connected, catching up", "busy");
         this.timers.resync = setTimeout(() => {
-          if (this.socket && !this.finished) this.say("Live", "good");
+          if (this.socket) this.say("Connected", "good");
         }, 1000);
       } else if (message.type === "finished") {
         this.finish(message.state, message.title);
@@ -137,7 +134,7 @@
         this.timers.connect = setTimeout(() => this.connect(), pause);
         return;
       }
-      this.say(`Reconnecting (${this.failures})`, "warn");
+      this.say("Reconnecting…", "warn");
       if (this.failures === 1) this.announce("The connection was lost. Reconnecting.");
       const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.failures - 1));
       this.timers.connect = setTimeout(() => this.connect(), pause * (0.5 + 0.5 * Math.random()));
@@ -148,19 +145,18 @@
       this.disconnect();
       this.stopPolling();
       clearTimeout(this.timers.connect);
-      this.say("Stopped", "bad");
+      this.say("Disconnected", "bad");
       const note = document.createElement("p");
       note.className = "note bad";
       note.textContent = why;
       this.list.before(note);
-      this.announce(`The console has stopped. ${why}`);
+      this.announce(`The event log is disconnected. ${why}`);
     }
 
     finish(state, title) {
       this.finished = true;
       this.state = state;
-      this.say("Finished", "");
-      this.announce(title ? `Finished: ${title}.` : "Finished.");
+      if (title) this.announce(`State: ${title}.`);
       this.restWhenOver();
     }
 
@@ -171,7 +167,7 @@
       this.disconnect();
       this.stopPolling();
       clearTimeout(this.timers.connect);
-      this.say("Finished", ""); // meanwhile the connection may have been lost, or the tab hidden
+      this.say("Log complete", "");
     }
 
     visibilityChanged() {
@@ -268,12 +264,10 @@
     polled(page) {
       if (!page.settled) {
         this.finished = false;
-        this.say("Polling", "warn");
-      } else if (this.finished && page.state === this.state) {
-        this.say("Finished", "");
-      } else {
+      } else if (!(this.finished && page.state === this.state)) {
         this.finish(page.state, "");
       }
+      if (!this.stopped) this.say("Polling", "warn");
     }
 
     // --- lines -----------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ TITLES: dict[State, str] = {
     S.LIVE: "Live",
     S.UNANSWERED: "Built, but the handshake fails",
     S.FAILED: "Failed; changes rolled back",
-    S.STUCK: "Stuck; needs attention",
+    S.STUCK: "Stuck: the rollback failed",
     S.CLOSED: "Closed, with resources left in AWS",
     S.REJECTED: "Rejected",
     S.CANCELLED: "Cancelled",
@@ -99,14 +99,14 @@ TITLES: dict[State, str] = {
 
 NEXT_STEPS: dict[State, str] = {
     S.PLANNING: "The portal is asking AWS what would change. This takes a few seconds.",
-    S.BLOCKED: "Fix the problems listed, then replan, or change the request.",
-    S.AWAITING_APPROVAL: "Waiting for the platform team to approve this plan.",
-    S.PROVISIONING: "AWS takes about 15 minutes. You can close this page.",
+    S.BLOCKED: "Fix what the preflight found, then replan, or change the request.",
+    S.AWAITING_APPROVAL: "Waiting for the platform team to approve the plan.",
+    S.PROVISIONING: "AWS takes about 15 minutes.",
     S.VERIFYING: "The portal is making a real WebSocket handshake through CloudFront.",
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was removed.",
     S.FAILED: "Everything this request created in AWS was removed. See the reason.",
-    S.STUCK: "The rollback failed. A platform admin must fix the cause, then retry the rollback.",
+    S.STUCK: "A platform admin must fix the cause, then retry the rollback.",
     S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "
     "left in AWS.",
     S.REJECTED: "See the reason. You can submit a new request that addresses it.",

@@ -60,8 +60,7 @@ def observe(context: RunContext) -> Outcome:
         )
     changes = what_changed(context.run.plan_data, plan.to_dict())
     return Refused(
-        "AWS has changed since the plan was approved, so the approval is void: "
-        f"{'; '.join(changes)}.",
+        f"AWS has changed since the plan was approved: {'; '.join(changes)}.",
         PLAN_STALE,
         data={"changes": changes},
     )

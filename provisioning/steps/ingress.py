@@ -188,7 +188,7 @@ def _not_as_approved(context: RunContext, target: TargetFacts, port: int) -> Ref
         )
     else:
         return None
-    text = f"AWS has changed since the plan was approved, so the approval is void: {changed}."
+    text = f"AWS has changed since the plan was approved: {changed}."
     return Refused(text, PLAN_STALE, data={"changes": [changed]})
 
 

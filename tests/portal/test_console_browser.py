@@ -81,11 +81,16 @@ def page(browser: Browser, site: str, people: Cast) -> Iterator[Page]:
 
 def open_console(page: Page, site: str, request: EndpointRequest) -> None:
     page.goto(f"{site}/requests/{request.pk}/")
-    expect(status(page)).to_have_text("Live")
+    expect(status(page)).to_have_text("Connected")
 
 
 def status(page: Page) -> Any:
     return page.locator("[data-console-status]")
+
+
+def spoken(page: Page) -> Any:
+    """What a screen reader is told of the log."""
+    return page.locator("#console p[role=status].visually-hidden")
 
 
 def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
@@ -98,10 +103,8 @@ def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
     expect(page.locator("#L6")).to_contain_text("<img src=x onerror=alert(1)>")
     assert page.evaluate(SEQS) == [1, 2, 3, 4, 5, 6]
     happen(request, "The handshake went through.", state=State.LIVE)
-    expect(status(page)).to_have_text("Finished")
-    expect(page.locator("#console p[role=status].visually-hidden")).to_contain_text(
-        "Finished: Live."
-    )
+    expect(spoken(page)).to_have_text("State: Live.")
+    expect(status(page)).to_have_text("Connected")
     happen(request, "Tested again.")
     expect(page.locator("#L8")).to_be_visible()
     assert page.evaluate(SEQS) == list(range(1, 9))
@@ -119,10 +122,10 @@ def test_a_lost_connection_is_said_and_resumed_without_loss(
     page.route_web_socket(re.compile("/ws/requests/"), pass_on)
     open_console(page, site, request)
     routes[0].close(code=1012, reason="restart")
-    expect(status(page)).to_have_text("Reconnecting (1)")
+    expect(status(page)).to_have_text("Reconnecting…")
     happen(request, times=5)
     expect(page.locator("#L6")).to_be_visible()
-    expect(status(page)).to_have_text("Live")
+    expect(status(page)).to_have_text("Connected")
     assert page.evaluate(SEQS) == list(range(1, 7))
 
 
@@ -186,7 +189,7 @@ def test_what_comes_during_a_fetch_that_fails_is_not_lost(
     fetch.abort()
     expect(page.locator("#L5")).to_be_visible()
     assert page.evaluate(SEQS) == [1, 2, 3, 4, 5]
-    expect(status(page)).to_have_text("Live")
+    expect(status(page)).to_have_text("Connected")
     assert len(connections) == 2, "it went on from its last line"
 
 
@@ -214,14 +217,15 @@ def test_the_last_line_comes_also_where_it_is_still_being_fetched(
     happen(request, times=2)
     fetch = fetch_begun(page, held)
     happen(request, "Use /chat.", state=State.REJECTED)
-    expect(status(page)).to_have_text("Finished")
+    expect(spoken(page)).to_have_text("State: Rejected.")
+    expect(status(page)).to_have_text("Connected")
     if answered:
         fetch.continue_()
         fetch_begun(page, held).continue_()
     else:
         fetch.abort()
     expect(page.locator("#L4")).to_contain_text("Use /chat.")
-    expect(status(page)).to_have_text("Finished")
+    expect(status(page)).to_have_text("Log complete")
     assert page.evaluate(SEQS) == [1, 2, 3, 4]
     assert len(connections) == (1 if answered else 2)
 
@@ -237,10 +241,11 @@ def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, peopl
     )
     page.clock.install()
     page.goto(f"{site}/requests/{request.pk}/")
-    happen(request, state=State.BLOCKED)
+    seq = happen(request, state=State.BLOCKED)
     for _ in range(6):
         page.clock.run_for(4000)
-    expect(status(page)).to_have_text("Finished")
+    expect(page.locator(f"#L{seq}")).to_be_visible()
+    expect(status(page)).to_have_text("Polling")
     happen(request, state=State.PLANNING)
     page.clock.run_for(5000)
     expect(status(page)).to_have_text("Polling")
@@ -248,7 +253,6 @@ def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, peopl
         seq = happen(request, state=settled)
         page.clock.run_for(5000)
         expect(page.locator(f"#L{seq}")).to_be_visible()
-        expect(status(page)).to_have_text("Finished")
     # A poll may have read the state just before it changed; the next one ends the polling. The
     # clock stands still while an answer is on its way, however slow the machine.
     for _ in range(3):
@@ -257,6 +261,7 @@ def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, peopl
         page.clock.run_for(60_000)
         until_answered(page, asked, answered)
         if len(asked) == so_far:
+            expect(status(page)).to_have_text("Log complete")
             return
     pytest.fail("it polls although nothing more can come")
 
@@ -284,7 +289,7 @@ def test_without_sockets_it_polls(page: Page, site: str, people: Cast) -> None:
     assert page.evaluate(SEQS) == [1, 2, 3, 4]
     happen(request, state=State.REJECTED)
     page.clock.run_for(5000)
-    expect(status(page)).to_have_text("Finished")
+    expect(status(page)).to_have_text("Log complete")
 
 
 def test_who_may_not_see_it_any_more_is_told(page: Page, site: str, people: Cast) -> None:
@@ -298,7 +303,7 @@ def test_who_may_not_see_it_any_more_is_told(page: Page, site: str, people: Cast
     open_console(page, site, request)
     Membership.objects.all().delete()
     routes[0].close(code=1012)
-    expect(status(page)).to_have_text("Stopped")
+    expect(status(page)).to_have_text("Disconnected")
     expect(page.locator("#console .note.bad")).to_contain_text("belongs to another team")
     assert len(routes) == 2, "it does not try again"
 

@@ -157,7 +157,7 @@ def test_ana_tests_now_and_sees_the_result_come(people: Cast, endpoint: Endpoint
     assert '<div id="check-history" hx-swap-oob="true">' in result.content.decode(), (
         "the list beside it goes along"
     )
-    assert "Checks so far Passed" in text_of(result)
+    assert "Recent checks Passed" in text_of(result)
 
 
 def test_a_refused_test_leads_the_whole_page_to_its_reason(

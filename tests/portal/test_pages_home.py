@@ -115,7 +115,7 @@ def test_stuck_requests_stand_above_everything_for_those_who_look_after_all(
         assert "In progress" not in text_of(seen), "nothing is said twice"
     hers = text_of(signed_in(people.ana).get(page))
     assert "needs a platform admin" not in hers
-    assert ("Stuck; needs attention" in hers) is (page == "/"), "among her team's, under way"
+    assert ("Stuck: the rollback failed" in hers) is (page == "/"), "among her team's, under way"
     put(ask(people.ana, people.chat), State.STUCK, reason="No.")
     both = signed_in(people.olga).get(page)
     assert "Stuck: 2 requests need a platform admin" in text_of(both)

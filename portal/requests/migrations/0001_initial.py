@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('plan_changes', models.JSONField(blank=True, default=list)),
                 ('preflight_data', models.JSONField(blank=True, default=list)),
                 ('planned_at', models.DateTimeField(blank=True, null=True)),
-                ('state', models.CharField(choices=[('planning', 'Planning'), ('blocked', 'Not ready to build'), ('awaiting_approval', 'Waiting for approval'), ('provisioning', 'Building'), ('verifying', 'Checking the handshake'), ('live', 'Live'), ('unanswered', 'Built, but the handshake fails'), ('failed', 'Failed; changes rolled back'), ('stuck', 'Stuck; needs attention'), ('closed', 'Closed, with resources left in AWS'), ('rejected', 'Rejected'), ('cancelled', 'Cancelled')], default=portal.requests.lifecycle.State['PLANNING'], max_length=20)),
+                ('state', models.CharField(choices=[('planning', 'Planning'), ('blocked', 'Not ready to build'), ('awaiting_approval', 'Waiting for approval'), ('provisioning', 'Building'), ('verifying', 'Checking the handshake'), ('live', 'Live'), ('unanswered', 'Built, but the handshake fails'), ('failed', 'Failed; changes rolled back'), ('stuck', 'Stuck: the rollback failed'), ('closed', 'Closed, with resources left in AWS'), ('rejected', 'Rejected'), ('cancelled', 'Cancelled')], default=portal.requests.lifecycle.State['PLANNING'], max_length=20)),
                 ('reason', models.CharField(blank=True, max_length=500)),
                 ('revision', models.PositiveIntegerField(default=1)),
                 ('due_at', models.DateTimeField()),
