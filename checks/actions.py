@@ -48,7 +48,7 @@ AWS_ANSWERS_SECONDS = 60.0
 """A call to AWS with its retries."""
 DUE_AT_ONCE = 100
 BY_SCHEDULE = "the schedule"
-USUAL_CHECK = "Usual handshake"
+USUAL_CHECK = "Usual check"
 CUSTOM_FINISHED = "check.custom_finished"
 """The event kind of a custom check, which has options of its own: it says nothing about the
 endpoint's state.
@@ -145,6 +145,12 @@ def schedule_usual_check(endpoint: Endpoint, *, stream: str, now: datetime) -> S
         stream=stream,
         now=now,
     )
+
+
+def usual_check_interval(endpoint: Endpoint) -> int:
+    """How often the endpoint's usual check runs by itself, in minutes; 0 without a schedule."""
+    scheduled = SavedCheck.objects.filter(endpoint=endpoint, options={}, every_minutes__gt=0)
+    return min(scheduled.values_list("every_minutes", flat=True), default=0)
 
 
 def request_due_checks(now: datetime) -> int:

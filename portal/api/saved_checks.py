@@ -142,7 +142,8 @@ class OneSavedCheck(OfEndpoint):
 
         It no longer runs. Its past checks are kept.
         """
-        refusal = delete_saved_check(self.person, self.one_of(SavedCheck, endpoint_id, saved_id))
+        saved = self.one_of(SavedCheck, endpoint_id, saved_id)
+        refusal = delete_saved_check(self.person, saved, now=self.now)
         if refusal:
             raise refused(refusal)
         return Response(status=204)

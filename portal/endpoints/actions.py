@@ -24,7 +24,7 @@ from portal.requests.lifecycle import (
 )
 from portal.requests.models import EndpointRequest
 from provisioning import events
-from provisioning.models import Endpoint
+from provisioning.models import Endpoint, Event
 from provisioning.spec.fields import USUAL_CHECK
 
 MAX_SAVED_CHECKS = 20
@@ -134,16 +134,28 @@ def save_check(
                 "too_many",
                 f"An endpoint has at most {MAX_SAVED_CHECKS} saved checks. Delete one first.",
             )
-        return checks.save_check(
+        stream = _stream(endpoint)
+        saved = checks.save_check(
             endpoint,
             name,
             options,
             every_minutes=every_minutes,
             after_changes=after_changes,
             by=str(person),
-            stream=_stream(endpoint),
+            stream=stream,
             now=now,
         )
+        if stream:
+            runs = f"every {every_minutes} minutes" if every_minutes else "on demand"
+            events.append(
+                stream,
+                "endpoint.check_saved",
+                f"{person} saved the check “{name}”. It runs {runs}"
+                f"{' and after changes' if after_changes else ''}.",
+                at=now,
+                data={"by": person.username, "endpoint": str(endpoint.pk), "name": name},
+            )
+    return saved
 
 
 def change_usual_check(
@@ -182,12 +194,29 @@ def change_usual_check(
     return check
 
 
-def delete_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
-    """Delete a saved check."""
+def delete_saved_check(person: Person, saved: SavedCheck, *, now: datetime) -> Denied | None:
+    """Delete a saved check, and its schedule with it. Its results are kept."""
     refusal = check_refusal(person, saved.endpoint)
-    if refusal is None:
-        saved.delete()
-    return refusal
+    if refusal:
+        return refusal
+    stream, pk = _stream(saved.endpoint), saved.pk
+    with transaction.atomic():
+        deleted, _ = SavedCheck.objects.filter(pk=pk).delete()
+        if deleted and stream:
+            ended = " It no longer runs on its schedule." if saved.every_minutes else ""
+            events.append(
+                stream,
+                "endpoint.saved_check_deleted",
+                f"{person} deleted the saved check “{saved.name}”.{ended}",
+                at=now,
+                level=Event.Level.WARNING if saved.every_minutes else Event.Level.INFO,
+                data={
+                    "by": person.username,
+                    "endpoint": str(saved.endpoint_id),
+                    "name": saved.name,
+                },
+            )
+    return None
 
 
 def _stream(endpoint: Endpoint) -> str:

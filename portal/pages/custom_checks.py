@@ -67,7 +67,7 @@ def saved_check_delete(request: SignedIn, pk: UUID, saved_pk: int) -> HttpRespon
     """Delete a saved check. Its results stay in the endpoint's list of checks."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
-    refusal = delete_saved_check(request.user, saved)
+    refusal = delete_saved_check(request.user, saved, now=timezone.now())
     if refusal:
         messages.warning(request, refusal.reason)
     else:

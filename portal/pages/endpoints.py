@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from checks.actions import usual_check_interval
 from checks.diagnosis.app_recognition import recognize_app
 from checks.diagnosis.probe_kinds import DESCRIPTIONS, ProbeKind
 from checks.diagnosis.verdicts import Verdict, verdict_of
@@ -118,7 +119,7 @@ def detail_page(
         "history": _history(endpoint),
         "commands": _commands(endpoint),
         "usual_check": UsualCheckSummary.of(endpoint.spec_data),
-        "check_minutes": settings.CHECK_EVERY_MINUTES,
+        "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
         **privacy_context(request.user, endpoint),
     }
@@ -225,8 +226,15 @@ def _uptime_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
         "chart": draw(uptime),
         "uptime_truncated": uptime.checks >= CHECKS_CHARTED,
         "last_failure_title": failure.title if failure else "",
-        "every_minutes": settings.CHECK_EVERY_MINUTES,
+        "every_minutes": check_interval(endpoint),
     }
+
+
+def check_interval(endpoint: Endpoint) -> int:
+    """How often the usual check runs by itself, in minutes; before the build, how often it will."""
+    if endpoint.state == Endpoint.State.WANTED:
+        return int(settings.CHECK_EVERY_MINUTES)
+    return usual_check_interval(endpoint)
 
 
 def _log_form(check: Check, transcript: Mapping[str, Any] | None) -> LogRowsForm:

@@ -11,10 +11,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.pages.auth import SignedIn, signed_in
 from portal.pages.forms import TokenForm
-from portal.people.actions import issue_token, revoke_token
+from portal.people.actions import issue_token, revoke_token, token_stream
 from portal.people.models import ApiToken
+from provisioning.models import Event
 
 TOKENS_SHOWN = 100
+HISTORY_SHOWN = 20
 
 
 @signed_in
@@ -36,7 +38,14 @@ def tokens(request: SignedIn) -> HttpResponse:
         else:
             status = 422
     shown = ApiToken.objects.filter(person=request.user).working_first(now)[:TOKENS_SHOWN]
-    context = {"form": form, "clear": clear, "tokens": list(shown), "now": now}
+    history = Event.objects.filter(stream=token_stream(request.user)).order_by("-seq")
+    context = {
+        "form": form,
+        "clear": clear,
+        "tokens": list(shown),
+        "now": now,
+        "events": history[:HISTORY_SHOWN],
+    }
     return render(request, "tokens/list.html", context, status=status)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -18,6 +17,7 @@ from checks.protocol.handshake_options import HandshakeOptions
 from checks.usual_check import UsualCheckSummary, usual_check_answers
 from portal.endpoints.actions import change_usual_check, check_refusal
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
+from portal.pages.endpoints import check_interval
 from portal.pages.forms import UsualCheckForm, settings_form_data
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
@@ -83,7 +83,7 @@ def _page(
         "endpoint": endpoint,
         "form": form,
         "usual_check": UsualCheckSummary.of(endpoint.spec_data),
-        "check_minutes": settings.CHECK_EVERY_MINUTES,
+        "check_minutes": check_interval(endpoint),
         "kinds": APP_KINDS.values(),
     }
     return render(request, "checks/usual.html", context, status=status)

@@ -12,6 +12,8 @@ from django.db import transaction
 
 from portal.people.models import ApiToken, Person
 from portal.people.sessions import end_sessions
+from provisioning import events
+from provisioning.models import Event
 
 # The visible beginning of every token, not a secret.
 TOKEN_PREFIX = "pwe_"  # noqa: S105
@@ -39,15 +41,19 @@ def issue_token(
     if unknown or not scopes:
         raise ValueError(f"Choose at least one scope of: {', '.join(ApiToken.Scope.values)}.")
     clear = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken.objects.create(
-        person=person,
-        name=name,
-        prefix=clear[:10],
-        digest=token_digest(clear),
-        scopes=sorted(scopes),
-        created_at=now,
-        expires_at=now + timedelta(days=days),
-    )
+    with transaction.atomic():
+        token = ApiToken.objects.create(
+            person=person,
+            name=name,
+            prefix=clear[:10],
+            digest=token_digest(clear),
+            scopes=sorted(scopes),
+            created_at=now,
+            expires_at=now + timedelta(days=days),
+        )
+        until = f"{token.expires_at:%Y-%m-%d}"
+        text = f"Token “{name}” created, valid until {until}: {', '.join(token.scopes)}."
+        _record(person, "token.created", text, now)
     return clear, token
 
 
@@ -57,7 +63,14 @@ def revoke_token(person: Person, token: ApiToken, *, now: datetime) -> bool:
     """
     if token.person_id != person.pk and person.role != Person.Role.PLATFORM_ADMIN:
         return False
-    return ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=now) == 1
+    with transaction.atomic():
+        working = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True)
+        revoked = working.update(revoked_at=now) == 1
+        if revoked:
+            by = "" if token.person_id == person.pk else f" by {person}"
+            text = f"Token “{token.name}” revoked{by}."
+            _record(token.person, "token.revoked", text, now, level=Event.Level.WARNING)
+    return revoked
 
 
 def end_person(person: Person, *, now: datetime) -> Ended:
@@ -69,9 +82,24 @@ def end_person(person: Person, *, now: datetime) -> Ended:
         working = ApiToken.objects.filter(
             person=person, revoked_at__isnull=True, expires_at__gt=now
         )
-        return Ended(
-            active, tokens=working.update(revoked_at=now), sessions=end_sessions(person.pk, now)
-        )
+        revoked = working.update(revoked_at=now)
+        if revoked:
+            tokens = "token" if revoked == 1 else "tokens"
+            text = f"The account was deactivated; {revoked} {tokens} revoked."
+            _record(person, "token.revoked", text, now, level=Event.Level.WARNING)
+        return Ended(active, tokens=revoked, sessions=end_sessions(person.pk, now))
+
+
+def token_stream(person: Person) -> str:
+    """The event stream of a person's tokens."""
+    return f"tokens:{person.pk}"
+
+
+def _record(
+    person: Person, kind: str, text: str, now: datetime, *, level: str = Event.Level.INFO
+) -> None:
+    data = {"person": person.username}
+    events.append(token_stream(person), kind, text, at=now, level=level, data=data)
 
 
 def token_digest(clear: str) -> str:

@@ -337,6 +337,20 @@ def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
     assert not ApiToken.objects.usable(NOW).exists()
 
 
+def test_tokens_that_others_revoke_are_recorded_for_their_owner(people: Cast) -> None:
+    for name in ("first", "second"):
+        people_actions.issue_token(people.ana, name, ["requests:read"], days=30, now=NOW)
+    first = ApiToken.objects.get(name="first")
+    assert people_actions.revoke_token(people.max, first, now=NOW)
+    assert not people_actions.revoke_token(people.max, first, now=NOW), "only once"
+    people_actions.end_person(people.ana, now=NOW)
+    told = Event.objects.filter(stream=people_actions.token_stream(people.ana)).order_by("seq")
+    assert [event.text for event in told][2:] == [
+        "Token “first” revoked by max.",
+        "The account was deactivated; 1 token revoked.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("scopes", "days"), [([], 30), (["everything"], 30), (["requests:read"], 366)]
 )

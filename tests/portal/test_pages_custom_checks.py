@@ -4,11 +4,14 @@ again.
 
 from __future__ import annotations
 
+import pytest
 from django.utils import timezone
 
-from checks.actions import request_check
+from checks.actions import request_check, schedule_usual_check
 from checks.models import Check, SavedCheck
-from provisioning.models import Endpoint
+from portal.requests.models import EndpointRequest
+from provisioning.models import Endpoint, Event
+from tests.portal.endpoint_requests import ask
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
 
@@ -71,6 +74,60 @@ def test_a_check_is_saved_shown_made_again_and_dropped(people: Cast, endpoint: E
     signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/delete/")
     assert not SavedCheck.objects.exists()
     assert Check.objects.exists()
+
+
+def events_of(stream: str) -> list[str]:
+    return list(Event.objects.filter(stream=stream).order_by("seq").values_list("text", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "goes_stale"), [({}, True), ({"script": "send hi"}, False)], ids=["usual", "own"]
+)
+def test_deleting_a_scheduled_check_is_confirmed_recorded_and_told_truthfully(
+    people: Cast, endpoint: Endpoint, options: dict[str, str], goes_stale: bool
+) -> None:
+    request = ask(people.ana, people.chat)
+    EndpointRequest.objects.filter(pk=request.pk).update(endpoint=endpoint)
+    usual = schedule_usual_check(endpoint, stream=request.stream, now=timezone.now())
+    assert usual is not None
+    own = SavedCheck.objects.create(
+        endpoint=endpoint, name="Smoke", options={"script": "send hi"}, every_minutes=60
+    )
+    saved = own if options else usual
+    client, page = signed_in(people.ana), f"/endpoints/{endpoint.pk}/"
+    delete = f"{page}checks/saved/{saved.pk}/delete/"
+    assert "every 15 minutes" in text_of(client.get(page))
+
+    question = client.get(f"{page}checks/custom/").content.decode()
+    form = question.index(f'action="{delete}"')
+    details = question.rindex("<details>", 0, form)
+    assert "</details>" not in question[details:form], "one click more, also without JavaScript"
+    assert ("go stale" in question[details:form]) is goes_stale
+
+    assert signed_in(people.rita).post(delete).status_code == 302
+    assert SavedCheck.objects.filter(pk=saved.pk).exists(), "an auditor only looks"
+    client.post(delete)
+    client.post(delete)  # again, from another tab: gone, and not recorded twice
+    ended = f"ana deleted the saved check “{saved.name}”. It no longer runs on its schedule."
+    assert events_of(request.stream).count(ended) == 1
+    for address in (page, f"{page}checks/usual/"):
+        words = text_of(client.get(address))
+        assert ("every 15 minutes" in words) is not goes_stale
+        assert ("On demand only" in words) is goes_stale
+
+
+def test_saving_a_check_is_recorded_and_schedules_the_usual_one_again(
+    people: Cast, endpoint: Endpoint
+) -> None:
+    request = ask(people.ana, people.chat)
+    EndpointRequest.objects.filter(pk=request.pk).update(endpoint=endpoint)
+    client, page = signed_in(people.ana), f"/endpoints/{endpoint.pk}/"
+    assert "On demand only" in text_of(client.get(page))
+    empty = {"save": "1", "name": "Usual", "every_minutes": "60", "after_changes": "on"}
+    client.post(f"{page}checks/custom/", empty)
+    said = "ana saved the check “Usual”. It runs every 60 minutes and after changes."
+    assert said in events_of(request.stream)
+    assert "then every 60 minutes" in text_of(client.get(page))
 
 
 def test_a_token_is_used_once_and_refused_for_saving(people: Cast, endpoint: Endpoint) -> None:

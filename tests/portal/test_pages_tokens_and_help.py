@@ -30,8 +30,14 @@ def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Cast) -> 
     again = client.get("/tokens/").content.decode()
     assert found[0] not in again
     assert "CI" in again
-    client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/")
+    assert "Token “CI” created, valid until " in text_of(client.get("/tokens/"))
+    revoke = f"/tokens/{ApiToken.objects.get().pk}/revoke/"
+    question = client.get("/tokens/").content.decode()
+    form = question.index(f'action="{revoke}"')
+    assert "</details>" not in question[question.rindex("<details>", 0, form) : form], "confirmed"
+    client.post(revoke)
     assert Client().get("/api/v1/requests", headers=header).status_code == 401
+    assert "Token “CI” revoked." in text_of(client.get("/tokens/"))
     assert "Revoked" in text_of(client.get("/tokens/"))
     assert "was already revoked" in text_of(
         client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/", follow=True)
@@ -62,6 +68,7 @@ def test_nobody_sees_or_revokes_somebody_elses_tokens(people: Cast) -> None:
     _, token = issue_token(people.ana, "mine", ["requests:read"], days=1, now=timezone.now())
     assert "mine" not in text_of(signed_in(people.ben).get("/tokens/"))
     assert signed_in(people.ben).post(f"/tokens/{token.pk}/revoke/").status_code == 404
+    assert "“mine” revoked" not in text_of(signed_in(people.ana).get("/tokens/"))
     token.refresh_from_db()
     assert token.revoked_at is None
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.test import Client
 from django.utils import timezone
 
+from checks.actions import schedule_usual_check
 from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, PrivacyAudit
 from checks.privacy import signing
@@ -133,8 +134,12 @@ def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Cast, endpoint:
 def test_without_a_test_the_page_says_so(people: Cast, endpoint: Endpoint) -> None:
     words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert (
-        "No checks in the last 24 hours. The portal checks a live endpoint every 15 minutes."
-        in words
+        "No checks in the last 24 hours. The usual check has no schedule; use “Check now”." in words
+    )
+    schedule_usual_check(endpoint, stream="", now=timezone.now())
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert (
+        "No checks in the last 24 hours. The portal checks this endpoint every 15 minutes." in words
     )
 
 
