@@ -1,5 +1,5 @@
-// What plain HTML cannot do: put the focus on an error summary, copy a command, say that the portal
-// is out of reach.
+// What plain HTML cannot do: put the focus on an error summary or a result, copy a command, say that
+// the portal is out of reach.
 // Every page works without it.
 "use strict";
 
@@ -21,6 +21,20 @@ document.addEventListener("click", async (event) => {
     button.textContent = "Press Ctrl+C";
   }
   setTimeout(() => { button.textContent = "Copy"; }, 2500);
+});
+
+// A fragment that is replaced while it holds the focus takes it back: the button that was pressed is
+// gone.
+let focusHeldBy = "";
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const target = event.detail.target;
+  if (target.id && target.contains(document.activeElement)) focusHeldBy = target.id;
+});
+document.addEventListener("htmx:afterSettle", () => {
+  if (!focusHeldBy) return;
+  const fragment = document.getElementById(focusHeldBy);
+  if (document.activeElement === document.body) fragment?.focus({ preventScroll: true });
+  focusHeldBy = "";
 });
 
 const unreachable = document.getElementById("unreachable");

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, cast
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -65,6 +66,16 @@ def to_page(request: SignedIn, url: str) -> HttpResponse:
 def _to_sign_in(request: SignedIn) -> HttpResponse:
     page = _page_of(request.htmx) if request.htmx else request.get_full_path()
     return to_page(request, redirect_to_login(page, resolve_url(settings.LOGIN_URL)).url)
+
+
+def query_of_page(request: SignedIn) -> dict[str, str]:
+    """The query of the page that a fragment is on; empty without a readable header."""
+    return dict(parse_qsl(urlsplit(_page_of(request.htmx)).query)) if request.htmx else {}
+
+
+def path_of_page(request: SignedIn) -> str:
+    """The path of the page that a fragment is on."""
+    return urlsplit(_page_of(request.htmx)).path
 
 
 def _page_of(htmx: HtmxDetails) -> str:

@@ -114,7 +114,7 @@ def _save(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpR
 
 
 def _to_check(endpoint: Endpoint, check: UUID) -> HttpResponse:
-    return redirect(f"{reverse('endpoint-detail', args=[endpoint.pk])}?check={check}")
+    return redirect(f"{reverse('endpoint-detail', args=[endpoint.pk])}?check={check}#check")
 
 
 def _saved_or_404(endpoint: Endpoint, saved_pk: int) -> SavedCheck:

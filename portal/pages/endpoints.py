@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -34,7 +34,7 @@ from checks.usual_check import UsualCheckSummary, usual_target
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
-from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
+from portal.pages.auth import SignedIn, endpoint_or_404, query_of_page, signed_in, to_page
 from portal.pages.forms import LogRowsForm
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
@@ -133,13 +133,15 @@ def detail_page(
 @require_safe
 def check_latest(request: SignedIn, pk: UUID) -> HttpResponse:
     """The latest check (or `?check=`) as a fragment, which refreshes itself while a check is
-    running; then the list beside it too.
+    running; then also what the result changes elsewhere on the page.
     """
     endpoint = endpoint_or_404(request.user, pk)
-    context = {"fragment": True} | _check_context(request, endpoint)
+    context = _check_context(request, endpoint)
     if context["running"] or context["analyzing"]:
         return render(request, "checks/_check.html", context)
-    return render(request, "checks/_check_finished.html", context | {"history": _history(endpoint)})
+    context |= {"history": _history(endpoint)}
+    context |= _uptime_context(endpoint, query_of_page(request).get("uptime", ""))
+    return render(request, "checks/_check_finished.html", context)
 
 
 @signed_in
@@ -148,13 +150,13 @@ def check_run(request: SignedIn, pk: UUID) -> HttpResponse:
     """Start a check now. One at a time: a second request shows the one that is running."""
     endpoint = endpoint_or_404(request.user, pk)
     answer = check_now(request.user, endpoint, now=timezone.now())
+    page = reverse("endpoint-detail", args=[pk])
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
-    elif request.htmx:
-        return render(
-            request, "checks/_check.html", {"fragment": True} | _check_context(request, endpoint)
-        )
-    return to_page(request, reverse("endpoint-detail", args=[pk]))
+        return to_page(request, page)
+    if request.htmx:
+        return render(request, "checks/_check.html", _check_context(request, endpoint))
+    return redirect(f"{page}#check")
 
 
 def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import rfc8785
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -20,7 +20,7 @@ from checks.privacy.keys import KeyFault, public_pem, signing_key
 from checks.privacy.rules import Outcome
 from portal.endpoints.actions import check_refusal
 from portal.endpoints.privacy_audits import audit_now
-from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
+from portal.pages.auth import SignedIn, endpoint_or_404, path_of_page, signed_in, to_page
 from portal.people.models import Person
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
@@ -31,25 +31,29 @@ MAX_SHOWN = 100
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def audits(request: SignedIn, pk: UUID) -> HttpResponse:
-    """All audits, or as a fragment the latest one. A POST starts one."""
+    """All audits, or as a fragment the latest one with what it changes elsewhere on the page. A
+    POST starts one.
+    """
     endpoint = endpoint_or_404(request.user, pk)
     if request.method == "POST":
         answer = audit_now(request.user, endpoint, now=timezone.now())
+        page = reverse("privacy", args=[pk])
         if isinstance(answer, Denied):
             messages.warning(request, answer.reason)
-        if isinstance(answer, Denied) or not request.htmx:
-            return to_page(request, reverse("privacy", args=[pk]))
+            return to_page(request, page)
+        if not request.htmx:
+            return redirect(f"{page}#privacy")
     context = {"endpoint": endpoint} | privacy_context(request.user, endpoint)
-    if request.htmx:
+    if request.htmx and (context["audit_running"] or not context["latest_audit"]):
         return render(request, "privacy/_latest_audit.html", context)
     made = PrivacyAudit.objects.filter(endpoint=endpoint, finished_at__isnull=False).defer(
         "document"
     )
-    return render(
-        request,
-        "privacy/list.html",
-        context | {"audits": made.order_by("-requested_at")[:MAX_SHOWN]},
-    )
+    context["audits"] = made.order_by("-requested_at")[:MAX_SHOWN]
+    if request.htmx:
+        context["on_list"] = path_of_page(request) == request.path
+        return render(request, "privacy/_audit_finished.html", context)
+    return render(request, "privacy/list.html", context)
 
 
 @signed_in

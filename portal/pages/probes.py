@@ -46,7 +46,7 @@ def probes(request: SignedIn, pk: UUID) -> HttpResponse:
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
         return redirect("probes", pk)
-    return redirect(f"{reverse('probes', args=[pk])}?probe={answer.pk}")
+    return redirect(f"{reverse('probes', args=[pk])}?probe={answer.pk}#probe")
 
 
 @signed_in
@@ -59,7 +59,7 @@ def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
     probe = Probe.objects.filter(endpoint=endpoint, pk=probe_pk).first()
     if probe is None:
         raise Http404
-    context = {"endpoint": endpoint, "fragment": True} | _shown(request, probe)
+    context = {"endpoint": endpoint} | _shown(request, probe)
     if probe.finished_at is None:
         return render(request, "probes/_probe.html", context)
     runnable = probe_offers() if check_refusal(request.user, endpoint) is None else ()
@@ -81,7 +81,7 @@ def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
     answer = analyze_log_rows(request.user, check, form.rows, now=timezone.now())
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
-    return redirect(f"{reverse('endpoint-detail', args=[pk])}?check={check.pk}")
+    return redirect(f"{reverse('endpoint-detail', args=[pk])}?check={check.pk}#check")
 
 
 def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> HttpResponse:

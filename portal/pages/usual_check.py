@@ -50,7 +50,7 @@ def usual_check(request: SignedIn, pk: UUID) -> HttpResponse:
         messages.warning(request, answer.reason)
         return _page(request, endpoint, form, status=409)
     messages.success(request, "Usual check changed. It is running now.")
-    return redirect(reverse("endpoint-detail", args=[pk]))
+    return redirect(f"{reverse('endpoint-detail', args=[pk])}#check")
 
 
 def _start(request: SignedIn, endpoint: Endpoint) -> dict[str, str]:

@@ -9,15 +9,22 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from checks.models import Check, PrivacyAudit, Probe
+from checks.output.reports import Report
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
+from provisioning.models import Endpoint
+from tests.checks.seen import answered, live
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import ask, planned_in_lab
 from tests.portal.people import Cast, bearer, enter_by_role, make_cast
+from tests.portal.test_pages_endpoints import checked
+from tests.portal.test_pages_uptime_and_privacy import was_audited
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -107,6 +114,59 @@ def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Ca
     expect(page.locator("#review")).to_contain_text("Changes in AWS")
     expect(page.locator("#announce")).to_contain_text("team-chat: Waiting for approval.")
     expect(page.get_by_role("link", name="Change the request")).to_be_visible()
+
+
+def test_the_result_of_a_check_takes_the_focus_and_all_that_depends_on_it_follows(
+    page: Page, endpoint: Endpoint
+) -> None:
+    checked(endpoint, live(), minutes_ago=9)
+    page.goto(f"/endpoints/{endpoint.pk}/?uptime=7d")
+    expect(page.locator("#uptime")).to_contain_text("No failures.")
+    page.get_by_role("button", name="Check now").press("Enter")
+    expect(page.locator("#check")).to_contain_text("Making a WebSocket handshake")
+    expect(page.locator("#check")).to_be_focused()
+    refused = answered("HTTP/1.1 403 Forbidden\r\nServer: app\r\n")
+    finish(Check.objects.get(finished_at=None), checked(endpoint, refused))
+    expect(page.locator("#check-title")).to_have_text("Handshake failing")
+    expect(page.locator("#check")).to_be_focused()
+    expect(page.locator("#announce")).to_contain_text("Check finished: ")
+    expect(page.locator("#uptime")).to_contain_text("1 of 2 checks passed in the last 7 days")
+    expect(page.locator("#uptime")).to_contain_text("Last failure just now")
+    expect(page.locator("#check-history li")).to_have_count(2)
+    page.get_by_role("link", name="Help").focus()
+    page.evaluate("document.getElementById('check-now').form.requestSubmit()")
+    expect(page.locator("#check")).to_contain_text("Making a WebSocket handshake")
+    expect(page.get_by_role("link", name="Help")).to_be_focused()
+
+
+def finish(running: Check, as_seen: Check) -> None:
+    """What a worker does: the running check has found what the other one found."""
+    as_seen.delete()
+    as_seen.pk = running.pk
+    as_seen.save()
+
+
+def test_audits_and_probes_take_the_focus_too(page: Page, endpoint: Endpoint) -> None:
+    page.goto(f"/endpoints/{endpoint.pk}/privacy/")
+    expect(page.locator("#audits")).to_contain_text("No audits yet.")
+    page.get_by_role("button", name="Audit now").press("Enter")
+    expect(page.locator("#privacy")).to_contain_text("Reading the configuration")
+    expect(page.locator("#privacy")).to_be_focused()
+    PrivacyAudit.objects.all().delete()
+    was_audited(endpoint, "fail")
+    expect(page.locator("#privacy")).to_contain_text("Something other than CloudFront")
+    expect(page.locator("#privacy")).to_be_focused()
+    expect(page.locator("#announce")).to_contain_text("Audit finished: ")
+    expect(page.locator("#audits tbody tr")).to_have_count(1)
+
+    page.goto(f"/endpoints/{endpoint.pk}/probes/")
+    page.get_by_role("button", name="Run: ").first.press("Enter")
+    expect(page.locator("#probe")).to_contain_text("Running")
+    expect(page.locator("#probe")).to_be_focused()
+    report = Report(ok=True, headline="All the same.").to_dict()
+    Probe.objects.update(finished_at=timezone.now(), ok=True, report=report)
+    expect(page.locator("#announce")).to_contain_text("Probe finished: All the same.")
+    expect(page.locator("#probe")).to_be_focused()
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, people: Cast) -> None:

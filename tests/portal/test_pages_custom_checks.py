@@ -30,7 +30,7 @@ def test_ana_tests_with_lines_of_her_own(people: Cast, endpoint: Endpoint) -> No
     assert "Step reference" in text_of(signed_in(people.ana).get(address))
     answer = signed_in(people.ana).post(address, OWN)
     check = Check.objects.get()
-    assert answer["Location"] == f"/endpoints/{endpoint.pk}/?check={check.pk}"
+    assert answer["Location"] == f"/endpoints/{endpoint.pk}/?check={check.pk}#check"
     assert check.options["path"] == "/ws/room?id=1"
     assert check.options["headers"] == "X-Room: 12"
     assert check.requested_by == "ana"
@@ -160,6 +160,6 @@ def test_the_page_of_a_test_that_has_not_ended_waits_for_it(
     people: Cast, endpoint: Endpoint
 ) -> None:
     check = request_check(endpoint, by="ana", stream="", now=timezone.now())
-    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}")
+    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}#check")
     assert page.status_code == 200
     assert "Making a WebSocket handshake through CloudFront" in text_of(page)

@@ -158,6 +158,10 @@ def test_ana_tests_now_and_sees_the_result_come(people: Cast, endpoint: Endpoint
         "the list beside it goes along"
     )
     assert "Recent checks Passed" in text_of(result)
+    assert "1 of 1 check passed in the last 24 hours" in text_of(result), "so does the uptime"
+    page = {"HX-Request": "true", "HX-Current-URL": "http://testserver/endpoints/x/?uptime=7d"}
+    latest = client.get(f"/endpoints/{endpoint.pk}/checks/latest/", headers=page)
+    assert "1 of 1 check passed in the last 7 days" in text_of(latest), "over the span on the page"
 
 
 def test_a_refused_test_leads_the_whole_page_to_its_reason(

@@ -68,7 +68,7 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     asked = client.post(address, {"kind": "crowd", "number": "4"})
     probe = Probe.objects.get()
     assert (probe.kind, probe.number, probe.requested_by) == ("crowd", 4, "ana")
-    assert asked["Location"] == f"{address}?probe={probe.pk}"
+    assert asked["Location"] == f"{address}?probe={probe.pk}#probe"
     waiting = client.get(asked["Location"])
     assert "Running" in text_of(waiting)
     assert 'hx-trigger="every 1s"' in waiting.content.decode()
@@ -90,7 +90,7 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     assert "hx-trigger" not in result.content.decode()
     assert "Problem" in text_of(client.get(address))
     assert '<div id="probe-history" hx-swap-oob="true">' in result.content.decode()
-    assert "Problem Multiple clients" in words, "the list beside it goes along"
+    assert "Problem Several clients at once" in words, "the list beside it goes along"
     assert 'id="run-probe-1"' in result.content.decode()
     assert " disabled" in waiting.content.decode()
     assert " disabled" not in result.content.decode(), "the next can be asked for"

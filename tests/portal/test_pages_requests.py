@@ -46,7 +46,8 @@ def test_when_the_state_changes_everything_that_depends_on_it_comes_along(
     assert "hx-swap-oob" not in unchanged
     put(request, State.REJECTED, reason="Use the other distribution.")
     changed = client.get(f"/requests/{request.pk}/standing/", {"was": was[1]}).content.decode()
-    for part in ("announce", "about", "actions", "review", "past-plan"):
+    assert 'hx-swap-oob="innerHTML:#announce"' in changed
+    for part in ("about", "actions", "review", "past-plan"):
         assert f'id="{part}" ' in changed
     assert "Use the other distribution." in changed
     assert 'hx-trigger="every' not in changed

@@ -263,6 +263,14 @@ def test_the_team_audits_now_an_auditor_and_another_team_do_not(
     fragment = signed_in(people.ana).get(address, headers=HTMX)
     assert fragment.content.decode().strip().startswith("<section")
     assert 'hx-trigger="every 2s"' in fragment.content.decode()
+    asked.delete()
+    was_audited(endpoint, "fail")
+    on_list = HTMX | {"HX-Current-URL": f"http://testserver{address}"}
+    on_endpoint = HTMX | {"HX-Current-URL": f"http://testserver/endpoints/{endpoint.pk}/"}
+    finished = signed_in(people.ana).get(address, headers=on_list).content.decode()
+    assert 'id="audits"' in finished, "the list beside it goes along"
+    finished = signed_in(people.ana).get(address, headers=on_endpoint).content.decode()
+    assert 'id="audits"' not in finished, "that page has none"
 
 
 def test_every_live_endpoint_is_audited_once_a_day(
