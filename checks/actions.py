@@ -362,7 +362,7 @@ def _investigate(
             served = fetch_serving(
                 check.endpoint, mask_url(target.url), since=check.requested_at, now=now
             )
-            seen = replace(seen, served=served)
+            seen = replace(seen, served=served, unverified=served is None)
         return investigate(
             seen,
             target=target,

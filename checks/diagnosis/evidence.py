@@ -67,6 +67,8 @@ class Observations:
     """What gets the endpoint's paths by the distribution's present configuration, if it was read
     after a handshake that opened.
     """
+    unverified: bool = False
+    """That configuration could not be read."""
     looked: bool = False
     """AWS was asked, whether or not it answered."""
 

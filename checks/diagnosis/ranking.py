@@ -90,12 +90,21 @@ class Conclusion:
 _WEAKER: dict[Certainty, Certainty] = {HIGH: MEDIUM, MEDIUM: LOW, LOW: LOW}
 
 
+UNVERIFIED = (
+    "the distribution's configuration could not be read, so this does not show that the endpoint's "
+    "own origin answered"
+)
+
+
 def rank_verdicts(seen: Observations) -> Conclusion:
     """The ranked verdicts of everything that was seen."""
     if seen.answered_elsewhere and seen.served is not None:
         elsewhere = Diagnosis(VERDICTS["WSE-OTHER-ORIGIN"], HIGH, (seen.served.reason,))
         return Conclusion((elsewhere,), None)
     first_look = diagnose(seen.handshake, origin_tls=seen.origin_tls)
+    if seen.handshake.live and seen.unverified:
+        told = (*first_look[0].evidence, UNVERIFIED)
+        first_look = (replace(first_look[0], evidence=told), *first_look[1:])
     if seen.handshake.live and seen.served is not None and seen.served.lost:
         lost = Diagnosis(VERDICTS["WSE-PATHS-LOST"], HIGH, seen.served.lost)
         first_look = (first_look[0], lost, *first_look[1:])

@@ -17,6 +17,7 @@ from django.db import connection
 from checks import actions
 from checks.aws_view import AwsView
 from checks.diagnosis.probe_kinds import ProbeKind
+from checks.diagnosis.ranking import UNVERIFIED
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
 from checks.preflight.serving import Serving
@@ -110,6 +111,16 @@ def test_a_handshake_that_something_else_answers_is_not_live(
     answering(monkeypatch, seen.live(), served=OWN)
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert (check.ok, check.verdict) == (True, "WSE-LIVE")
+
+
+def test_what_could_not_be_verified_is_said(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for served in (OWN, None):
+        answering(monkeypatch, seen.live(), served=served)
+        check = make(actions.request_check(endpoint, by="ana", stream="s", now=NOW))
+        assert (check.ok, check.verdict) == (True, "WSE-LIVE")
+        assert (UNVERIFIED in check.findings[0]["evidence"]) is (served is None)
 
 
 def test_paths_that_go_elsewhere_are_told_once(
