@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from checks.protocol.transcript import Transcript
-from provisioning.spec.app_kinds import AnswerPart, AppKind, kind_of_answer
+from provisioning.spec.app_kinds import PLAIN, AnswerPart, AppKind, kinds_of_answer
 
 
-def recognize_app(seen: Iterable[Transcript]) -> AppKind | None:
-    """The kind of app that one of the transcripts gives away, the first ones first."""
+def recognize_app(seen: Iterable[Transcript], asked: str = PLAIN) -> AppKind | None:
+    """The kind of app that one of the transcripts gives away, the first ones first; None if that
+    can be the kind that was `asked`.
+    """
     for transcript in seen:
-        kind = kind_of_answer(_said(transcript))
-        if kind is not None:
-            return kind
+        kinds = kinds_of_answer(_said(transcript))
+        if kinds:
+            return None if asked in (kind.key for kind in kinds) else kinds[0]
     return None
 
 
 def _said(transcript: Transcript) -> Iterator[tuple[AnswerPart, str]]:
     if transcript.body:
         yield "body", transcript.body
+    elif transcript.response and not transcript.upgraded:
+        # Some servers say it in the status line only.
+        yield "body", transcript.response.reason
     if transcript.response and transcript.upgraded:
         chosen = transcript.response.get("sec-websocket-protocol")
         if chosen:

@@ -7,7 +7,7 @@ first verdict says so. The other side's own words are the first evidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -233,7 +233,23 @@ def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> 
         evidence.append(f"the handshake worked; {frames} frames followed")
         if seen.close:
             evidence.append(f"close code {seen.close.code} {seen.close.reason}".rstrip())
+        evidence += _lasted(seen)
     return _signed(found, evidence, known)
+
+
+def _lasted(seen: Transcript) -> Iterator[str]:
+    """How long the other side kept the connection open before it closed it, in seconds."""
+    opened = seen.timing.connect
+    closed = next(
+        (
+            frame.at_ms
+            for frame in seen.frames
+            if (frame.direction, frame.opcode) == ("received", "close")
+        ),
+        None,
+    )
+    if seen.close and seen.close.by == "peer" and opened is not None and closed is not None:
+        yield f"it closed {max(0.0, closed - opened) / 1000:.2g} s after the handshake"
 
 
 def _by_signature(known: Signature) -> Found:

@@ -280,8 +280,7 @@ def _recognized(check: Check | None, transcript: Mapping[str, Any] | None) -> Ap
     """The kind of app that answered a failed usual check, if the check is of another kind."""
     if check is None or check.ok or check.options or transcript is None:
         return None
-    kind = recognize_app([transcript["seen"]])
-    return kind if kind and kind.key != check.endpoint.spec.app_kind else None
+    return recognize_app([transcript["seen"]], check.endpoint.spec.app_kind)
 
 
 def _findings(check: Check, prefilled_links: Mapping[str, PrefilledLink]) -> list[VerdictFinding]:

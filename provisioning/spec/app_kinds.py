@@ -18,8 +18,8 @@ from typing import Literal, get_args
 from provisioning.facts.path_patterns import matches
 
 AnswerPart = Literal["body", "text", "binary", "subprotocol", "close"]
-"""Where a sign of a kind is looked for: a refusal's body, a text message, a binary message in
-hexadecimal, the subprotocol that the server chose, a close code and its reason.
+"""Where a sign of a kind is looked for: a refusal's body or reason phrase, a text message, a binary
+message in hexadecimal, the subprotocol that the server chose, a close code and its reason.
 """
 
 
@@ -108,18 +108,27 @@ APP_KINDS: Mapping[str, AppKind] = _read()
 
 @functools.lru_cache(maxsize=256)
 def kind_of_paths(patterns: tuple[str, ...]) -> AppKind:
-    """The kind whose usual path is among the patterns; plain if there is none."""
-    for kind in APP_KINDS.values():
-        if any(part in pattern for part in kind.in_paths for pattern in patterns):
-            return kind
-    return APP_KINDS[PLAIN]
+    """The kind whose usual path is among the patterns, the longest path first; else plain."""
+    found = [
+        (len(part), kind)
+        for kind in APP_KINDS.values()
+        for part in kind.in_paths
+        if any(part in pattern for pattern in patterns)
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else APP_KINDS[PLAIN]
 
 
-def kind_of_answer(said: Iterable[tuple[AnswerPart, str]]) -> AppKind | None:
-    """The kind that an app's answer gives away; None if it gives nothing away."""
+def kinds_of_answer(said: Iterable[tuple[AnswerPart, str]]) -> tuple[AppKind, ...]:
+    """The kinds that an app's answer can be of, in the order of the table; none if it gives nothing
+    away.
+    """
     seen = tuple(said)
-    for kind in APP_KINDS.values():
-        for sign in kind.answers:
-            if any(sign.part == part and sign.regex.search(text) for part, text in seen):
-                return kind
-    return None
+    return tuple(
+        kind
+        for kind in APP_KINDS.values()
+        if any(
+            sign.part == part and sign.regex.search(text)
+            for sign in kind.answers
+            for part, text in seen
+        )
+    )

@@ -18,10 +18,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests import npm
 from tests.journeys.conftest import IDLE_SECONDS_OF_AWS, LiveEndpoint, Product
 from tests.journeys.portal_clients import in_own_loop
 from tests.journeys.until import until
-from tests.lab_edge.clients import npm
 
 EXPECTED_SECONDS = 60
 

@@ -22,8 +22,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from lab.apps import rfc6455
+from tests import npm
 
-from .clients import npm
 from .stage import PATIENCE, Stage, wait_until
 
 MEBIBYTE = 1 << 20
@@ -63,7 +63,7 @@ def test_nodes_ws_says_and_hears_everything(
         # dbare forwards no query string, so its app is not asked for one.
         "heartbeat": name == "dchat",
     }
-    script = Path(npm.__file__).with_name("talk.cjs")
+    script = Path(__file__).parent / "clients" / "talk.cjs"
     ran = subprocess.run(
         ["node", str(script), str(node_modules), json.dumps(asked)],
         capture_output=True,

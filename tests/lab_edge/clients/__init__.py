@@ -1,1 +1,1 @@
-"""WebSocket clients that are not ours, and how they come onto this machine."""
+"""WebSocket clients that are not ours."""

@@ -1,31 +1,33 @@
-"""Node's clients `ws` and `wscat`, installed by npm into .venv/npm, where no commit goes.
+"""Packages from npm, installed into .venv/npm, where no commit goes.
 
-It decides versions and folder. It must never install twice, nor fail a machine without Node: that
-is a reason to skip, said aloud.
+It never installs twice, and fails no machine without Node: that is a reason to skip, said aloud.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-PACKAGES = ("ws@8.23.0", "wscat@6.1.0")
-CACHE = Path(__file__).resolve().parents[3] / ".venv" / "npm"
+CLIENTS = ("ws@8.23.0", "wscat@6.1.0")
+"""Node's WebSocket clients."""
+CACHE = Path(__file__).resolve().parents[1] / ".venv" / "npm"
 SECONDS = 90
 
 
-def installed() -> Path:
-    """The folder whose node_modules hold both; installs them at the first call on a machine.
+def installed(packages: Sequence[str] = CLIENTS) -> Path:
+    """The folder whose node_modules hold them; installs them at the first call on a machine.
 
     Skips the test, with a warning in the summary, when there is no Node or npm fails.
     """
-    folder = CACHE / "-".join(package.replace("@", "-") for package in PACKAGES)
+    folder = CACHE / hashlib.sha256(" ".join(packages).encode()).hexdigest()[:16]
     if (folder / "node_modules").is_dir():
         return folder
     if shutil.which("node") is None or shutil.which("npm") is None:
@@ -41,7 +43,7 @@ def installed() -> Path:
             "--fetch-retries",
             "0",
         ]
-        command += ["--fetch-timeout", "20000", "--prefix", fresh, *PACKAGES]
+        command += ["--fetch-timeout", "20000", "--prefix", fresh, *packages]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -60,5 +62,5 @@ def installed() -> Path:
 
 
 def _give_up(why: str) -> None:
-    warnings.warn(f"Node's WebSocket clients were not tried: {why}", stacklevel=3)
-    pytest.skip(f"Node's WebSocket clients are not here: {why}")
+    warnings.warn(f"Packages from npm were not tried: {why}", stacklevel=3)
+    pytest.skip(f"Packages from npm are not here: {why}")

@@ -1,0 +1,1 @@
+"""The table of app kinds against real servers."""

@@ -1,0 +1,271 @@
+"""Every kind of app against a real server, asked directly: what the table says a check asks, sends,
+hears and is refused with.
+
+All are asked at the same time, once, since most of a check is waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from checks.diagnosis.app_recognition import recognize_app
+from checks.diagnosis.transcript_rules import diagnose
+from checks.protocol.transcript import Transcript
+from provisioning.spec.app_kinds import APP_KINDS, kind_of_paths
+from tests.app_kinds.asking import APP, ask
+from tests.app_kinds.servers import AppServers
+from tests.app_kinds.written_servers import TOKEN
+
+
+@dataclass(frozen=True)
+class Case:
+    """A server, as what it is asked, and the settings that differ from those of the kind."""
+
+    server: str
+    kind: str
+    pattern: str
+    settings: Any = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        settings = "-".join(f"{name}={value}" for name, value in self.settings.items())
+        return f"{self.server}-as-{self.kind}-{self.pattern}{settings and '-'}{settings}"
+
+
+LIVE = (
+    Case("silent", "plain", "/ws"),
+    Case("closes-after-5-s", "plain", "/ws"),
+    Case("ws", "echo", "/ws"),
+    Case("websockets", "echo", "/ws"),
+    Case("home-assistant", "greeting", "/api/websocket"),
+    Case("socket.io", "socketio", "/socket.io/*"),
+    Case("socket.io", "socketio", "/socket.io/"),
+    Case("python-socketio", "socketio", "/socket.io/*"),
+    Case("socket.io-2", "socketio2", "/socket.io/*"),
+    Case("engine.io", "engineio", "/engine.io/*"),
+    Case("sockjs", "sockjs", "/sockjs/*"),
+    Case("signalr", "signalr", "/chat"),
+    Case("signalr", "signalr", "/chat*"),
+    Case("socketcluster-server", "socketcluster", "/socketcluster/*"),
+    Case("graphql-ws", "graphql-transport-ws", "/graphql"),
+    Case("subscriptions-transport-ws", "graphql-ws", "/subscriptions"),
+    Case("stomp-broker-js", "stomp", "/stomp"),
+    Case("aedes", "mqtt", "/mqtt"),
+    Case("autobahn", "wamp", "/ws"),
+    Case("phoenix", "phoenix", "/socket/*"),
+    Case("phoenix", "phoenix", "/socket/websocket"),
+    Case("phoenix", "liveview", "/live/*"),
+    Case("action-cable", "action-cable", "/cable"),
+    Case("daphne", "django-channels", "/ws/chat/"),
+    Case("fastapi", "asgi", "/ws"),
+    Case("aiohttp", "asgi", "/ws"),
+    Case("tornado", "tornado", "/ws"),
+    Case("ws", "node-ws", "/ws"),
+    Case("streamlit", "streamlit", "/_stcore/*"),
+    Case("novnc", "novnc", "/websockify"),
+    Case("home-assistant", "home-assistant", "/api/websocket"),
+    Case("hasura", "hasura", "/v1/graphql"),
+    Case("centrifugo", "centrifugo", "/connection/*"),
+    Case("gradio", "gradio", "/queue/join"),
+)
+"""Each kind as its documentation has it."""
+
+NOT_TRIED = {
+    "go": "no Go here; asked as a plain server",
+    "jvm": "no JVM here; asked as a plain server",
+    "dotnet": "no .NET here; asked as a plain server",
+    "jupyter": "asked as a plain server, with a kernel's path and a token",
+    "code-server": "asked as a plain server, with a session cookie",
+    "n8n": "asked as a plain server, with a session cookie",
+}
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A server asked as what it is not: the status, how the connection ended (or the body of the
+    refusal begins) and the kind that is recognized.
+    """
+
+    case: Case
+    status: int
+    words: str
+    recognized: str
+    origin: str = f"http://{APP}"
+
+    def __str__(self) -> str:
+        return f"{self.case}{'' if APP in self.origin else '-other-origin'}"
+
+
+FOREIGN = "https://elsewhere.example"
+MISFITS = (
+    Misfit(Case("socket.io", "plain", "/socket.io/*"), 400, "Transport unknown", "socketio"),
+    # It writes its refusal, an HTTP response, into the WebSocket that it has opened.
+    Misfit(Case("socket.io", "socketio2", "/socket.io/*"), 101, "", ""),
+    Misfit(Case("socket.io-2", "plain", "/socket.io/*"), 400, "Transport unknown", "socketio"),
+    Misfit(Case("engine.io", "plain", "/engine.io/*"), 400, "Transport unknown", "socketio"),
+    Misfit(Case("socket.io-allow-request", "socketio", "/socket.io/*"), 400, "not on the list", ""),
+    Misfit(Case("python-socketio", "plain", "/socket.io/*"), 403, "", ""),
+    Misfit(Case("sockjs", "plain", "/sockjs"), 200, "Welcome to SockJS!", "sockjs"),
+    Misfit(Case("sockjs", "plain", "/sockjs/x/y"), 404, "", ""),
+    Misfit(
+        Case("graphql-ws", "plain", "/graphql"),
+        101,
+        "4406 Subprotocol not acceptable",
+        "graphql-transport-ws",
+    ),
+    Misfit(Case("graphql-ws", "graphql-ws", "/graphql"), 101, "4406 ", "graphql-transport-ws"),
+    Misfit(Case("graphql-ws-token", "graphql-transport-ws", "/graphql"), 101, "4403 Forbidden", ""),
+    Misfit(Case("subscriptions-transport-ws", "plain", "/subscriptions"), 101, "1002", ""),
+    Misfit(Case("aedes-login", "mqtt", "/mqtt"), 101, "1006", ""),
+    Misfit(Case("autobahn", "plain", "/ws"), 400, "", "wamp"),
+    Misfit(Case("centrifugo-token", "centrifugo", "/connection/*"), 101, "3501 bad request", ""),
+    Misfit(Case("centrifugo-token", "stomp", "/connection/websocket"), 101, "", ""),
+    Misfit(Case("signalr", "echo", "/chat"), 101, "", ""),
+    Misfit(Case("home-assistant", "action-cable", "/api/websocket"), 101, "", "home-assistant"),
+    Misfit(Case("action-cable", "home-assistant", "/cable"), 101, "", "action-cable"),
+    Misfit(Case("phoenix", "phoenix", "/socket/*"), 403, "", "", FOREIGN),
+    Misfit(Case("action-cable", "action-cable", "/cable"), 404, "Page not found", "", FOREIGN),
+    Misfit(Case("streamlit", "streamlit", "/_stcore/*"), 403, "", "", FOREIGN),
+    Misfit(Case("tornado", "tornado", "/ws"), 403, "Cross origin websockets not", "", FOREIGN),
+    Misfit(Case("daphne", "django-channels", "/ws/chat/"), 403, "", "", FOREIGN),
+    Misfit(Case("daphne", "django-channels", "/ws/members/"), 403, "", ""),
+    Misfit(Case("daphne", "django-channels", "/ws/nowhere/"), 500, "", ""),
+    Misfit(Case("fastapi", "asgi", "/nowhere"), 403, "", ""),
+    Misfit(Case("aiohttp", "asgi", "/nowhere"), 404, "404: Not Found", ""),
+    Misfit(Case("tornado", "tornado", "/nowhere"), 404, "", ""),
+    Misfit(Case("ws", "node-ws", "/nowhere"), 400, "", ""),
+    Misfit(Case("silent", "echo", "/ws"), 101, "", ""),
+    Misfit(Case("silent", "greeting", "/ws"), 101, "", ""),
+    Misfit(Case("first-message-first", "plain", "/ws"), 101, "4000 name a room first", ""),
+    Misfit(Case("token", "plain", "/ws"), 401, '{"error": "invalid token"}', ""),
+    Misfit(
+        Case("closes-after-5-s", "plain", "/ws", {"stay_open_seconds": 10}),
+        101,
+        "4008 say something",
+        "",
+    ),
+)
+
+IN_A_ROOM = {"check_script": 'send {"room":"check"}\nexpect json $.joined == "check"'}
+Answers = dict[object, Transcript]
+
+
+@pytest.fixture(scope="module")
+def answers(servers: AppServers) -> Answers:
+    """What each server answered; without Node, those of npm are missing."""
+    ports: dict[str, int] = {}
+    for name in {case.server for case in (*LIVE, *(misfit.case for misfit in MISFITS))}:
+        try:
+            ports[name] = servers.start(name)
+        except pytest.skip.Exception:
+            continue
+
+    async def all_at_once() -> Answers:
+        asked: dict[object, Any] = {}
+        for case in LIVE:
+            if case.server in ports:
+                asked[str(case)] = ask(ports[case.server], case.kind, case.pattern)
+        for one in MISFITS:
+            case = one.case
+            if case.server in ports:
+                asked[str(one), "misfit"] = ask(
+                    ports[case.server], case.kind, case.pattern, origin=one.origin, **case.settings
+                )
+        found = await asyncio.gather(*asked.values())
+        return dict(zip(asked, found, strict=True))
+
+    return asyncio.run(all_at_once())
+
+
+def answer(answers: Answers, asked: object) -> Transcript:
+    """One of them; skips the test if its server is not here."""
+    if asked not in answers:
+        pytest.skip("this server comes from npm, which is not here")
+    return answers[asked]
+
+
+@pytest.mark.parametrize("case", LIVE, ids=str)
+def test_a_real_server_is_live(answers: Answers, case: Case) -> None:
+    seen = answer(answers, str(case))
+    assert seen.live, (seen.failures, seen.body, seen.frames)
+    assert diagnose(seen)[0].code == "WSE-LIVE"
+    if APP_KINDS[case.kind].group != "Any server":
+        assert recognize_app([seen], case.kind) is None, "it is not taken for another kind"
+
+
+def test_every_kind_is_tried_or_says_why_not() -> None:
+    assert {case.kind for case in LIVE} | set(NOT_TRIED) == set(APP_KINDS)
+    assert not {case.kind for case in LIVE} & set(NOT_TRIED)
+    for kind in NOT_TRIED:
+        assert not APP_KINDS[kind].script, "what it sends and hears must be tried"
+
+
+@pytest.mark.parametrize("misfit", MISFITS, ids=str)
+def test_what_does_not_fit_is_not_live_and_says_what_it_is(
+    answers: Answers, misfit: Misfit
+) -> None:
+    seen = answer(answers, (str(misfit), "misfit"))
+    assert not seen.live
+    assert seen.response is not None
+    closed = seen.close if seen.close and seen.close.by != "us" else None
+    words = f"{closed.code} {closed.reason}" if closed else seen.body
+    assert (seen.response.status, words[: len(misfit.words)]) == (misfit.status, misfit.words)
+    kind = recognize_app([seen], misfit.case.kind)
+    assert (kind.key if kind else "") == misfit.recognized
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [(path, kind.key) for kind in APP_KINDS.values() for path in kind.in_paths],
+)
+def test_the_form_proposes_the_kind_of_a_usual_path(path: str, kind: str) -> None:
+    assert kind_of_paths((path,)).key == kind
+    assert kind_of_paths(("/other", f"/app{path}/*")).key == kind
+    assert kind_of_paths(("/other",)).key == "plain"
+
+
+# --- the four that nobody's protocol describes
+
+
+def test_one_that_closes_after_five_seconds_is_told_so(answers: Answers) -> None:
+    case = Case("closes-after-5-s", "plain", "/ws", {"stay_open_seconds": 10})
+    seen = answer(answers, (str(case), "misfit"))
+    first = diagnose(seen)[0]
+    assert first.code == "WSE-CLOSED"
+    told = " | ".join(first.evidence)
+    assert "4008 say something" in told
+    lasted = re.search(r"it closed ([0-9.]+) s after the handshake", told)
+    assert lasted is not None, told
+    assert 4.5 < float(lasted[1]) < 10
+    assert answer(answers, str(Case("closes-after-5-s", "plain", "/ws"))).live, "3 s by default"
+
+
+def test_one_that_needs_a_first_message_is_live_with_one(servers: AppServers) -> None:
+    port = servers.start("first-message-first")
+    assert asyncio.run(ask(port, "plain", "/ws", **IN_A_ROOM)).live
+    other = IN_A_ROOM | {"check_script": 'send {"room":"x"}\nexpect json $.joined == "y" within 1'}
+    assert not asyncio.run(ask(port, "plain", "/ws", **other)).live
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"check_headers": "Authorization: Bearer ${secret:APP_TOKEN}"},
+        {"check_path": "/ws?token=${secret:APP_TOKEN}"},
+    ],
+)
+def test_one_that_wants_a_token_is_live_with_a_stored_secret(
+    servers: AppServers, settings: dict[str, str]
+) -> None:
+    port = servers.start("token")
+    seen = asyncio.run(ask(port, "plain", "/ws", secrets={"APP_TOKEN": TOKEN}, **settings))
+    assert seen.live, seen.failures
+    assert TOKEN not in str(seen.to_dict())
+    wrong = asyncio.run(ask(port, "plain", "/ws", secrets={"APP_TOKEN": "0ld" + TOKEN}, **settings))
+    assert wrong.response is not None
+    assert wrong.response.status == 401
+    assert diagnose(wrong)[0].code == "WSE-401-AUTH"

@@ -1,0 +1,302 @@
+"""Servers of products that neither PyPI nor npm has at a bearable size, written from the documents
+of their protocols.
+
+Only what a client meets in the first seconds: the handshake, the first messages, the heartbeat, the
+refusals. The protocols' own clients from npm judge those of SignalR, Action Cable, Phoenix and
+Centrifugo (`test_written_servers.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+
+RECORD_END = "\x1e"
+"""SignalR ends each message with it."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(routes: Mapping[str, Handler]) -> web.Application:
+    """An aiohttp application of handlers by path."""
+    app = web.Application()
+    for path, handler in routes.items():
+        app.router.add_route("*", path, handler)
+    return app
+
+
+def same_origin(request: web.Request) -> bool:
+    """The Origin, if there is one, is a page of the host that was asked."""
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+async def opened(request: web.Request, *subprotocols: str, **more: Any) -> web.WebSocketResponse:
+    """The answer 101."""
+    socket = web.WebSocketResponse(protocols=subprotocols, **more)
+    await socket.prepare(request)
+    return socket
+
+
+async def heard(socket: web.WebSocketResponse, seconds: float | None = None) -> str | None:
+    """The next text message; None if the client has gone. Raises TimeoutError."""
+    message = await socket.receive(seconds)
+    return str(message.data) if message.type is WSMsgType.TEXT else None
+
+
+# --- SignalR: HubProtocol.md and TransportProtocols.md of dotnet/aspnetcore
+
+
+async def signalr(request: web.Request) -> web.StreamResponse:
+    """A hub with the method Echo, for clients that skip negotiation and for those that do not."""
+    if request.path.endswith("/negotiate"):
+        return web.json_response(
+            {
+                "negotiateVersion": 1,
+                "connectionId": "one",
+                "connectionToken": "one",
+                "availableTransports": [
+                    {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}
+                ],
+            }
+        )
+    if request.query.get("id", "one") != "one":
+        return web.Response(status=404, text="No Connection with that ID")
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        return web.Response(status=400, text="Connection ID required")
+    socket = await opened(request)
+    try:
+        asked = await heard(socket, 15)
+    except TimeoutError:
+        asked = None
+    if asked is None:
+        await socket.close()
+        return socket
+    wanted = json.loads(asked.partition(RECORD_END)[0])
+    if wanted.get("protocol") != "json":
+        error = f"The protocol '{wanted.get('protocol')}' is not supported."
+        await socket.send_str(json.dumps({"error": error}) + RECORD_END)
+        await socket.close()
+        return socket
+    await socket.send_str("{}" + RECORD_END)
+    while (said := await heard(socket)) is not None:
+        for record in filter(None, said.split(RECORD_END)):
+            message = json.loads(record)
+            if message["type"] == 1:
+                answer = {
+                    "type": 3,
+                    "invocationId": message["invocationId"],
+                    "result": message["arguments"][0],
+                }
+                await socket.send_str(json.dumps(answer) + RECORD_END)
+            elif message["type"] == 6:
+                await socket.send_str('{"type":6}' + RECORD_END)
+    return socket
+
+
+# --- Phoenix Channels: "Writing a Channels Client" of the Phoenix guides
+
+
+async def phoenix(request: web.Request) -> web.StreamResponse:
+    """A socket with channels `room:*`; `check_origin` as by default."""
+    if not same_origin(request):
+        return web.Response(status=403)
+    socket = await opened(request)
+    while (said := await heard(socket)) is not None:
+        joined, number, topic, event, payload = json.loads(said)
+        fits = event == "heartbeat" or topic.startswith(("room:", "lv:"))
+        status = "ok" if fits else "error"
+        response = payload if event == "echo" else {} if fits else {"reason": "unmatched topic"}
+        reply = {"status": status, "response": response}
+        await socket.send_str(json.dumps([joined, number, topic, "phx_reply", reply]))
+    return socket
+
+
+# --- Action Cable: the protocol's page at AnyCable
+
+
+async def action_cable(request: web.Request) -> web.StreamResponse:
+    """A cable with the channel EchoChannel."""
+    if not same_origin(request):
+        return web.Response(status=404, text="Page not found")
+    socket = await opened(request, "actioncable-v1-json", "actioncable-unsupported")
+    await socket.send_json({"type": "welcome"})
+
+    async def beat() -> None:
+        with suppress(ConnectionError):
+            while not socket.closed:
+                await asyncio.sleep(3)
+                await socket.send_json({"type": "ping", "message": 1})
+
+    beating = asyncio.create_task(beat())
+    try:
+        while (said := await heard(socket)) is not None:
+            command = json.loads(said)
+            known = "EchoChannel" in command["identifier"]
+            kind = "confirm_subscription" if known else "reject_subscription"
+            await socket.send_json({"identifier": command["identifier"], "type": kind})
+    finally:
+        beating.cancel()
+    return socket
+
+
+# --- Centrifugo: "Client protocol" of centrifugal.dev
+
+
+async def centrifugo(request: web.Request) -> web.StreamResponse:
+    """Lets in clients without a token, as `allow_anonymous_connect_without_token` does."""
+    return await _centrifugo(request, anonymous=True)
+
+
+async def centrifugo_token(request: web.Request) -> web.StreamResponse:
+    """Demands a token, as by default."""
+    return await _centrifugo(request, anonymous=False)
+
+
+async def _centrifugo(request: web.Request, *, anonymous: bool) -> web.StreamResponse:
+    if not same_origin(request):
+        return web.Response(status=403)
+    socket = await opened(request)
+    while (said := await heard(socket)) is not None:
+        for line in filter(None, said.splitlines()):
+            command = json.loads(line)
+            if "connect" not in command:
+                continue
+            if not anonymous and not command["connect"].get("token"):
+                await socket.close(code=3501, message=b"bad request")
+                return socket
+            connected = {"client": "42717627", "version": "6.5.0", "ping": 25, "pong": True}
+            await socket.send_json({"id": command["id"], "connect": connected})
+    return socket
+
+
+# --- Home Assistant: "WebSocket API" of developers.home-assistant.io
+
+
+async def home_assistant(request: web.Request) -> web.StreamResponse:
+    """Asks for a token first."""
+    socket = await opened(request, heartbeat=55)
+    await socket.send_json({"type": "auth_required", "ha_version": "2026.11.0"})
+    said = await heard(socket)
+    if said is not None:
+        await socket.send_json({"type": "auth_invalid", "message": "Invalid access token"})
+        await socket.close()
+    return socket
+
+
+# --- Gradio 3: gradio/routes.py and queueing.py of 3.50
+
+
+async def gradio(request: web.Request) -> web.StreamResponse:
+    """The queue of an interface."""
+    socket = await opened(request)
+    await socket.send_json({"msg": "send_hash"})
+    if await heard(socket) is not None:
+        await socket.send_json({"msg": "estimation", "rank": 0, "queue_size": 1})
+    return socket
+
+
+# --- Streamlit: streamlit/web/server of 1.67; installed it is over 500 MB
+
+
+async def streamlit(request: web.Request) -> web.StreamResponse:
+    """The stream of an app; it says nothing before a browser asks to run the script."""
+    if not same_origin(request):
+        return web.Response(status=403)
+    socket = await opened(request, "streamlit", heartbeat=20)
+    await heard(socket)
+    return socket
+
+
+# --- websockify in front of a VNC server: RFC 6143, 7.1.1
+
+
+async def novnc(request: web.Request) -> web.StreamResponse:
+    """The VNC server's version line."""
+    socket = await opened(request, "binary")
+    await socket.send_bytes(b"RFB 003.008\n")
+    await socket.receive()
+    return socket
+
+
+# --- Hasura: graphql-transport-ws, with what hasura/graphql-engine says and when
+
+
+async def hasura(request: web.Request) -> web.StreamResponse:
+    """Pings before it acknowledges; wants no admin secret."""
+    socket = await opened(request, "graphql-transport-ws", "graphql-ws")
+    await socket.send_json({"type": "ping", "payload": {"message": "keepalive"}})
+    while (said := await heard(socket)) is not None:
+        if json.loads(said)["type"] == "connection_init":
+            await socket.send_json({"type": "connection_ack"})
+    return socket
+
+
+# --- servers of nobody's protocol
+
+
+async def silent(request: web.Request) -> web.StreamResponse:
+    """Opens, and says nothing."""
+    socket = await opened(request)
+    await socket.receive()
+    return socket
+
+
+async def closes_after_5_s(request: web.Request) -> web.StreamResponse:
+    """Closes whoever has said nothing for five seconds."""
+    socket = await opened(request)
+    try:
+        await socket.receive(5)
+    except TimeoutError:
+        await socket.close(code=4008, message=b"say something")
+    return socket
+
+
+async def first_message_first(request: web.Request) -> web.StreamResponse:
+    """Closes a client that has not named its room within two seconds, and answers one that has."""
+    socket = await opened(request)
+    try:
+        said = await heard(socket, 2)
+    except TimeoutError:
+        await socket.close(code=4000, message=b"name a room first")
+        return socket
+    await socket.send_json({"joined": json.loads(said or "{}").get("room")})
+    await socket.receive()
+    return socket
+
+
+TOKEN = "vEry-s3cret.t0ken-0f-the-4pp"
+"""What `token` wants."""
+
+
+async def token(request: web.Request) -> web.StreamResponse:
+    """Wants a bearer token, in the Authorization header or in the query."""
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if TOKEN not in (given, request.query.get("token")):
+        challenge = {"WWW-Authenticate": "Bearer"}
+        return web.json_response({"error": "invalid token"}, status=401, headers=challenge)
+    return await silent(request)
+
+
+WRITTEN: Mapping[str, Mapping[str, Handler]] = {
+    "signalr": {"/chat": signalr, "/chat/negotiate": signalr},
+    "phoenix": {"/socket/websocket": phoenix, "/live/websocket": phoenix},
+    "action-cable": {"/cable": action_cable},
+    "centrifugo": {"/connection/websocket": centrifugo},
+    "centrifugo-token": {"/connection/websocket": centrifugo_token},
+    "home-assistant": {"/api/websocket": home_assistant},
+    "gradio": {"/queue/join": gradio},
+    "streamlit": {"/_stcore/stream": streamlit},
+    "novnc": {"/websockify": novnc},
+    "hasura": {"/v1/graphql": hasura},
+    "silent": {"/ws": silent},
+    "closes-after-5-s": {"/ws": closes_after_5_s},
+    "first-message-first": {"/ws": first_message_first},
+    "token": {"/ws": token},
+}
+"""The handlers by server and path."""
