@@ -25,7 +25,8 @@ def guards(
         answering = answering_behavior(distribution, pattern)
         if subject.origin_id and answering.target_origin_id == subject.origin_id:
             continue
-        for guard in guards_of(answering, distribution):
+        domain = snapshot.target.dns_name if snapshot.target else ""
+        for guard in guards_of(answering, distribution, domain):
             found.setdefault((answering.path_pattern, guard), []).append(pattern)
     if subject.path_patterns and not found:
         yield PreflightResult(

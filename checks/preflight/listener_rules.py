@@ -20,6 +20,7 @@ from checks.preflight.results import (
     unknown,
 )
 from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.guards import ORIGIN_HEADERS, header_source
 from provisioning.facts.load_balancer import Listener, ListenerRule
 from provisioning.facts.path_patterns import covers, matches, overlap
 from provisioning.facts.snapshot import Snapshot
@@ -94,6 +95,18 @@ def required_headers(
         if not headers:
             continue
         named = ", ".join(headers)
+        distribution = snapshot.distribution
+        source = header_source(distribution, target.dns_name) if distribution else None
+        sent = {name.lower() for name in source.header_names} if source else set()
+        copies = sent >= {name.lower() for name in headers}
+        if source and copies and ORIGIN_HEADERS in subject.carry_over:
+            yield PreflightResult(
+                "PF-HEADER",
+                Level.PASS,
+                f"The plan lets this endpoint's origin send {named} with the value that origin "
+                f"{source.id} sends.",
+            )
+            continue
         origins = snapshot.distribution.origins if snapshot.distribution else ()
         lowered = {name.lower() for name in headers}
         sending = [one.id for one in origins if lowered & {n.lower() for n in one.header_names}]
@@ -112,6 +125,12 @@ def required_headers(
                 f"aws elbv2 describe-rules --listener-arn {listener.arn or 'LISTENER'}",
                 "condition { http_header { … } } of the aws_lb_listener_rule: leave it as it is",
             ),
+            amendment=Amendment(
+                "Carry over: origin headers",
+                (("carry_over", (*subject.carry_over, ORIGIN_HEADERS)),),
+            )
+            if copies
+            else None,
         )
 
 

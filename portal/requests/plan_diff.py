@@ -21,6 +21,8 @@ LABELS = {
     "OriginProtocolPolicy": "Protocol to the target",
     "OriginSslProtocols": "TLS versions to the target",
     "DomainName": "Domain name",
+    "CustomHeaders": "Custom headers",
+    "CustomHeadersFrom": "Values of the custom headers as in origin",
     "ConnectionAttempts": "Connection attempts",
     "ConnectionTimeout": "Connection timeout (seconds)",
     "VpcOriginConfig OriginReadTimeout": "Response timeout (seconds)",

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.facts.distribution import Behavior, DistributionFacts, EdgeFunction
+from provisioning.facts.distribution import Behavior, DistributionFacts, EdgeFunction, Origin
 from provisioning.facts.path_patterns import covers
 
 FUNCTIONS, KEY_GROUPS = "functions", "key-groups"
 RESPONSE_HEADERS, REALTIME_LOGS = "response-headers-policy", "realtime-logs"
-CARRY_OVER = (FUNCTIONS, KEY_GROUPS, RESPONSE_HEADERS, REALTIME_LOGS)
+ORIGIN_HEADERS = "origin-headers"
+CARRY_OVER = (FUNCTIONS, KEY_GROUPS, RESPONSE_HEADERS, REALTIME_LOGS, ORIGIN_HEADERS)
 """What the setting `carry_over` may name, in the order in which the form lists it."""
 
 _VIEWER_EVENTS = ("viewer-request", "viewer-response")
@@ -54,18 +55,44 @@ def answering_behavior(distribution: DistributionFacts, pattern: str) -> Behavio
     )
 
 
-def guards_of(behavior: Behavior, distribution: DistributionFacts) -> tuple[Guard, ...]:
+def guards_of(
+    behavior: Behavior, distribution: DistributionFacts, target_domain: str = ""
+) -> tuple[Guard, ...]:
     """Everything attached to the behavior and to the origin that it leads to. The distribution's
     own guards (web ACL, geographic restrictions, viewer mTLS) apply to every behavior.
+    `target_domain` is the DNS name of the new endpoint's target.
     """
-    return tuple(_guards(behavior, distribution))
+    return tuple(_guards(behavior, distribution, target_domain))
+
+
+def header_source(
+    distribution: DistributionFacts, target_domain: str, own_origin_id: str = ""
+) -> Origin | None:
+    """The origin that leads to the same target already and to which CloudFront adds headers: only
+    its headers may be carried over, since a header that proves something to one app is a secret for
+    every other.
+    """
+    return next(
+        (
+            origin
+            for origin in sorted(distribution.origins, key=lambda one: one.id)
+            if origin.header_names
+            and origin.id != own_origin_id
+            and _same_name(origin.domain_name, target_domain)
+        ),
+        None,
+    )
 
 
 def left_behind(
-    distribution: DistributionFacts, pattern: str, carry_over: Sequence[str]
+    distribution: DistributionFacts,
+    pattern: str,
+    carry_over: Sequence[str],
+    target_domain: str = "",
 ) -> tuple[Guard, ...]:
     """The guards that a new behavior for `pattern` will not have."""
-    guards = guards_of(answering_behavior(distribution, pattern), distribution)
+    answering = answering_behavior(distribution, pattern)
+    guards = guards_of(answering, distribution, target_domain)
     return tuple(guard for guard in guards if guard.carried_by not in carry_over)
 
 
@@ -106,7 +133,13 @@ def _listed(member: str, items: Sequence[Any], **more: Any) -> Mapping[str, Any]
     return {member: {**more, "Quantity": len(items), "Items": list(items)}} if items else {}
 
 
-def _guards(behavior: Behavior, distribution: DistributionFacts) -> Iterator[Guard]:
+def _same_name(one: str, other: str) -> bool:
+    return bool(one) and one.lower().rstrip(".") == other.lower().rstrip(".")
+
+
+def _guards(
+    behavior: Behavior, distribution: DistributionFacts, target_domain: str
+) -> Iterator[Guard]:
     yield from map(_function, behavior.functions)
     if behavior.key_groups:
         yield Guard(
@@ -162,11 +195,19 @@ def _guards(behavior: Behavior, distribution: DistributionFacts) -> Iterator[Gua
             obstacle="A VPC origin takes none; the security group protects the target instead.",
         )
     if origin and origin.header_names:
+        same = _same_name(origin.domain_name, target_domain)
         yield Guard(
             f"header {', '.join(origin.header_names)} to {origin.id}",
             "CloudFront adds it to each request, often as proof that a request came this way",
             "The app does not receive it from this endpoint.",
-            obstacle="It belongs to the other origin, and its value may be a secret.",
+            ORIGIN_HEADERS if same else "",
+            obstacle=""
+            if same
+            else "That origin leads to another target, and the value may be a secret.",
+            caution="The value is copied inside the distribution when the plan is applied; to "
+            "change it later, change it in both origins."
+            if same
+            else "",
         )
 
 

@@ -7,7 +7,13 @@ from typing import Any
 
 from provisioning.facts import names
 from provisioning.facts.distribution import Behavior, DistributionFacts
-from provisioning.facts.guards import answering_behavior, carried_over, guards_of
+from provisioning.facts.guards import (
+    ORIGIN_HEADERS,
+    answering_behavior,
+    carried_over,
+    guards_of,
+    header_source,
+)
 from provisioning.facts.path_patterns import position_for
 from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
@@ -69,6 +75,15 @@ def origin_item(
 ) -> PlanItem:
     """The origin that the behaviors lead to."""
     after = desired_origin(spec, target.dns_name, endpoint_key, owner)
+    source = header_source(distribution, target.dns_name, after["Id"])
+    if source and ORIGIN_HEADERS in spec.carry_over:
+        after |= {
+            "CustomHeadersFrom": source.id,
+            "CustomHeaders": {
+                "Quantity": len(source.header_names),
+                "Items": [{"HeaderName": name} for name in source.header_names],
+            },
+        }
     existing = distribution.origin(after["Id"])
     before = {"Id": existing.id, "DomainName": existing.domain_name} if existing else None
     return PlanItem(
@@ -88,6 +103,7 @@ def behavior_items(
     quota: int,
     contested: Sequence[Contest],
     rights: PathRights,
+    target_domain: str = "",
 ) -> list[PlanItem]:
     """One item for each path. Raises Unplannable if another origin has a path, somebody else has
     paths in it and does not share them, or the quota is reached.
@@ -122,7 +138,7 @@ def behavior_items(
         place = position_for(pattern, order)
         where = f"before {order[place]}" if place < len(order) else "last, just before the default"
         note = f"{pattern} currently matches {matched}. The new behavior is added {where}."
-        note += _guards_note(answering, distribution, spec)
+        note += _guards_note(answering, distribution, spec, target_domain)
         note += "".join(f" Allowed by an assignment: {one}." for one in others)
         items.append(PlanItem("behavior", CREATE, title, before, after, note))
     if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > quota:
@@ -134,8 +150,10 @@ def behavior_items(
     return items
 
 
-def _guards_note(answering: Behavior, distribution: DistributionFacts, spec: EndpointSpec) -> str:
-    guards = guards_of(answering, distribution)
+def _guards_note(
+    answering: Behavior, distribution: DistributionFacts, spec: EndpointSpec, target_domain: str
+) -> str:
+    guards = guards_of(answering, distribution, target_domain)
     kept = [guard.name for guard in guards if guard.carried_by in spec.carry_over]
     lost = [guard.name for guard in guards if guard.carried_by not in spec.carry_over]
     note = f" Carried over: {'; '.join(kept)}." if kept else ""

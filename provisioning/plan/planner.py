@@ -90,7 +90,14 @@ def make_plan(
         *ingress_items(spec, target, owner),
         origin_item(spec, target, distribution, endpoint_key, owner),
         *behavior_items(
-            spec, distribution, endpoint_key, owner, snapshot.behavior_quota, contested, rights
+            spec,
+            distribution,
+            endpoint_key,
+            owner,
+            snapshot.behavior_quota,
+            contested,
+            rights,
+            target.dns_name,
         ),
     )
     seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300

@@ -96,7 +96,7 @@ def relies_on(
         "guards_left_behind": [
             f"{pattern}: {guard.name} of {answering_behavior(distribution, pattern).path_pattern}"
             for pattern in spec.path_patterns
-            for guard in left_behind(distribution, pattern, spec.carry_over)
+            for guard in left_behind(distribution, pattern, spec.carry_over, target.dns_name)
         ],
         "takes_requests_from": sorted(
             {

@@ -293,7 +293,7 @@ CARRY_OVER = Choices(
     label="Carry over from the current behavior",
     help="What the new behavior keeps of the behavior that matches the path today: its viewer "
     "functions, its key groups (signed URLs and cookies), its response headers policy, its "
-    "real-time logs.",
+    "real-time logs; and the headers that an origin with the same target gets.",
     example=("functions",),
     section=ADVANCED,
     choices=guards.CARRY_OVER,

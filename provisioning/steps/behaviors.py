@@ -8,6 +8,7 @@ drop is never written.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -196,7 +197,7 @@ def _write(context: RunContext, runs: list[Run]) -> Outcome:
         )
     config, changed = record.config, False
     for run in runs:
-        fragment = _fragment(run, context.owner)
+        fragment = _fragment(run, context.owner, config)
         if fragment is None and run == context.run:
             return Refused(
                 "The VPC origin for this endpoint was deleted in AWS.",
@@ -300,8 +301,12 @@ def _kept_out_by_others(
     )
 
 
-def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """The origin and behaviors that a run needs; None while its VPC origin is not known."""
+def _fragment(
+    run: Run, owner: str, config: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """The origin and behaviors that a run needs; None while its VPC origin is not known. Headers of
+    another origin of `config` are copied where the plan says so: their values are in no plan.
+    """
     spec, key = run.spec, run.endpoint.key
     row = VpcOrigin.objects.filter(account_id=spec.account_id, key=spec.vpc_origin_key).first()
     if row is None or not row.aws_id:
@@ -309,8 +314,33 @@ def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]
     items = run.plan_data["items"]
     planned = next(item["after"] for item in items if item["resource"] == "origin")
     origin = desired_origin(spec, planned["DomainName"], key, owner)
+    if source := planned.get("CustomHeadersFrom"):
+        origin["CustomHeaders"] = _headers_of(config, source, planned["CustomHeaders"])
     origin["VpcOriginConfig"] = {"VpcOriginId": row.aws_id} | origin["VpcOriginConfig"]
     return origin, [item["after"] for item in items if item["resource"] == "behavior"]
+
+
+def _headers_of(
+    config: Mapping[str, Any], origin_id: str, planned: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The planned custom headers with the values that another origin has for them, and no others.
+    Raises Conflict if one is gone, since the endpoint would not work without it.
+    """
+    names = {one["HeaderName"] for one in planned["Items"]}
+    found = [
+        dict(header)
+        for origin in config["Origins"]["Items"]
+        if origin["Id"] == origin_id
+        for header in (origin.get("CustomHeaders") or {}).get("Items") or ()
+        if header["HeaderName"] in names
+    ]
+    if len(found) < len(names):
+        raise Conflict(
+            "headers_gone",
+            f"Origin {origin_id} no longer has the headers {', '.join(sorted(names))}, which the "
+            "approved plan carries over.",
+        )
+    return {"Quantity": len(found), "Items": found}
 
 
 def _watch(context: RunContext) -> Watch | None:

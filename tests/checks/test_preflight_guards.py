@@ -16,7 +16,7 @@ from provisioning.facts.guards import CARRY_OVER
 from provisioning.facts.load_balancer import Listener, ListenerRule
 from provisioning.facts.names import origin_id
 from tests.checks.test_preflight import judged, listener, seen
-from tests.provisioning.examples import DISTRIBUTION, KEY, OWNER, behavior
+from tests.provisioning.examples import DISTRIBUTION, KEY, OWNER, TARGET_FACTS, behavior
 from tests.provisioning.test_guards import CHECKER, NAMES, ROUTER, SIGN_IN
 
 
@@ -190,3 +190,23 @@ def test_block_public_access_is_lifted_for_the_subnets_only() -> None:
     assert result.fix is not None
     assert "--subnet-id subnet-a" in result.fix.cli
     assert "--vpc-id" not in result.fix.cli
+
+
+def test_the_header_of_an_origin_with_the_same_target_can_be_carried_over() -> None:
+    same = TARGET_FACTS.dns_name
+    sending = Origin("chat-alb", same, "", header_names=("X-Origin-Verify",))
+    (offered,) = behind(verifying("X-Origin-Verify"), sending)["PF-HEADER"]
+    assert offered.amendment is not None
+    assert offered.amendment.changes == (("carry_over", ("origin-headers",)),)
+    facts = replace(
+        seen({"listeners": (verifying("X-Origin-Verify"),)}),
+        distribution=replace(DISTRIBUTION, origins=(sending,)),
+    )
+    (kept,) = judged({"carry_over": "origin-headers"}, facts)["PF-HEADER"]
+    assert kept.level is Level.PASS
+    for other in (
+        replace(sending, domain_name="other.example"),
+        replace(sending, header_names=("X-Tenant",)),
+    ):
+        (alone,) = behind(verifying("X-Origin-Verify"), other)["PF-HEADER"]
+        assert alone.amendment is None

@@ -53,7 +53,7 @@ def test_the_form_names_the_guard_and_one_click_carries_it_over(people: Cast, gu
     assert f"The plan carries the {NAMED} over from the default behavior" in text_of(chosen)
     boxes = chosen.content.decode().split('name="carry_over"')[1:]
     ticked = [box.split(">")[0] for box in boxes if " checked" in box.split(">")[0]]
-    assert len(boxes) == 4
+    assert len(boxes) == 5
     assert len(ticked) == 1
     assert 'value="functions"' in ticked[0]
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from provisioning import actions, run_conditions
 from provisioning.models import Event, JournalEntry, Run, Watch
 from provisioning.progress import progress
-from tests.lab.account import behavior, listed
+from tests.lab.account import behavior, custom_origin, listed
 from tests.lab.test_sharing import accepted, ram, with_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, Site, boundaries
 
@@ -267,6 +267,59 @@ def test_a_guard_that_is_attached_after_the_approval_voids_it(machine: Machine) 
     assert run.failure["code"] == "plan_stale"
     assert "viewer-request function sign-in" in run.failure["reason"]
     site.assert_clean(run)
+
+
+def verified_origin(site: Site, **header: str) -> None:
+    """Give the distribution an origin on the same load balancer that sends a secret header."""
+    balancers = site.account.elbv2.describe_load_balancers(LoadBalancerArns=[site.target])
+    origin = custom_origin("alb") | {
+        "DomainName": balancers["LoadBalancers"][0]["DNSName"],
+        "CustomHeaders": listed({"HeaderName": "X-Origin-Verify", "HeaderValue": "s3cret"})
+        if header.get("value", "s3cret")
+        else {"Quantity": 0},
+    }
+    reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+    config = reply["DistributionConfig"]
+    others = [one for one in config["Origins"]["Items"] if one["Id"] != "alb"]
+    config["Origins"] = listed(*others, origin)
+    site.account.cloudfront.update_distribution(
+        Id=site.distribution_id, IfMatch=reply["ETag"], DistributionConfig=config
+    )
+
+
+def test_a_secret_header_is_copied_inside_the_distribution_and_stands_nowhere_else(
+    machine: Machine,
+) -> None:
+    site = machine.site()
+    verified_origin(site)
+    run = site.start(carry_over="origin-headers")
+    run_to_the_end(machine, site, run, Boundaries())
+    assert run.state == Run.State.DONE
+    made = next(
+        one for one in site.config()["Origins"]["Items"] if one["Id"].startswith("edge-portal-")
+    )
+    assert made["CustomHeaders"] == listed(
+        {"HeaderName": "X-Origin-Verify", "HeaderValue": "s3cret"}
+    )
+    stored = [run.plan_data, *Event.objects.values(), *JournalEntry.objects.values()]
+    stored += Watch.objects.values()
+    assert "s3cret" not in str(stored)
+
+
+def test_a_secret_header_that_is_gone_when_the_plan_is_applied_is_named(machine: Machine) -> None:
+    site = machine.site()
+    verified_origin(site)
+    run = site.start(carry_over="origin-headers")
+
+    def take_it_away(name: str) -> Exception | None:
+        if name == "CreateVpcOrigin":
+            verified_origin(site, value="")
+        return None
+
+    run_to_the_end(machine, site, run, Boundaries(), fail=take_it_away)
+    assert run.state == Run.State.UNDONE
+    assert run.failure["code"] == "headers_gone"
+    assert "X-Origin-Verify" in run.failure["reason"]
 
 
 def share_a_neighbor(machine: Machine, site: Site) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from provisioning.facts.distribution import Behavior, EdgeFunction, Origin
 from provisioning.facts.guards import CARRY_OVER, carried_over, guards_of
-from provisioning.facts.names import Arn
+from provisioning.facts.names import Arn, origin_id
 from provisioning.plan.changes import what_changed
 from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.plan.planner import Plan, make_plan
@@ -169,3 +169,49 @@ def test_what_cannot_be_carried_over_is_no_choice(given: Any) -> None:
     with pytest.raises(SpecError) as refused:
         spec(carry_over=given)
     assert [one.field for one in refused.value.errors] == ["carry_over"]
+
+
+# --- headers that CloudFront adds for an origin
+
+TARGET_DOMAIN = "internal-int-chat-1.us-east-1.elb.amazonaws.com"
+VERIFYING = Origin("chat-alb", TARGET_DOMAIN, "", header_names=("X-Origin-Verify", "X-Tenant"))
+
+
+def with_headers(carry_over: tuple[str, ...], *origins: Origin) -> Plan:
+    facts = snapshot(distribution={"origins": (*DISTRIBUTION.origins, *origins)})
+    return make_plan(
+        spec(carry_over=list(carry_over)),
+        facts,
+        endpoint_key=KEY,
+        owner=OWNER,
+        rights=PathRights("team"),
+    )
+
+
+def origin_of(made: Plan) -> Any:
+    return next(item.after for item in made.items if item.resource == "origin")
+
+
+def test_headers_of_an_origin_with_the_same_target_are_carried_over_by_name() -> None:
+    after = origin_of(with_headers(("origin-headers",), VERIFYING))
+    assert after["CustomHeadersFrom"] == "chat-alb"
+    names = [header["HeaderName"] for header in after["CustomHeaders"]["Items"]]
+    assert names == ["X-Origin-Verify", "X-Tenant"]
+    assert all(set(header) == {"HeaderName"} for header in after["CustomHeaders"]["Items"])
+
+
+@pytest.mark.parametrize(
+    ("carry_over", "origin"),
+    [
+        ((), VERIFYING),
+        (CARRY_OVER, replace(VERIFYING, domain_name="other.us-east-1.elb.amazonaws.com")),
+        (CARRY_OVER, replace(VERIFYING, header_names=())),
+        (CARRY_OVER, replace(VERIFYING, id=origin_id(OWNER, KEY))),
+    ],
+)
+def test_no_header_leaves_for_another_target_or_unasked(
+    carry_over: tuple[str, ...], origin: Origin
+) -> None:
+    after = origin_of(with_headers(carry_over, origin))
+    assert after["CustomHeaders"] == {"Quantity": 0}
+    assert "CustomHeadersFrom" not in after
