@@ -25,6 +25,7 @@ from portal.api.operation import Operation
 from portal.json_body import LARGEST_BODY, read_json
 from portal.people.models import Person
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body, problem_of
+from provisioning.redaction.carriers import KNOWN_SHAPES
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.ASCII)
 
@@ -128,9 +129,11 @@ class UnknownPath(ApiView):
 
 def header_value(request: Request, name: str) -> str:
     """A header's value, "" when it is absent. Raises ApiProblem for one that cannot be returned or
-    stored.
+    stored, or is a credential.
     """
     value: str = request.headers.get(name, "").strip()
     if value and not _HEADER_VALUE.fullmatch(value):
         raise ApiProblem("bad_header", f"{name} has 1 to 120 visible ASCII characters.")
+    if KNOWN_SHAPES.search(value):
+        raise ApiProblem("bad_header", f"{name} looks like a credential, and would be stored.")
     return value

@@ -22,6 +22,8 @@ from portal.requests.actions import Ticket, submit_request, usable_secrets
 from portal.requests.answers import parse_settings
 from portal.requests.idempotency import BY_HEADER, BY_TICKET, KeyConflict, once_per_key
 from portal.requests.models import EndpointRequest
+from provisioning.redaction.carriers import has_secret_shape
+from provisioning.redaction.masking import mask_text, mask_url
 from provisioning.spec.field_kinds import InvalidValue
 from provisioning.spec.fields import FIELDS
 from provisioning.spec.parsing import FieldError, SpecError
@@ -102,7 +104,7 @@ def ticket_key(said: Mapping[str, Any]) -> str:
     action = said.get("action", "create")
     if not (isinstance(system, str) and isinstance(ticket_id, str) and isinstance(action, str)):
         return ""
-    if not (_SYSTEM.fullmatch(system) and _ID.fullmatch(ticket_id)):
+    if not (_SYSTEM.fullmatch(system) and _ID.fullmatch(ticket_id)) or _is_credential(ticket_id):
         return ""
     return f"{action[:20]} {system} {ticket_id}"
 
@@ -124,6 +126,7 @@ def submit(
         missing = "external_system" if "external_id" in said else "external_id"
         together = "external_system and external_id go together."
         errors.append(FieldError(missing, "required", together))
+    errors += _ticket_credentials(values)
     team = Team.objects.of(person).filter(slug=values["team"]).first()
     if values["team"] and not team:
         errors.append(FieldError("team", "unknown_team", NO_TEAM))
@@ -134,7 +137,11 @@ def submit(
     else:
         # Anybody's word would bar an approver, and the answer would tell who exists.
         people = {field: person if is_named(who, person) else None for field, who in named.items()}
-        claims = {field: who for field, who in named.items() if who and not people[field]}
+        claims = {
+            field: mask_text(who, guess=True)
+            for field, who in named.items()
+            if who and not people[field]
+        }
 
     answers = {row.name: said[row.name] for row in FIELDS if row.name in said}
     called = {}
@@ -175,6 +182,24 @@ def is_named(who: str | None, person: Person) -> bool:
     if not who:
         return False
     return who == person.username or who.lower() == person.email.lower()
+
+
+def _ticket_credentials(values: Mapping[str, Any]) -> list[FieldError]:
+    """A ticket's fields are shown to everybody who sees the request, and cannot be masked: a link
+    has to work, and a number to be found.
+    """
+    found = []
+    if mask_url(values["external_url"]) != values["external_url"]:
+        advice = "Remove the user name, password or token from the address."
+        found.append(FieldError("external_url", "credential", advice))
+    if _is_credential(values["external_id"]):
+        advice = "This looks like a credential. Send the ticket's number."
+        found.append(FieldError("external_id", "credential", advice))
+    return found
+
+
+def _is_credential(ticket_id: str) -> bool:
+    return has_secret_shape(ticket_id) or mask_text(ticket_id, guess=True) != ticket_id
 
 
 def find_person(who: str | None, field: str, errors: list[FieldError]) -> Person | None:

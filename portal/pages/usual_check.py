@@ -16,6 +16,7 @@ from checks.models import SavedCheck
 from checks.protocol.handshake_options import HandshakeOptions
 from checks.usual_check import UsualCheckSummary, usual_check_answers
 from portal.endpoints.actions import change_usual_check, check_refusal
+from portal.endpoints.secrets import usable_secrets
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.endpoints import check_interval
 from portal.pages.forms import UsualCheckForm, settings_form_data
@@ -85,5 +86,6 @@ def _page(
         "usual_check": UsualCheckSummary.of(endpoint.spec_data),
         "check_minutes": check_interval(endpoint),
         "kinds": APP_KINDS.values(),
+        "secrets": sorted(usable_secrets(request.user, endpoint)),
     }
     return render(request, "checks/usual.html", context, status=status)

@@ -25,11 +25,13 @@ from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.plan.path_ownership import Contest
+from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line, printable
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import FieldError, SpecError
 
 CLAIMS = {"requested_for": "for", "opened_by": "opened by"}
+MAX_JUSTIFICATION = 500
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def submit_request(
             beneficiary=beneficiary or person,
             last_editor=person,
             editor_ids=[opener.pk] if opener else [],
-            justification=printable(justification),
+            justification=mask_prose(printable(justification), MAX_JUSTIFICATION),
             answers=dict(answers),
             spec_data=spec.to_dict(),
             state=State.PLANNING,
@@ -144,9 +146,9 @@ def edit_request(
             spec_data=spec.to_dict(),
             last_editor=person,
             editor_ids=editors,
-            justification=(
-                locked.justification if justification is None else printable(justification)
-            ),
+            justification=locked.justification
+            if justification is None
+            else mask_prose(printable(justification), MAX_JUSTIFICATION),
         )
         record(locked, "request.edited", f"{person} changed the request. Replanning.", now, person)
     return allowed

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from portal.people.models import Person
 from portal.requests.models import IdempotencyKey
+from provisioning.redaction.masking import mask_data
 from provisioning.spec.digest import digest_of
 
 KEPT = timedelta(days=30)
@@ -68,7 +69,7 @@ def once_per_key(
             key=key,
             defaults={
                 "body_digest": digest_of(body),
-                "body": body,
+                "body": mask_data(dict(body)),
                 "request_id": request_id,
                 "created_at": now,
             },
@@ -78,7 +79,7 @@ def once_per_key(
             return Created(request_id, replayed=False)
     if kept.body_digest == digest_of(body):
         return Created(kept.request_id, replayed=True)
-    before = kept.body
+    before, after = kept.body, mask_data(dict(body))
     return KeyConflict(
-        sorted(name for name in {*before, *body} if before.get(name) != body.get(name))
+        sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     )

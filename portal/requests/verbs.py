@@ -16,19 +16,28 @@ from portal.people.rate_counter import rate_counter
 from portal.requests import actions, preflight_amendments
 from portal.requests.lifecycle import Allowed, Denied, State, Verb
 from portal.requests.models import EndpointRequest
+from provisioning.redaction.masking import mask_prose
 
 LONGEST_REASON = 400
 
 
 @dataclass(frozen=True)
 class VerbField:
-    """A text in a verb's body, of at most `longest` characters."""
+    """A text in a verb's body, of at most `longest` characters. What people write is `prose`, which
+    is kept without credentials.
+    """
 
     name: str
     help: str
     example: str
     required: bool = False
     longest: int = LONGEST_REASON
+    prose: bool = False
+
+    def read(self, given: Mapping[str, str]) -> str:
+        """The text as the action gets it."""
+        text = given.get(self.name, "")
+        return mask_prose(text, self.longest) if self.prose else text
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class RequestVerb:
             count, _ = rate_counter().add(f"verb:{self.name}:{person.pk}", 60)
             if count > self.per_minute:
                 return Denied("too_often", f"At most {self.per_minute} a minute. Wait a little.")
-        texts = {one.name: given.get(one.name, "") for one in self.fields}
+        texts = {one.name: one.read(given) for one in self.fields}
         return self.action(person, request, now=now, **texts)
 
     def done_after(self, state: State) -> str:
@@ -69,7 +78,7 @@ class RequestVerb:
 
 
 def _reason(help_text: str, example: str, *, required: bool = False) -> VerbField:
-    return VerbField("reason", help_text, example, required)
+    return VerbField("reason", help_text, example, required, prose=True)
 
 
 VERBS: tuple[RequestVerb, ...] = (

@@ -211,6 +211,11 @@ def mask_text(text: str, found: Found | None = None, *, guess: bool = False) -> 
     return text
 
 
+def mask_prose(text: str, longest: int) -> str:
+    """What a person wrote, of at most `longest` characters although masks can be longer."""
+    return mask_text(text, guess=True)[:longest]
+
+
 def _masked_line(match: re.Match[str], found: Found | None) -> str:
     name, mid, value = match[1], match[2], match[3]
     quote_ = value[0] if value[0] in "\"'" else ""

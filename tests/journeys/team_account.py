@@ -99,8 +99,12 @@ class TeamAccount:
 
     # What a story changes by hand
 
-    def make_target(self, name: str, *, admits_cloudfront: bool = True) -> Target:
-        """An internal load balancer of the story's own, in front of the chat app."""
+    def make_target(
+        self, name: str, *, admits_cloudfront: bool = True, app: str = APP_ADDRESS
+    ) -> Target:
+        """An internal load balancer of the story's own, in front of the chat app, or of the app at
+        another address.
+        """
         network = self.elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0]
         group = self.ec2.create_security_group(
             GroupName=name, Description=name, VpcId=network["VpcId"]
@@ -120,9 +124,7 @@ class TeamAccount:
         behind = self.elbv2.create_target_group(
             Name=name, Protocol="HTTP", Port=8080, VpcId=network["VpcId"], TargetType="ip"
         )["TargetGroups"][0]["TargetGroupArn"]
-        self.elbv2.register_targets(
-            TargetGroupArn=behind, Targets=[{"Id": APP_ADDRESS, "Port": 8080}]
-        )
+        self.elbv2.register_targets(TargetGroupArn=behind, Targets=[{"Id": app, "Port": 8080}])
         self.elbv2.create_listener(
             LoadBalancerArn=made,
             Protocol="HTTP",

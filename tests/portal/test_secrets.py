@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
@@ -13,7 +14,9 @@ from checks.models import Check, SavedCheck, Secret
 from checks.stored_secrets.actions import create_secret
 from portal.endpoints.secrets import MAX_SECRETS
 from portal.people.models import ApiToken, Membership, Person
+from portal.requests.models import EndpointRequest, IdempotencyKey
 from provisioning.models import Endpoint, Event
+from tests.portal.endpoint_requests import BODY
 from tests.portal.page_text import text_of
 from tests.portal.people import NOW, Cast, bearer, signed_in
 
@@ -282,3 +285,77 @@ class TestPage:
         assert signed_in(people.ana).post(place, sent).status_code == 302
         refused = signed_in(people.ana).post(place, sent | {"headers": f"X-Api-Key: {VALUE}"})
         assert "X-Api-Key looks like a credential" in text_of(refused)
+
+
+class TestTicketFields:
+    """What people write around a request is kept without credentials, or refused."""
+
+    def body(self, **more: str) -> dict[str, Any]:
+        return {**BODY, "team": "chat", **more}
+
+    def test_prose_is_kept_without_credentials(self, people: Cast) -> None:
+        said = f"For the shop, token={VALUE}, see https://ana:{VALUE}@wiki.example/page"
+        made = post(people.ana, "/api/v1/requests", self.body(justification=said))
+        assert made.status_code == 201
+        request = EndpointRequest.objects.get()
+        assert request.justification.startswith("For the shop, token=<masked-15-characters>")
+        assert "wiki.example/page" in request.justification
+        reason = f"Wrong team, password: {VALUE}"
+        assert (
+            post(
+                people.ana, f"{urlsplit(made['Location']).path}/cancel", {"reason": reason}
+            ).status_code
+            == 200
+        )
+        request.refresh_from_db()
+        assert request.reason == "Wrong team, password: <masked-15-characters>"
+        assert VALUE not in str([*Event.objects.values(), *IdempotencyKey.objects.values()])
+
+    @pytest.mark.parametrize("longest", [480, 499, 500])
+    def test_prose_that_grows_by_its_masks_still_fits(self, people: Cast, longest: int) -> None:
+        said = ("pw " * 200)[: longest - 9] + " sid=abcd"
+        made = post(people.ana, "/api/v1/requests", self.body(justification=said))
+        assert made.status_code == 201
+
+    @pytest.mark.parametrize(
+        ("field", "wrong", "right"),
+        [
+            ("external_url", f"https://ana:{VALUE}@t.example/T1", "https://t.example/T1"),
+            ("external_url", f"https://t.example/T1?token={VALUE}", "https://t.example/T1?id=1"),
+            ("external_id", "ghp_0123456789abcdefghij", "RITM0012345"),
+            ("external_id", f"token={VALUE}", "INC-77"),
+        ],
+    )
+    def test_a_tickets_number_and_address_are_refused_with_credentials(
+        self, people: Cast, field: str, wrong: str, right: str
+    ) -> None:
+        ticket = {"external_system": "jira", "external_id": "T1"}
+        refused = post(people.ana, "/api/v1/requests", self.body(**ticket | {field: wrong}))
+        assert refused.status_code == 422
+        assert [fault["field"] for fault in refused.json()["errors"]] == [field]
+        assert wrong not in refused.content.decode()
+        assert not IdempotencyKey.objects.exists()
+        made = post(people.ana, "/api/v1/requests", self.body(**ticket | {field: right}))
+        assert made.status_code == 201
+
+    def test_the_same_key_with_other_credentials_is_another_body(self, people: Cast) -> None:
+        def ask(secret: str) -> Any:
+            return Client().post(
+                "/api/v1/requests",
+                json.dumps(self.body(justification=f"password={secret}")),
+                content_type="application/json",
+                headers=bearer(people.ana) | {"Idempotency-Key": "k"},
+            )
+
+        first = ask(VALUE)
+        assert (first.status_code, ask(VALUE).status_code) == (201, 200)
+        assert ask("other").status_code == 409
+        assert VALUE not in str(IdempotencyKey.objects.values())
+
+    def test_a_header_that_is_stored_carries_no_credential(self, people: Cast) -> None:
+        def ask(correlation: str) -> int:
+            headers = bearer(people.ana) | {"X-Correlation-ID": correlation}
+            return int(Client().get(API, headers=headers).status_code)
+
+        assert ask("6f2b0a3e-0000-4000-8000-000000000000") == 200
+        assert ask("ghp_0123456789abcdefghij") == 400
