@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from checks.models import Check, SavedCheck, Secret
-from checks.stored_secrets.actions import create_secret
+from checks.stored_secrets.actions import create_secret, stream_of
 from portal.endpoints.secrets import MAX_SECRETS
 from portal.people.models import ApiToken, Membership, Person
 from portal.requests.models import EndpointRequest, IdempotencyKey
@@ -69,7 +69,7 @@ class TestApi:
         assert Secret.objects.get().encrypted != before
         assert Client().delete(place, headers=bearer(people.ben)).status_code == 204
         assert not Secret.objects.exists()
-        assert [event.kind for event in Event.objects.order_by("seq")] == [
+        assert [event.kind for event in Event.objects.filter(stream=stream_of("chat"))] == [
             "secret.created",
             "secret.replaced",
             "secret.deleted",
