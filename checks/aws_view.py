@@ -123,7 +123,7 @@ def fetch_serving(
         return None
     if record is None:
         return None
-    neighbours = Endpoint.objects.filter(account=endpoint.account_id).exclude(
+    neighbors = Endpoint.objects.filter(account=endpoint.account_id).exclude(
         state=Endpoint.State.ABSENT
     )
     built = endpoint.runs.filter(state=Run.State.DONE).order_by("-created_at").first()
@@ -135,7 +135,7 @@ def fetch_serving(
         own_patterns=spec.path_patterns,
         own_origin=own_origin,
         vpc_origin=row.aws_id if row else "",
-        expected={*agreed, *(names.origin_id(owner, one.key) for one in neighbours)},
+        expected={*agreed, *(names.origin_id(owner, one.key) for one in neighbors)},
     )
 
 

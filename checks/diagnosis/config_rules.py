@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from checks.diagnosis.evidence import Claim, Observations
-from checks.diagnosis.signatures import recognise
+from checks.diagnosis.signatures import recognize
 from checks.diagnosis.status_rules import misses_handshake, speaks_of_origin
 from checks.diagnosis.transcript_rules import diagnose
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, Certainty, VerdictCode
@@ -72,7 +72,7 @@ def _function_may_answer(seen: Observations) -> bool:
 
 def _incomplete(seen: Observations) -> bool:
     """The app says that a part of the handshake is missing."""
-    known = recognise(seen.handshake)
+    known = recognize(seen.handshake)
     return (
         seen.status == 426
         or misses_handshake(seen.handshake.body)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from checks.diagnosis.access_log import LogRow
 from checks.diagnosis.authors import Author, author_of
 from checks.diagnosis.idle_timeout import IdleTimeout
-from checks.diagnosis.signatures import closed_by_app, recognise
+from checks.diagnosis.signatures import closed_by_app, recognize
 from checks.diagnosis.verdicts import MEDIUM, Certainty, VerdictCode
 from checks.preflight.behavior_match import BehaviorMatch
 from checks.preflight.results import Fix, PreflightResult
@@ -111,7 +111,7 @@ class Observations:
         head = self.handshake.response
         if head is None:
             return None
-        known = recognise(self.handshake)
+        known = recognize(self.handshake)
         return known.author if known is not None else author_of(head, self.handshake.body)[0]
 
     @property

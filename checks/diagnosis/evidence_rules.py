@@ -15,7 +15,7 @@ from checks.diagnosis.authors import author_of
 from checks.diagnosis.config_rules import not_forwarded
 from checks.diagnosis.evidence import Claim, Observations, path_of
 from checks.diagnosis.idle_timeout import identify_timeout, silence_of
-from checks.diagnosis.signatures import recognise
+from checks.diagnosis.signatures import recognize
 from checks.diagnosis.status_rules import speaks_of_origin
 from checks.diagnosis.transcript_rules import diagnose
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VerdictCode
@@ -63,7 +63,7 @@ def without_origin(seen: Observations) -> Iterator[Claim]:
     elif (
         _answer(seen.without_origin) == _answer(seen.handshake)
         and seen.status == 403
-        and recognise(seen.handshake) is None
+        and recognize(seen.handshake) is None
     ):
         evidence = ("the same handshake without an Origin header got the same answer",)
         if seen.by_app:
@@ -112,7 +112,7 @@ def as_browser(seen: Observations) -> Iterator[Claim]:
 
 def proxy_upgrade(seen: Observations) -> Iterator[Claim]:
     """A proxy that answers a plain GET of the same path, and refuses only the upgrade."""
-    known, plain = recognise(seen.handshake), seen.plain_get
+    known, plain = recognize(seen.handshake), seen.plain_get
     if known is None or known.code != "WSE-PROXY-UPGRADE" or plain is None or not plain.response:
         return
     if seen.takes_plain and plain.response.status < 400:
@@ -126,7 +126,7 @@ _UNSIGNED: dict[int, VerdictCode] = {403: "WSE-403-APP", 503: "WSE-503-APP"}
 def unsigned(seen: Observations) -> Iterator[Claim]:
     """An answer that CloudFront signed, although nothing at the edge could have written it."""
     code = _UNSIGNED.get(seen.status)
-    if code and seen.unsigned_by_app and recognise(seen.handshake) is None:
+    if code and seen.unsigned_by_app and recognize(seen.handshake) is None:
         told = (
             "AWS: no error page, web ACL or function of the distribution could have written this, "
             "so it is the app's"
@@ -219,7 +219,7 @@ def silence(seen: Observations) -> Iterator[Claim]:
     reading = silence_of(held[-1].took_ms / 1000, seen.handshake) if held else None
     if reading is not None:
         found = identify_timeout((reading,), seen.idle_timeouts)
-        refuses = reading.seconds < AT_ONCE_SECONDS or recognise(seen.handshake) is not None
+        refuses = reading.seconds < AT_ONCE_SECONDS or recognize(seen.handshake) is not None
         if found.code == "WSE-IDLE-APP" and refuses:
             return
         if found.code is not None and found.code != "WSE-1006":
@@ -388,7 +388,7 @@ def contradicted(code: VerdictCode, seen: Observations) -> bool:
     """
     match code:
         case "WSE-403-ORIGIN":
-            named = recognise(seen.handshake)
+            named = recognize(seen.handshake)
             return (
                 seen.without_origin is not None
                 and not speaks_of_origin(seen.handshake.body)

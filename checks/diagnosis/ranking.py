@@ -48,7 +48,7 @@ from checks.diagnosis.evidence_rules import (
     without_origin,
 )
 from checks.diagnosis.probe_kinds import ProbeKind
-from checks.diagnosis.signatures import recognise, words_of
+from checks.diagnosis.signatures import recognize, words_of
 from checks.diagnosis.transcript_rules import Diagnosis, diagnose, say_unknown
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, VerdictCode
 from checks.protocol.transcript import Phase, Reason
@@ -171,7 +171,7 @@ def _with_words(first: Diagnosis, seen: Observations) -> Diagnosis:
     """The other side's words come first in the evidence; where Host may matter, what it is."""
     hosts = host_seen(seen) if first.code in _ABOUT_HOST else ()
     evidence = (*words_of(seen.handshake), *first.evidence, *hosts)
-    known = recognise(seen.handshake)
+    known = recognize(seen.handshake)
     if known is not None and first.code in (known.code, *known.also):
         first = replace(first, signature=known)
     return replace(first, evidence=tuple(dict.fromkeys(evidence)))

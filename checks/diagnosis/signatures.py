@@ -1,4 +1,4 @@
-"""Who refused a handshake, recognised by its own words: the table is signatures.toml (PURE, DATA).
+"""Who refused a handshake, recognized by its own words: the table is signatures.toml (PURE, DATA).
 
 A row says what frameworks, servers and proxies answer, what that means, and which documentation or
 code says so. The first row that fits a transcript is its `Signature`. Words count only where the
@@ -128,7 +128,7 @@ SIGNATURES = _load(Path(__file__).with_name("signatures.toml").read_text(encodin
 
 
 @lru_cache(maxsize=64)
-def recognise(seen: Transcript) -> Signature | None:
+def recognize(seen: Transcript) -> Signature | None:
     """The first signature that fits a handshake that failed; None where none does.
 
     Where CloudFront surely wrote the answer, no words in it are the app's.
@@ -204,7 +204,7 @@ def words_of(seen: Transcript) -> tuple[str, ...]:
     """
     if seen.response is None or seen.live:
         return ()
-    shown, known = seen.masked(), recognise(seen)
+    shown, known = seen.masked(), recognize(seen)
     if seen.upgraded:
         if not closed_by_app(seen) or shown.close is None:
             return ()
@@ -238,7 +238,7 @@ def _said(seen: Transcript) -> str:
 
 def meaning_of(seen: Transcript) -> tuple[str, ...]:
     """What the words mean, and which documentation or code says so; empty for unknown ones."""
-    known = recognise(seen)
+    known = recognize(seen)
     return (_sentence(f"{known.by}: {known.means} ({known.source})"),) if known else ()
 
 

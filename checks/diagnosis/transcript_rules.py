@@ -14,7 +14,7 @@ from typing import Any
 from checks.diagnosis.signatures import (
     Signature,
     meaning_of,
-    recognise,
+    recognize,
     silence_of_answer,
     words_of,
 )
@@ -211,7 +211,7 @@ def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> 
             if not finding.ok and finding.rule in _BY_BROKEN_RULE
         ]
     found = _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", LOW),))
-    known = recognise(seen) if failure.reason is Reason.CLOSED_BY_PEER else None
+    known = recognize(seen) if failure.reason is Reason.CLOSED_BY_PEER else None
     if known is not None:
         found = (*_by_signature(known), ("WSE-CLOSED", LOW))
     if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
@@ -274,7 +274,7 @@ def _signed(found: Found, evidence: Sequence[str], known: Signature | None) -> l
 def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) -> list[Diagnosis]:
     """Refused with a status; nothing for a 101."""
     case = Refusal.of(seen, head, origin_tls)
-    known = recognise(seen)
+    known = recognize(seen)
     words = (*words_of(seen), *meaning_of(seen), *silence_of_answer(seen))
     evidence = (*words, *_head_evidence(head))
     if known is not None:

@@ -81,7 +81,7 @@ class Column:
     without times.
 
     `mark` is good, bad or "" (not checked); `mark_top` and `mark_height` differ too, for eyes that
-    see no colours.
+    see no colors.
     """
 
     part: Part

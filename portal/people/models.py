@@ -114,7 +114,7 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
 class ApiToken(models.Model):
     """A bearer token of a person or a ticket system. Only its SHA-256 is stored; the prefix is for
-    recognising it.
+    recognizing it.
     """
 
     class Scope(models.TextChoices):

@@ -310,10 +310,10 @@ MEANINGS: dict[str, ErrorMeaning] = {
         False, "Internal error in the portal. Tell its operators the request ID."
     ),
     "InvalidTagging": ErrorMeaning(
-        False, "AWS does not accept the portal's tags. Check the organisation's tag policies."
+        False, "AWS does not accept the portal's tags. Check the organization's tag policies."
     ),
     "TagPolicyViolation": ErrorMeaning(
-        False, "The organisation's tag policy forbids the portal's tags. Ask its administrators."
+        False, "The organization's tag policy forbids the portal's tags. Ask its administrators."
     ),
     INVALID_REQUEST: ErrorMeaning(False, "Internal error in the portal. Tell its operators."),
     UNKNOWN_ELEMENTS: ErrorMeaning(False, "Update the portal's boto3, then try again."),

@@ -1,6 +1,6 @@
 """What IAM says that the portal's own role may do in an account. It only asks, and changes nothing.
 
-IAM simulates: it looks at the role's policies, its boundary and the organisation's, and does not do
+IAM simulates: it looks at the role's policies, its boundary and the organization's, and does not do
 the thing.
 """
 

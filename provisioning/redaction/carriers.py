@@ -243,7 +243,7 @@ KNOWN_SHAPES = re.compile(
     | pwe_[\w-]{6,}                                            # this portal's tokens
     )"""
 )
-"""Credentials that are recognised anywhere, by their issuers' prefixes."""
+"""Credentials that are recognized anywhere, by their issuers' prefixes."""
 
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=~.-]{20,}")
 _HEX = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}")

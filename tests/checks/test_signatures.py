@@ -1,4 +1,4 @@
-"""Frameworks and proxies are recognised by their own words, which come first in the evidence; and
+"""Frameworks and proxies are recognized by their own words, which come first in the evidence; and
 where nothing tells, the verdict says so.
 """
 
@@ -18,7 +18,7 @@ from checks.diagnosis.signatures import (
     WORDS_SHOWN,
     _load,
     quoted,
-    recognise,
+    recognize,
     silence_of_answer,
     words_of,
 )
@@ -166,14 +166,14 @@ def test_what_was_tried_and_excluded_is_listed_where_the_cause_is_not_known() ->
 
 def test_words_of_cloudfront_itself_are_no_apps() -> None:
     page = CLOUDFRONT.format(400, "Transport unknown")
-    assert recognise(said("400 Bad Request", body=page)) is None
-    assert recognise(said("400 Bad Request", body="Transport unknown")) is not None
+    assert recognize(said("400 Bad Request", body=page)) is None
+    assert recognize(said("400 Bad Request", body="Transport unknown")) is not None
 
 
 def test_who_closed_makes_the_difference() -> None:
-    assert recognise(closed(1008, "Invalid origin")) is not None
-    assert recognise(closed(1008, "Invalid origin", ours=True)) is None
-    assert recognise(live()) is None
+    assert recognize(closed(1008, "Invalid origin")) is not None
+    assert recognize(closed(1008, "Invalid origin", ours=True)) is None
+    assert recognize(live()) is None
 
 
 def test_an_answer_that_nothing_at_the_edge_could_write_is_the_apps() -> None:
@@ -218,8 +218,8 @@ def test_every_signature_has_a_source_and_reads_as_sentences() -> None:
         ('code = "WSE-4XX"\nsource = "a book"', "source"),
         ('code = "WSE-4XX"\nsource = "https://a.example"', "neither a status nor a close"),
         (
-            'code = "WSE-4XX"\nsource = "https://a"\nstatus = [400]\ncolour = "red"',
-            "colour",
+            'code = "WSE-4XX"\nsource = "https://a"\nstatus = [400]\ncolor = "red"',
+            "color",
         ),
     ],
 )

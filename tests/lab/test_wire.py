@@ -321,8 +321,8 @@ def test_the_number_of_an_account_is_a_key_of_it(account: Account) -> None:
         ], [one["Id"] for one in listed]
 
     assert seen_by(account.number) == (account.number, [made])
-    neighbour = str(int(account.number) + 500_000)
-    assert seen_by(neighbour) == (neighbour, [])
+    neighbor = str(int(account.number) + 500_000)
+    assert seen_by(neighbor) == (neighbor, [])
 
 
 def test_mutilated_requests_never_break_the_server(account: Account) -> None:

@@ -161,7 +161,7 @@ def test_neither_button_is_no_decision(people: Cast, lab: Lab) -> None:
     assert not Approval.objects.exists()
 
 
-def test_neighbours_are_named_only_to_those_who_see_every_team(people: Cast, lab: Lab) -> None:
+def test_neighbors_are_named_only_to_those_who_see_every_team(people: Cast, lab: Lab) -> None:
     request = planned_in_lab(lab, people)
     at = timezone.now()
     for name, owner in (("their-feed", "trading"), ("our-feed", "chat")):

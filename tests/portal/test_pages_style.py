@@ -27,7 +27,7 @@ TEXT = [
 MARKS = [("border-strong", "surface"), ("accent", "background")]
 
 
-def colours(block: str) -> dict[str, str]:
+def colors(block: str) -> dict[str, str]:
     """The variables of a scheme, as six hex digits."""
     found = re.findall(r"--([a-z-]+): #([0-9a-f]{3,6});", block)
     return {
@@ -36,8 +36,8 @@ def colours(block: str) -> dict[str, str]:
     }
 
 
-def luminance(colour: str) -> float:
-    parts = (int(colour[place : place + 2], 16) / 255 for place in (0, 2, 4))
+def luminance(color: str) -> float:
+    parts = (int(color[place : place + 2], 16) / 255 for place in (0, 2, 4))
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
@@ -51,7 +51,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("block", [LIGHT, DARK], ids=["light", "dark"])
 def test_everything_can_be_read_in_both_schemes(block: str) -> None:
-    scheme = colours(block)
+    scheme = colors(block)
     for (front, back), least in [*((pair, 4.5) for pair in TEXT), *((pair, 3.0) for pair in MARKS)]:
         got = contrast(scheme[front], scheme[back])
         assert got >= least, f"{front} on {back}: {got:.2f}, needs {least}"

@@ -29,7 +29,7 @@ ASKED = ("account_id", "name", "path_patterns", "target_arn", "distribution_id")
 
 
 @pytest.fixture
-def neighbours(people: Cast) -> Cast:
+def neighbors(people: Cast) -> Cast:
     """Trading works in Chat's account too."""
     people.trading.accounts.add(AwsAccount.objects.get(pk=ACCOUNT))
     return people
@@ -59,23 +59,23 @@ def assign(*words: str) -> str:
 
 @pytest.mark.parametrize("path", ["/ws/?*", "/ws/*/*", "/*.*", "/ws/prices"])
 def test_a_live_endpoint_of_another_team_keeps_its_paths(
-    neighbours: Cast, lab: Lab, path: str
+    neighbors: Cast, lab: Lab, path: str
 ) -> None:
-    deploy(planned_in_lab(lab, neighbours, path_patterns="/ws/*"))
-    request = asks(lab, neighbours, path)
+    deploy(planned_in_lab(lab, neighbors, path_patterns="/ws/*"))
+    request = asks(lab, neighbors, path)
     assert request.state == State.BLOCKED
     assert "endpoint team-chat of team chat" in request.reason
     (owned,) = [one for one in request.preflight_data if one["code"] == "PF-PATH-OWNER"][:1]
     assert owned["level"] == "block"
     assert "ask team chat" in owned["fix"]["console"]
-    free = asks(lab, neighbours, "/prices/*", "prices-2")
+    free = asks(lab, neighbors, "/prices/*", "prices-2")
     assert free.state == State.AWAITING_APPROVAL
 
 
-def test_the_form_names_the_team_before_anything_is_sent(neighbours: Cast, lab: Lab) -> None:
-    deploy(planned_in_lab(lab, neighbours, path_patterns="/ws/*"))
+def test_the_form_names_the_team_before_anything_is_sent(neighbors: Cast, lab: Lab) -> None:
+    deploy(planned_in_lab(lab, neighbors, path_patterns="/ws/*"))
     tara, said = (
-        signed_in(neighbours.tara),
+        signed_in(neighbors.tara),
         form_answers(lab, team="trading", name="prices", preview="1"),
     )
     del said["send"]
@@ -86,34 +86,34 @@ def test_the_form_names_the_team_before_anything_is_sent(neighbours: Cast, lab: 
 
 
 def test_of_two_that_wait_for_the_same_paths_the_first_approved_gets_them(
-    neighbours: Cast, lab: Lab
+    neighbors: Cast, lab: Lab
 ) -> None:
-    theirs = asks(lab, neighbours, "/ws/?*")
-    colleagues = planned_in_lab(lab, neighbours, name="rooms", path_patterns="/ws/rooms")
-    first = planned_in_lab(lab, neighbours, path_patterns="/ws/*")
-    assert isinstance(approve(neighbours, first), Allowed)
-    refused = approve(neighbours, theirs)
+    theirs = asks(lab, neighbors, "/ws/?*")
+    colleagues = planned_in_lab(lab, neighbors, name="rooms", path_patterns="/ws/rooms")
+    first = planned_in_lab(lab, neighbors, path_patterns="/ws/*")
+    assert isinstance(approve(neighbors, first), Allowed)
+    refused = approve(neighbors, theirs)
     assert isinstance(refused, Denied)
     assert refused.code == "path_contested"
     assert "team-chat of team chat" in refused.reason
-    assert isinstance(approve(neighbours, colleagues), Allowed)
+    assert isinstance(approve(neighbors, colleagues), Allowed)
     assert set(Run.objects.values_list("endpoint__name", flat=True)) == {"team-chat", "rooms"}
 
 
 def test_with_its_owners_consent_a_part_is_shared_and_everybody_sees_it(
-    neighbours: Cast, lab: Lab
+    neighbors: Cast, lab: Lab
 ) -> None:
-    victim = planned_in_lab(lab, neighbours, path_patterns="/ws/*")
+    victim = planned_in_lab(lab, neighbors, path_patterns="/ws/*")
     deploy(victim)
-    assert asks(lab, neighbours, "/ws/prices/*").state == State.BLOCKED
+    assert asks(lab, neighbors, "/ws/prices/*").state == State.BLOCKED
     words = (distribution(lab), "/ws/prices/*", "trading", "--account", ACCOUNT)
     assert "is assigned to Trading" in assign(*words)
-    request = asks(lab, neighbours, "/ws/prices/*", "prices-2")
+    request = asks(lab, neighbors, "/ws/prices/*", "prices-2")
     assert request.state == State.AWAITING_APPROVAL
     said = "overlaps /ws/*, the path of endpoint team-chat of team chat"
-    assert said in signed_in(neighbours.tara).get(f"/requests/{request.pk}/").content.decode()
-    assert said in signed_in(neighbours.olga).get(f"/requests/{request.pk}/").content.decode()
-    assert isinstance(approve(neighbours, request), Allowed)
+    assert said in signed_in(neighbors.tara).get(f"/requests/{request.pk}/").content.decode()
+    assert said in signed_in(neighbors.olga).get(f"/requests/{request.pk}/").content.decode()
+    assert isinstance(approve(neighbors, request), Allowed)
     shared = Event.objects.get(stream_id=victim.stream, kind="endpoint.paths_shared")
     assert shared.text == (
         "/ws/prices/*, part of /ws/*, goes to endpoint prices-2 of Trading once it is built."
@@ -121,22 +121,22 @@ def test_with_its_owners_consent_a_part_is_shared_and_everybody_sees_it(
 
 
 def test_consent_that_is_taken_back_before_the_approval_counts_no_more(
-    neighbours: Cast, lab: Lab
+    neighbors: Cast, lab: Lab
 ) -> None:
     """The claim is in the plan, but nobody permits it now."""
-    deploy(planned_in_lab(lab, neighbours, path_patterns="/ws/*"))
+    deploy(planned_in_lab(lab, neighbors, path_patterns="/ws/*"))
     words = (distribution(lab), "/ws/prices/*", "trading", "--account", ACCOUNT)
     assign(*words)
-    request = asks(lab, neighbours, "/ws/prices/*")
+    request = asks(lab, neighbors, "/ws/prices/*")
     assign(*words, "--remove")
-    refused = approve(neighbours, request)
+    refused = approve(neighbors, request)
     assert isinstance(refused, Denied)
     assert refused.code == "path_contested"
     assign(*words)
-    assert isinstance(approve(neighbours, request), Allowed)
+    assert isinstance(approve(neighbors, request), Allowed)
 
 
-def test_paths_are_assigned_listed_and_taken_back(neighbours: Cast) -> None:
+def test_paths_are_assigned_listed_and_taken_back(neighbors: Cast) -> None:
     words = (str(ANSWERS["distribution_id"]), "/ws/*", "chat")
     assert "/ws/* of" in assign(*words)
     assert assign(*words) == assign(*words)

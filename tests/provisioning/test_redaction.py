@@ -301,7 +301,7 @@ def test_a_known_secret_is_masked_within_base64(before: bytes, after: bytes) -> 
     coded = base64.b64encode(before + JWT.encode() + after).decode()
     masked = KnownSecrets([JWT]).mask(coded)
     kept = masked.partition("<masked-")[0], masked.rpartition("-characters>")[2]
-    # At each end, the characters that hold bits of a neighbour may stay.
+    # At each end, the characters that hold bits of a neighbor may stay.
     assert len(kept[0]) <= len(before) * 4 / 3 + 2
     assert len(kept[1]) <= len(after) * 4 / 3 + 6
 

@@ -1,6 +1,6 @@
 """Listeners: one listening socket on loopback each, and the connections through it.
 
-A connection from the edge or from another load balancer is recognised by its peer info. Any other
+A connection from the edge or from another load balancer is recognized by its peer info. Any other
 is a client on the internet, and gets in only where the internet would: never to an internal load
 balancer.
 """

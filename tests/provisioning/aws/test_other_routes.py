@@ -97,11 +97,11 @@ def street(account: Account) -> Street:
 def test_a_machine_is_one_machine_by_its_id_and_by_its_address(
     street: Street, aws: Aws, by_id_inside: bool
 ) -> None:
-    """The neighbour's load balancer leads to another machine, not to ours."""
-    names, neighbour = street.machine(), street.machine()
+    """The neighbor's load balancer leads to another machine, not to ours."""
+    names, neighbor = street.machine(), street.machine()
     inside, outside = names if by_id_inside else names[::-1]
     target = street.balancer("int-app", inside)
-    street.balancer("pub-neighbour", neighbour[not by_id_inside], **FACING)
+    street.balancer("pub-neighbor", neighbor[not by_id_inside], **FACING)
     assert looked_at(aws, target).internet_facing_load_balancers == ()
     street.balancer("pub-app", outside, **FACING)
     assert looked_at(aws, target).internet_facing_load_balancers == ("pub-app",)
@@ -110,9 +110,9 @@ def test_a_machine_is_one_machine_by_its_id_and_by_its_address(
 def test_an_instance_that_is_the_target_may_be_registered_by_its_address(
     street: Street, aws: Aws
 ) -> None:
-    (name, address), (_, neighbours) = street.machine(), street.machine()
+    (name, address), (_, neighbors) = street.machine(), street.machine()
     arn = f"arn:aws:ec2:{REGION}:{street.account.number}:instance/{name}"
-    street.balancer("pub-neighbour", neighbours, **FACING)
+    street.balancer("pub-neighbor", neighbors, **FACING)
     assert looked_at(aws, arn).internet_facing_load_balancers == ()
     street.balancer("pub-app", address, **FACING)
     assert looked_at(aws, arn).internet_facing_load_balancers == ("pub-app",)
