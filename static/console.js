@@ -14,11 +14,16 @@
   const SILENCE_IS_DEATH = 60000;
   const LONGEST_FETCH = 15000;
   const HIDDEN_BEFORE_PAUSE = 5000;
-  const MAX_LINES = 5000;
+  const MAX_LINES = 20000; // known, in memory
+  const WINDOW = 500; // rendered
+  const LARGEST_WINDOW = 1500;
+  const EARLIER_AT_A_TIME = 1000;
   const ANNOUNCE_EVERY = 3000;
   const REFUSED = new Set([4400, 4401, 4403, 4404]);
   const OVER = new Set(["rejected", "cancelled", "failed", "closed"]);
   const TELLING = new Set(["started", "ready", "failed", "slow", "undoing", "undone"]);
+
+  const searchable = (text) => text.trim().replace(/\s+/g, " ").toLowerCase();
 
   class Console {
     constructor(section) {
@@ -28,6 +33,16 @@
       this.eventsUrl = section.dataset.eventsUrl;
       this.socketUrl = location.origin.replace(/^http/, "ws") + section.dataset.streamUrl;
       this.seq = Number(this.list.lastElementChild?.dataset.seq ?? 0);
+      this.lines = [];
+      this.visible = [];
+      this.shownFrom = 0;
+      this.shownTo = 0;
+      this.words = "";
+      this.matches = [];
+      this.match = null;
+      this.linked = null;
+      this.steps = new Set();
+      this.loading = null;
       this.socket = null;
       this.failures = 0;
       this.timers = {};
@@ -45,6 +60,10 @@
       this.status.setAttribute("aria-live", "off");
       this.makeControls();
       this.makeAnnouncer();
+      this.lines = [...this.list.children].map((node) => this.lineOf(node));
+      this.visible = [...this.lines];
+      this.shownTo = this.visible.length;
+      this.showEdges();
       this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
       document.addEventListener("visibilitychange", () => this.visibilityChanged());
       addEventListener("resize", () => { if (this.following) this.toEnd(); });
@@ -52,7 +71,9 @@
       addEventListener("pageshow", (event) => { if (event.persisted) this.resume(); });
       addEventListener("online", () => { if (!this.socket) this.connect(); });
       this.section.addEventListener("keydown", (event) => this.keyPressed(event));
-      if (!location.hash) this.toEnd();
+      addEventListener("hashchange", () => this.openLink());
+      this.toEnd();
+      this.openLink();
       this.connect();
     }
 
@@ -245,8 +266,12 @@
       }
     }
 
-    async fetchPage() {
-      const answer = await fetch(`${this.eventsUrl}?after=${this.seq}&html=true`, {
+    fetchPage() {
+      return this.fetchEvents(`after=${this.seq}`);
+    }
+
+    async fetchEvents(query) {
+      const answer = await fetch(`${this.eventsUrl}?${query}&html=true`, {
         headers: { Accept: "application/json" },
         credentials: "same-origin",
         signal: AbortSignal.timeout(LONGEST_FETCH),
@@ -272,6 +297,26 @@
 
     // --- lines -----------------------------------------------------------------------------------
 
+    // All known lines are in `lines`, without a gap; those that the filters let through are in
+    // `visible`; the list holds only visible[shownFrom] to visible[shownTo - 1], however long the log
+    // is.
+
+    get first() {
+      return this.lines[0]?.seq ?? 1;
+    }
+
+    lineOf(node) {
+      const { seq, level, step } = node.dataset;
+      this.knowStep(step);
+      return { node, seq: Number(seq), level, step, text: searchable(node.textContent) };
+    }
+
+    linesOf(events) {
+      const holder = document.createElement("template");
+      holder.innerHTML = events.map((event) => event.html).join("");
+      return [...holder.content.children].map((node) => this.lineOf(node));
+    }
+
     take(events) {
       const missing = events.some((event) => event.seq > this.seq + 1);
       if (missing || this.fetching) this.catchUp();
@@ -281,15 +326,8 @@
     append(events) {
       const fresh = events.filter((event) => event.seq > this.seq);
       if (!fresh.length) return;
-      const holder = document.createElement("template");
-      holder.innerHTML = fresh.map((event) => event.html).join("");
-      for (const line of holder.content.children) {
-        line.hidden = !this.matches(line);
-        this.knowStep(line.dataset.step);
-      }
-      this.list.append(holder.content);
       this.seq = fresh[fresh.length - 1].seq;
-      while (this.list.children.length > MAX_LINES) this.list.firstElementChild.remove();
+      this.addLater(this.linesOf(fresh));
       if (this.following) {
         this.toEnd();
       } else {
@@ -301,6 +339,205 @@
         this.refreshStanding();
       }
     }
+
+    addLater(lines) {
+      const atEnd = this.shownTo === this.visible.length;
+      const passing = lines.filter((line) => this.passes(line));
+      this.lines.push(...lines);
+      this.visible.push(...passing);
+      const size = this.shownTo - this.shownFrom + passing.length;
+      if (this.following && this.lines.length > MAX_LINES) {
+        this.lines = this.lines.slice(-MAX_LINES);
+        this.visible = this.lines.filter((line) => this.passes(line));
+        this.showNewest();
+      } else if (this.following && size > LARGEST_WINDOW) {
+        this.showNewest();
+      } else if (atEnd && size <= LARGEST_WINDOW) {
+        this.list.append(...passing.map((line) => line.node));
+        this.shownTo = this.visible.length;
+      }
+      if (this.words) this.findAgain();
+      this.showEdges();
+    }
+
+    // Resolves to whether there were any. One request at a time, whoever asks.
+    addEarlier() {
+      this.loading ??= this.loadEarlier().finally(() => { this.loading = null; });
+      return this.loading;
+    }
+
+    async loadEarlier() {
+      const before = this.first;
+      if (before <= 1) return false;
+      const after = Math.max(0, before - 1 - EARLIER_AT_A_TIME);
+      const page = await this.fetchEvents(`after=${after}&limit=${before - 1 - after}`);
+      if (!page || this.first !== before) return false;
+      const lines = this.linesOf(page.events);
+      const passing = lines.filter((line) => this.passes(line));
+      this.lines.unshift(...lines);
+      this.visible.unshift(...passing);
+      this.shownFrom += passing.length;
+      this.shownTo += passing.length;
+      this.showEdges();
+      return lines.length > 0;
+    }
+
+    async showEarlier() {
+      const oldest = this.visible[this.shownFrom];
+      while (this.shownFrom === 0 && await this.addEarlier());
+      const start = Math.max(0, this.shownFrom - WINDOW);
+      this.follow(false);
+      this.show(start, Math.min(this.shownTo, start + LARGEST_WINDOW));
+      if (oldest) this.reveal(oldest);
+    }
+
+    showLater() {
+      const end = Math.min(this.visible.length, this.shownTo + WINDOW);
+      this.keepPlace(() => this.show(Math.max(this.shownFrom, end - LARGEST_WINDOW), end));
+    }
+
+    showNewest() {
+      this.show(Math.max(0, this.visible.length - WINDOW), this.visible.length);
+    }
+
+    show(start, end) {
+      this.shownFrom = start;
+      this.shownTo = end;
+      this.list.replaceChildren(...this.visible.slice(start, end).map((line) => line.node));
+      this.mark();
+      this.showEdges();
+    }
+
+    // The reader goes on seeing the same lines: one that stays is held where it is.
+    keepPlace(change) {
+      const top = this.list.getBoundingClientRect().top;
+      const kept = [...this.list.children].find(
+        (node) => node.getBoundingClientRect().bottom > top,
+      );
+      const was = kept?.getBoundingClientRect().top;
+      change();
+      if (kept?.isConnected) this.list.scrollTop += kept.getBoundingClientRect().top - was;
+    }
+
+    reveal(line) {
+      const at = this.visible.indexOf(line);
+      if (at < this.shownFrom || at >= this.shownTo) {
+        const start = Math.max(0, at - WINDOW / 2);
+        this.show(start, Math.min(this.visible.length, start + WINDOW));
+      }
+      const box = this.list.getBoundingClientRect();
+      const middle = (box.height - line.node.offsetHeight) / 2;
+      this.list.scrollTop += line.node.getBoundingClientRect().top - box.top - middle;
+    }
+
+    showEdges() {
+      const more = this.shownFrom > 0 || this.first > 1;
+      this.earlierLink.hidden = !more;
+      this.earlierLink.querySelector("a").search = `?before=${this.first}`;
+      this.laterButton.hidden = this.shownTo === this.visible.length;
+    }
+
+    // A link to a line, #L17, shows it wherever it is.
+    async openLink() {
+      const seq = Number(location.hash.match(/^#L(\d{1,15})$/)?.[1] ?? 0);
+      if (!seq || seq > this.seq) return;
+      this.follow(false);
+      try {
+        while (seq < this.first && await this.addEarlier());
+      } catch {
+        this.announce("The line could not be loaded.");
+      }
+      const line = this.lines[seq - this.first];
+      if (!line) return;
+      if (!this.passes(line)) {
+        this.level.value = "";
+        this.step.value = "";
+        this.filter();
+      }
+      this.linked?.node.classList.remove("linked");
+      this.linked = line;
+      line.node.classList.add("linked");
+      this.reveal(line);
+    }
+
+    // --- searching -------------------------------------------------------------------------------
+
+    // Shows the newest match; then also looks through the lines that are not loaded yet.
+    find() {
+      const began = !this.words;
+      this.words = searchable(this.search.value);
+      if (began) this.followedBefore = this.following;
+      this.match = null;
+      this.findAgain();
+      if (this.words) {
+        this.follow(false);
+        this.goTo(this.matches.length - 1);
+        if (this.searchesMore) this.findEarlier(this.words);
+      } else if (this.followedBefore) {
+        this.follow(true);
+      }
+    }
+
+    get searchesMore() {
+      return this.first > 1 && this.lines.length < MAX_LINES;
+    }
+
+    async findEarlier(words) {
+      try {
+        while (this.words === words && this.searchesMore && await this.addEarlier());
+      } catch {
+        this.announce("Earlier lines could not be searched.");
+      }
+      if (this.words !== words) return;
+      this.findAgain();
+      if (!this.match) this.goTo(this.matches.length - 1);
+    }
+
+    findAgain() {
+      const { words } = this;
+      this.matches = words ? this.visible.filter((line) => line.text.includes(words)) : [];
+      if (!this.matches.includes(this.match)) this.match = null;
+      this.mark();
+      this.showCount();
+    }
+
+    goTo(place) {
+      const { length } = this.matches;
+      if (length) {
+        this.match = this.matches[(place + length) % length];
+        this.reveal(this.match);
+        this.mark();
+      }
+      this.showCount();
+    }
+
+    nextMatch(by) {
+      const place = this.matches.indexOf(this.match);
+      this.goTo(place < 0 ? this.matches.length - 1 : place + by);
+    }
+
+    mark() {
+      const matches = new Set(this.matches);
+      for (const line of this.visible.slice(this.shownFrom, this.shownTo)) {
+        line.node.classList.toggle("match", matches.has(line));
+        line.node.classList.toggle("current", line === this.match);
+      }
+    }
+
+    showCount() {
+      const found = this.matches.length;
+      const place = this.matches.indexOf(this.match) + 1;
+      const count = found ? `${place} of ${found}` : "No matches";
+      const since = this.first > 1 ? ` since line ${this.first}` : "";
+      const where = this.searchesMore ? ", loading earlier lines…" : since;
+      this.count.textContent = this.words ? count + where : "";
+      for (const button of [this.previous, this.next]) {
+        button.hidden = !this.words;
+        button.disabled = !found;
+      }
+    }
+
+    // --- news ------------------------------------------------------------------------------------
 
     tell(event) {
       const [subject, what] = event.kind.split(".");
@@ -372,12 +609,44 @@
       for (const control of [this.level, this.step]) {
         control.addEventListener("change", () => this.filter());
       }
-      this.search.addEventListener("input", () => this.filter());
+      this.search.addEventListener("input", () => this.find());
+      this.search.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter") return;
+        event.preventDefault();
+        this.nextMatch(event.shiftKey ? -1 : 1);
+      });
+      this.count = document.createElement("span");
+      this.count.className = "small muted";
+      this.count.setAttribute("role", "status");
+      this.previous = this.makeButton("↑", "Previous match", () => this.nextMatch(-1));
+      this.next = this.makeButton("↓", "Next match", () => this.nextMatch(1));
       const selects = [this.level.parentElement, " ", this.step.parentElement];
-      controls.append(...selects, " ", this.search, " ", this.followButton);
+      const matches = [this.count, " ", this.previous, " ", this.next];
+      controls.append(...selects, " ", this.search, " ", ...matches, " ", this.followButton);
       controls.hidden = false;
-      for (const line of this.list.children) this.knowStep(line.dataset.step);
+      this.makeEdges();
       this.showFollow();
+      this.showCount();
+    }
+
+    makeEdges() {
+      this.earlierLink = this.section.querySelector("[data-console-earlier]");
+      this.earlierLink.addEventListener("click", (event) => {
+        if (!event.target.closest("a") || event.ctrlKey || event.metaKey) return;
+        event.preventDefault();
+        this.showEarlier().catch(() => this.announce("Earlier lines could not be loaded."));
+      });
+      this.laterButton = this.makeButton("Later lines", "", () => this.showLater());
+      this.list.parentElement.after(this.laterButton);
+    }
+
+    makeButton(text, label, press) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = text;
+      if (label) button.setAttribute("aria-label", label);
+      button.addEventListener("click", press);
+      return button;
     }
 
     makeSelect(name, choices) {
@@ -389,26 +658,33 @@
     }
 
     knowStep(step) {
-      if (step && ![...this.step.options].some((option) => option.value === step)) {
-        this.step.add(new Option(step.replaceAll("-", " "), step));
-      }
+      if (!step || this.steps.has(step)) return;
+      this.steps.add(step);
+      this.step.add(new Option(step.replaceAll("-", " "), step));
     }
 
-    matches(line) {
+    passes(line) {
       const levels = this.level.value;
-      const words = this.search.value.trim().toLowerCase();
-      return (!levels || levels.split(" ").includes(line.dataset.level))
-        && (!this.step.value || line.dataset.step === this.step.value)
-        && (!words || line.textContent.toLowerCase().includes(words));
+      return (!levels || levels.split(" ").includes(line.level))
+        && (!this.step.value || line.step === this.step.value);
     }
 
     filter() {
-      for (const line of this.list.children) line.hidden = !this.matches(line);
-      if (this.following) this.toEnd();
+      const seen = this.visible[this.shownFrom]?.seq ?? 0;
+      this.visible = this.lines.filter((line) => this.passes(line));
+      if (this.following) {
+        this.toEnd(true);
+      } else {
+        const at = this.visible.findIndex((line) => line.seq >= seen);
+        const start = Math.max(0, Math.min(at, this.visible.length - WINDOW));
+        this.show(start, Math.min(this.visible.length, start + WINDOW));
+      }
+      if (this.words) this.findAgain();
     }
 
     scrolled() {
-      const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 24;
+      const below = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight;
+      const atEnd = below < 24 && this.shownTo === this.visible.length && !this.words;
       if (atEnd !== this.following) this.follow(atEnd, false);
     }
 
@@ -428,7 +704,8 @@
       this.followButton.setAttribute("aria-pressed", String(this.following));
     }
 
-    toEnd() {
+    toEnd(again = false) {
+      if (again || this.shownTo !== this.visible.length) this.showNewest();
       this.list.scrollTop = this.list.scrollHeight;
     }
 

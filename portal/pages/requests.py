@@ -44,6 +44,8 @@ from provisioning.sagas.left_behind import left_behind
 from provisioning.spec.parsing import SpecError
 
 EVENTS_SHOWN = 500
+LONGEST_SEQ = 18
+"""Digits: larger numbers do not fit into the column."""
 APPROVERS_NAMED = 4
 # Seconds between two refreshes of an open page; the console refreshes it immediately when something
 # happens.
@@ -60,10 +62,17 @@ FORMATS = {"txt": "text/plain; charset=utf-8", "jsonl": "application/jsonl; char
 @signed_in
 @require_safe
 def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The whole page, with the events so far; the console continues from there."""
+    """The whole page, with the newest events; the console continues from there. `?before=` shows
+    those before that number.
+    """
     shown = request_or_404(request.user, pk)
-    newest = Event.objects.filter(stream_id=shown.stream).order_by("-seq")[:EVENTS_SHOWN]
-    events = list(newest)[::-1]
+    logged = Event.objects.filter(stream_id=shown.stream)
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) <= LONGEST_SEQ:
+        logged = logged.filter(seq__lt=int(before))
+    else:
+        before = ""
+    events = list(logged.order_by("-seq")[:EVENTS_SHOWN])[::-1]
     # The state is read after the events: for anything between, the console brings the event and
     # refreshes the state.
     shown = request_or_404(request.user, pk)
@@ -71,6 +80,7 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "events": events,
         "steps": sorted({event.step for event in events if event.step}),
         "earlier": bool(events) and events[0].seq > 1,
+        "before": before,
     }
     return render(request, "requests/detail.html", context)
 

@@ -15,12 +15,14 @@ from channels.routing import ProtocolTypeRouter
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from portal.console.routing import websocket_application
 from portal.people.models import Membership
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
+from provisioning.models import Event, EventStream
 from tests.portal.console_server import serving
 from tests.portal.endpoint_requests import ask, happen, put
 from tests.portal.people import Cast, make_cast
@@ -344,11 +346,116 @@ def test_following_filtering_and_searching(page: Page, site: str, people: Cast) 
     expect(page.locator("#L2")).to_be_visible()
     page.get_by_label("Step").select_option("")
     page.keyboard.press("Escape")
-    page.get_by_label("Search lines").fill("requested")
-    expect(page.locator("#console .log > li:visible")).to_have_count(1)
-    page.get_by_label("Search lines").fill("")
     page.get_by_label("Show").select_option("errors")
     expect(page.locator("#console .log > li:visible")).to_have_count(0)
+    page.get_by_label("Show").select_option("")
+    expect(page.locator("#console .log > li:visible")).to_have_count(64)
+
+
+def fill_log(request: EndpointRequest, last: int) -> None:
+    """Lines up to this number, in one go."""
+    stream = EventStream.objects.get(name=request.stream)
+    now = timezone.now()
+    Event.objects.bulk_create(
+        Event(
+            stream=stream,
+            seq=seq,
+            at=now,
+            kind="step.waiting",
+            level="info",
+            step="vpc-origin",
+            text=f"Waiting for AWS, look {seq}." + (" Needle." if seq % 1000 == 7 else ""),
+        )
+        for seq in range(stream.last_seq + 1, last + 1)
+    )
+    EventStream.objects.filter(name=request.stream).update(last_seq=last)
+
+
+def test_a_long_log_is_searched_without_a_pause_and_shown_in_parts(
+    page: Page, site: str, people: Cast
+) -> None:
+    request = ask(people.ana, people.chat)
+    fill_log(request, 5200)
+    open_console(page, site, request)
+    lines, search = page.locator("#console .log > li"), page.get_by_label("Search lines")
+    expect(lines).to_have_count(500)
+    page.get_by_role("link", name="Earlier lines").click()
+    expect(page.locator("#L4201")).to_be_attached()
+    expect(page.locator("#L4701")).to_be_in_viewport()
+
+    count = page.locator("[data-console-controls] [role=status]")
+    search.fill("needle")
+    expect(count).to_have_text("6 of 6")
+    expect(page.locator("#L5007.current")).to_be_in_viewport()
+    page.get_by_role("button", name="Previous match").click()
+    expect(page.locator("#L4007.current")).to_be_in_viewport()
+    expect(count).to_have_text("5 of 6")
+    search.press("Enter")
+    search.press("Enter")
+    expect(page.locator("#L7.current")).to_be_in_viewport()
+    expect(count).to_have_text("1 of 6")
+    assert lines.count() <= 1500
+    pauses = page.evaluate(
+        """() => ["look", "look 5", "look 51", "nothing", "needle"].map(words => {
+            const input = document.querySelector("#console input[type=search]");
+            input.value = words;
+            const began = performance.now();
+            input.dispatchEvent(new Event("input"));
+            document.querySelector("#console .log").getBoundingClientRect();
+            return performance.now() - began;
+        })"""
+    )
+    print("searching 5,200 lines:", pauses)
+    assert min(pauses) < 100, f"milliseconds: {pauses}"
+    search.fill("no such line")
+    expect(count).to_have_text("No matches")
+    expect(page.get_by_role("button", name="Next match")).to_be_disabled()
+
+    happen(request, "Another needle.")
+    follow = page.get_by_role("button", name="Follow")
+    expect(follow).to_have_text("Follow (1 new line)")
+    search.fill("needle")
+    expect(count).to_have_text("7 of 7")
+    page.get_by_role("button", name="Previous match").click()
+    expect(count).to_have_text("6 of 7")
+    search.fill("")
+    expect(page.get_by_role("button", name="Next match")).to_be_hidden()
+    follow.click()
+    expect(follow).to_have_text("Following")
+    expect(page.locator("#console .log > li").last).to_have_id("L5201")
+    log = page.locator("#console .log")
+    assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 24
+
+
+@pytest.mark.parametrize("line", [4990, 3, 2500])
+def test_a_link_to_a_line_shows_it_wherever_it_is(
+    page: Page, site: str, people: Cast, line: int
+) -> None:
+    request = ask(people.ana, people.chat)
+    fill_log(request, 5200)
+    page.goto(f"{site}/requests/{request.pk}/#L{line}")
+    expect(page.locator(f"#L{line}.linked")).to_be_in_viewport()
+    expect(status(page)).to_have_text("Connected")
+    happen(request)
+    expect(page.get_by_role("button", name="Follow")).to_have_text("Follow (1 new line)")
+    expect(page.locator(f"#L{line}")).to_be_in_viewport()
+    page.evaluate("location.hash = '#L1'")
+    expect(page.locator("#L1.linked")).to_be_in_viewport()
+    page.evaluate("location.hash = '#L999999'")
+    expect(page.locator("#L1.linked")).to_be_in_viewport()
+
+
+def test_without_scripts_earlier_lines_are_a_page_of_their_own(site: str, people: Cast) -> None:
+    request = ask(people.ana, people.chat)
+    fill_log(request, 1100)
+    client = Client()
+    client.force_login(people.ana)
+    newest = client.get(f"/requests/{request.pk}/").content.decode()
+    assert 'href="?before=601#console"' in newest
+    earlier = client.get(f"/requests/{request.pk}/?before=601").content.decode()
+    assert [number in earlier for number in ('id="L101"', 'id="L600"', 'id="L601"')] == [1, 1, 0]
+    for odd in ("0", "x", "9" * 30, "-1"):
+        assert client.get(f"/requests/{request.pk}/?before={odd}").status_code == 200
 
 
 def test_a_hidden_tab_rests_and_catches_up(page: Page, site: str, people: Cast) -> None:
