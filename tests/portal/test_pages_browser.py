@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from checks.models import Check, PrivacyAudit, Probe
-from checks.output.reports import Report
+from checks.output.reports import Cell, Report
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
@@ -194,6 +194,56 @@ def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, people: Cast) -> No
     expect(page.locator("#form-preflight")).to_contain_text("In the plan")
     page.get_by_text("Advanced settings").click()
     assert page.evaluate(WIDER_THAN_THE_SCREEN) <= 0
+
+
+def test_a_header_trace_fits_its_card_on_every_screen(page: Page, endpoint: Endpoint) -> None:
+    long = "permessage-deflate;client_max_window_bits;server_no_context_takeover;x=" + "y" * 90
+    cells = (Cell("info", long), Cell("good", "forwarded"), Cell("bad", long))
+    report = Report(
+        ok=False,
+        headline="Lost on the way: Sec-WebSocket-Extensions.",
+        columns=("Sent", "By the policy", "As the app received it"),
+        rows=(("Sec-WebSocket-Extensions", cells), ("X-Amz-Cf-Id", cells)),
+    ).to_dict()
+    now = timezone.now()
+    Probe.objects.create(
+        endpoint=endpoint,
+        kind="journey",
+        requested_at=now,
+        due_at=now,
+        finished_at=now,
+        ok=False,
+        report=report,
+    )
+    beyond = "[...document.querySelectorAll('#probe table, #probe table :is(td, th)')].map(part =>"
+    beyond += " part.getBoundingClientRect().right - document.querySelector('#probe')"
+    beyond += ".getBoundingClientRect().right)"
+    page.goto(f"/endpoints/{endpoint.pk}/probes/")
+    for width in (320, 390, 680, 1000, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert max(page.evaluate(beyond)) <= 0, width
+        assert page.evaluate(WIDER_THAN_THE_SCREEN) <= 0, width
+
+
+def test_forced_colors_keep_the_current_tab_and_the_state_of_steps(page: Page) -> None:
+    page.emulate_media(forced_colors="active")
+    page.goto("/requests/")
+    border = "part => getComputedStyle(part).borderBottomColor"
+    tabs = page.locator("header nav a")
+    current = page.locator("header nav a[aria-current]").evaluate(border)
+    assert [tab.evaluate(border) for tab in tabs.all()].count(current) == 1
+    shapes = page.evaluate(
+        """() => ["todo", "done", "waiting", "failed", "undone"].map(state => {
+            const list = document.createElement("ol");
+            list.className = "steps";
+            list.append(document.createElement("li"));
+            list.firstChild.className = state;
+            document.querySelector("main").append(list);
+            const mark = getComputedStyle(list.firstChild, "::before");
+            return [mark.borderTopWidth, mark.borderTopStyle, mark.borderRadius].join(" ");
+        })"""
+    )
+    assert len(set(shapes)) == len(shapes), shapes
 
 
 def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
