@@ -134,8 +134,8 @@ OPTIONS = (
     f.Field("subprotocols", _TEXT, "In order of preference, separated by commas."),
     f.Field("headers", _TEXT, "One per line. Credentials are sent and not kept; ${secret:NAME} "
             "sends a stored secret."),
-    f.Field("client", f.choice(CLIENTS), "Whose header lines are sent, User-Agent among them; "
-            "that of the usual check if absent."),
+    f.Field("client", f.choice(CLIENTS), "The client whose headers are sent, including "
+            "User-Agent; that of the usual check if absent."),
     f.Field("compress", _TEXT, "true offers permessage-deflate."),
     f.Field("script", _TEXT, "What to send and to expect, one step per line.",
             example="send hello\nexpect text hello within 5"),

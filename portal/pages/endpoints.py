@@ -42,7 +42,7 @@ from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
-from provisioning.spec.app_kinds import AppKind
+from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import FIELD, USUAL_CHECK
 from provisioning.spec.parsing import derive_settings
@@ -118,6 +118,7 @@ def detail_page(
         "source": source,
         "history": _history(endpoint),
         "commands": _commands(endpoint),
+        "client_code": _client_code(endpoint),
         "usual_check": UsualCheckSummary.of(endpoint.spec_data),
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
@@ -340,6 +341,14 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
     )
 
 
+def _client_code(endpoint: Endpoint) -> str:
+    """How the app's own client library connects, where its kind has one."""
+    spec = endpoint.spec
+    if not endpoint.domain_name:
+        return ""
+    return APP_KINDS[spec.app_kind].client_code(endpoint.domain_name, spec.check_path)
+
+
 def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow]:
     """Every setting that can be derived: its value, and the reason (or that it was chosen). Those
     of the usual check are shown by themselves.
@@ -350,8 +359,9 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
     named = {spec.https_port: (spec.origin_domain,)} if spec.origin_domain else None
     for derived in derive_settings(answers, {spec.origin_port: leg}, named):
         chosen = answers.get(derived.field) not in (None, "")
-        value = plain[derived.field]
-        reason = "Chosen in the request." if chosen or value != derived.value else derived.reason
+        value, follows = plain[derived.field], derived.value
+        follows = list(follows) if isinstance(follows, tuple) else follows
+        reason = "Chosen in the request." if chosen or value != follows else derived.reason
         if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(
             spec.origin_protocol
         ):

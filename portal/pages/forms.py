@@ -475,11 +475,11 @@ class CustomCheckForm(PageForm):
         widget=forms.Textarea(CODE | {"rows": 3, "cols": False}),
     )
     client = forms.ChoiceField(
-        label="Client",
-        help_text="Whose header lines the check sends, User-Agent among them.",
+        label="Connect as",
+        help_text="The client whose headers the check sends, including User-Agent.",
         required=False,
         choices=[
-            ("", "That of the usual check"),
+            ("", "Same as the usual check"),
             *((key, client.title) for key, client in CLIENTS.items()),
         ],
     )

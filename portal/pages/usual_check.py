@@ -50,7 +50,7 @@ def usual_check(request: SignedIn, pk: UUID) -> HttpResponse:
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
         return _page(request, endpoint, form, status=409)
-    messages.success(request, "Usual check changed. It is running now.")
+    messages.success(request, "Usual check saved.")
     return redirect(f"{reverse('endpoint-detail', args=[pk])}#check")
 
 

@@ -42,6 +42,7 @@ class AppKind:
     path: str
     source: str
     heartbeat: str
+    connect: str = ""
     subprotocols: tuple[str, ...] = ()
     script: str = ""
     http_api: bool = False
@@ -66,6 +67,12 @@ class AppKind:
                 if any(matches(one, path) for one in path_patterns):
                     return path + question + query
         return ""
+
+    def client_code(self, host: str, check_path: str) -> str:
+        """How the kind's own client connects to the endpoint; "" if it has none."""
+        path = check_path.partition("?")[0]
+        base = path.removesuffix(self.path.partition("?")[0].rstrip("/"))
+        return self.connect.format(host=host, path=path, base=base.rstrip("/"))
 
 
 def _joined(base: str, below: str) -> str:

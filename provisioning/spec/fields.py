@@ -99,8 +99,8 @@ MAX_SILENCE = Number(
 APP_KIND = Choice(
     name="app_kind",
     label="Kind of app",
-    help="Decides what a check asks and sends. If yours is not listed, choose “Any WebSocket "
-    "server”.",
+    help="Decides which path a check requests and what it sends. Automatic goes by your path; if "
+    "your app is not listed, choose “Any WebSocket server”.",
     example="socketio",
     choices=tuple(APP_KINDS),
     labels={key: kind.title for key, kind in APP_KINDS.items()},
@@ -110,7 +110,7 @@ APP_KIND = Choice(
 CHECK_PATH = Text(
     name="check_path",
     label="Path and query of the check",
-    help="What a check asks for, with its query. It must match your path.",
+    help="What a check requests, with its query. It must match the endpoint's path.",
     example="/socket.io/?EIO=4&transport=websocket",
     section=CHECK,
     pattern=re.compile(r"/[!-~]{0,1023}", re.ASCII),
@@ -120,9 +120,9 @@ CHECK_PATH = Text(
 )
 CHECK_CLIENT = Choice(
     name="check_client",
-    label="Client of the check",
-    help="Whose header lines a check sends, User-Agent among them. Firewalls can treat clients "
-    "differently.",
+    label="Connect as",
+    help="The client whose headers a check sends, including User-Agent. Firewalls can treat "
+    "clients differently.",
     example="browser",
     section=CHECK,
     choices=tuple(CLIENTS),
@@ -176,8 +176,9 @@ STAY_OPEN = Number(
 )
 CARRIES_HTTP_API = Flag(
     name="carries_http_api",
-    label="This path also serves an HTTP API",
-    help="For example Socket.IO with long polling, which needs POST.",
+    label="This path also serves HTTP requests",
+    help="Whether methods such as POST must pass too. For Socket.IO and similar kinds of app they "
+    "always do.",
     example=True,
     default=False,
     in_spec=False,

@@ -171,3 +171,26 @@ def test_an_app_is_recognized_by_its_refusal(body: str, key: str | None) -> None
     seen = answered("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n", body=body)
     kind = recognize_app([live(), seen])
     assert (kind and kind.key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "path_patterns", "code"),
+    [
+        (
+            "socketio",
+            ["/socket.io/*"],
+            'io("https://d111111abcdef8.cloudfront.net", { path: "/socket.io/" })',
+        ),
+        (
+            "phoenix",
+            ["/socket/websocket"],
+            'new Socket("wss://d111111abcdef8.cloudfront.net/socket")',
+        ),
+        ("plain", ["/ws/chat"], ""),
+    ],
+)
+def test_the_kinds_own_client_is_told_how_to_connect(
+    key: str, path_patterns: list[str], code: str
+) -> None:
+    made = spec(app_kind=key, path_patterns=path_patterns)
+    assert APP_KINDS[key].client_code(NAME, made.check_path) == code
