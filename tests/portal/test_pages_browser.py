@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from checks.models import Check, PrivacyAudit, Probe
-from checks.output.reports import Cell, Report
+from checks.output.comparison import Cell
+from checks.output.reports import Report
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
