@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -21,8 +22,9 @@ def modules(*packages: str) -> Iterator[Path]:
                 yield path.relative_to(PROJECT)
 
 
+@cache
 def parse(path: Path) -> ast.Module:
-    """The syntax tree of a module given relative to the project."""
+    """The syntax tree of a module given relative to the project; shared, so never change it."""
     return ast.parse((PROJECT / path).read_text(), filename=str(path))
 
 

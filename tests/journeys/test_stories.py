@@ -152,8 +152,9 @@ def test_a_certificate_that_cloudfront_does_not_trust_is_named_though_it_only_sa
     assert check["transcript"]["response"]["status"] == 502
     assert check["verdict"]["code"] == "WSE-502-TLS", check["findings"]
     assert "for another name" in check["verdict"]["cause"]
-    assert "with one for the internal name use AllViewerExceptHostHeader" in (
-        check["verdict"]["narrower"]
+    assert (
+        "with one for the internal name use AllViewerExceptHostHeader"
+        in (check["verdict"]["narrower"])
     )
     assert "http-only" in check["verdict"]["fix"]
     assert "neither encrypted nor checked" in check["verdict"]["opens"], "what that gives up"
