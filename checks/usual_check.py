@@ -16,6 +16,7 @@ from checks.protocol.handshake_options import (
     parse_handshake_options,
 )
 from checks.protocol.script import Hold, Script, Send, SendBinary, Step, parse_script
+from provisioning.redaction.references import references
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.client_profiles import CLIENTS, ClientProfile
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -68,6 +69,14 @@ def usual_target(
     return options.target(own.url, own, secrets.values())
 
 
+def usual_target_to_repeat(spec: EndpointSpec, domain_name: str) -> ProbeTarget:
+    """The same for people, with the names of stored secrets in place of their values."""
+    options = usual_options(spec)
+    headers = (value for _, value in options.headers)
+    named = references(" ".join((options.path, *options.subprotocols, *headers)))
+    return usual_target(spec, domain_name, {name: name for name in named})
+
+
 def usual_script(spec: EndpointSpec) -> Script:
     """After the 101: a ping, the messages that the settings name, and silence."""
     return Script(steps=_stays_open(parse_script(spec.check_script), spec.stay_open_seconds))
@@ -107,6 +116,15 @@ def _stays_open(steps: tuple[Step, ...], seconds: int) -> tuple[Step, ...]:
     return (*steps, Hold(float(seconds))) if seconds else steps
 
 
+def sent_and_awaited(script: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines of a script that send the app a message, and all others. Raises ScriptError."""
+    steps = parse_script(script)
+    return (
+        tuple(str(step) for step in steps if isinstance(step, Send | SendBinary)),
+        tuple(str(step) for step in steps if not isinstance(step, Send | SendBinary)),
+    )
+
+
 @dataclass(frozen=True)
 class UsualCheckSummary:
     """What people read about a usual check: `path` is what it asks, `sends` the messages that go
@@ -131,14 +149,14 @@ class UsualCheckSummary:
         said = {row.name: row.parse(settings.get(row.name)) for row in USUAL_CHECK}
         if not said["check_path"]:
             raise ValueError("nothing is asked for")
-        steps = parse_script(said["check_script"])
+        sends, awaits = sent_and_awaited(said["check_script"])
         return cls(
             APP_KINDS[said["app_kind"]],
             CLIENTS[said["check_client"]],
             said["check_path"],
             said["subprotocols"],
             tuple(line.partition(":")[0] for line in said["check_headers"].splitlines()),
-            tuple(str(step) for step in steps if isinstance(step, Send | SendBinary)),
-            tuple(str(step) for step in steps if not isinstance(step, Send | SendBinary)),
+            sends,
+            awaits,
             said["stay_open_seconds"],
         )

@@ -30,7 +30,7 @@ from checks.probe.probe_request import usual_silence
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
 from checks.protocol.urls import AllowedUrl, judge_url
-from checks.usual_check import UsualCheckSummary, usual_target
+from checks.usual_check import UsualCheckSummary, usual_target_to_repeat
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
@@ -329,13 +329,14 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
     """The same handshake from a person's own machine, with the portal's own rules for resolving
     names.
     """
-    target = usual_target(endpoint.spec, endpoint.domain_name or "")
+    target = usual_target_to_repeat(endpoint.spec, endpoint.domain_name or "")
     url = judge_url(target.url) if endpoint.domain_name else None
     if not isinstance(url, AllowedUrl):
         return ()
     return commands_for(
         url,
-        subprotocols=endpoint.spec.subprotocols,
+        headers=target.headers,
+        subprotocols=target.subprotocols,
         ca_file=settings.PROBE_CA_FILE or None,
         connect_to=pick(parse_connect_to(settings.PROBE_CONNECT_TO), url.host, url.port),
     )

@@ -157,3 +157,23 @@ def test_an_app_of_another_kind_is_recognized_and_offered(people: Cast, endpoint
     page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/")
     assert "This looks like Socket.IO 3 or 4." in text_of(page)
     assert f"/endpoints/{endpoint.pk}/checks/usual/?kind=socketio" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"check_headers": "Authorization: Bearer ${secret:API_TOKEN}"}, "Bearer API_TOKEN"),
+        ({"check_path": "/ws/chat?token=${secret:API_TOKEN}"}, "/ws/chat?token=API_TOKEN"),
+        ({"subprotocols": "chat, ${secret:API_TOKEN}"}, "chat, API_TOKEN"),
+    ],
+)
+def test_the_page_gives_commands_with_the_names_of_secrets(
+    people: Cast, endpoint: Endpoint, said: dict[str, str], shown: str
+) -> None:
+    endpoint.spec_data = endpoint.spec_data | said
+    if "subprotocols" in said:
+        endpoint.spec_data["subprotocols"] = said["subprotocols"].split(", ")
+    endpoint.save(update_fields=["spec_data"])
+    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/")
+    assert page.status_code == 200
+    assert shown in text_of(page)
