@@ -88,6 +88,7 @@ urlpatterns = [
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("help/", help_pages.help_index, name="help"),
+    path("help/app-kinds/", help_pages.help_app_kinds, name="help-app-kinds"),
     path("help/troubleshooting/", help_pages.help_troubleshooting, name="help-troubleshooting"),
     path("help/verify-audit/", privacy.help_verify_audit, name="help-verify-audit"),
     path("help/verify-audit/key.pem", privacy.evidence_key, name="evidence-key"),

@@ -1,4 +1,4 @@
-"""Help pages: how the portal works, the verdicts, and troubleshooting by symptom.
+"""Help pages: how the portal works, the kinds of app, the verdicts, and troubleshooting by symptom.
 
 With `?check=` they are about that check: a link that requests a fix is prefilled with what it
 checked.
@@ -17,6 +17,7 @@ from checks.diagnosis.glossary import TERMS, terms_in
 from checks.diagnosis.verdicts import VERDICTS, verdict_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
+from checks.usual_check import sent_and_awaited
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.troubleshooting import SYMPTOMS
 from portal.requests.lifecycle import NEXT_STEPS, TITLES
@@ -25,6 +26,7 @@ from portal.requests.prefilled_links import (
     prefilled_links_after_check,
     prefilled_links_anywhere,
 )
+from provisioning.spec.app_kinds import APP_KINDS
 
 
 @signed_in
@@ -40,6 +42,14 @@ def help_index(request: SignedIn) -> HttpResponse:
         "words": words,
     }
     return render(request, "help/index.html", context)
+
+
+@signed_in
+@require_safe
+def help_app_kinds(request: SignedIn) -> HttpResponse:
+    """What a check of each kind of app asks, sends and awaits, and how the app behaves."""
+    kinds = [(kind, *sent_and_awaited(kind.script)) for kind in APP_KINDS.values()]
+    return render(request, "help/app_kinds.html", {"kinds": kinds})
 
 
 @signed_in

@@ -12,9 +12,11 @@ from django.utils import timezone
 from checks.diagnosis.glossary import TERMS
 from checks.diagnosis.verdicts import VERDICTS
 from checks.preflight import TITLES
+from checks.usual_check import sent_and_awaited
 from portal.pages import errors
 from portal.people.actions import issue_token, revoke_token
 from portal.people.models import ApiToken
+from provisioning.spec.app_kinds import APP_KINDS
 from tests.portal.page_text import faults_untied, text_of
 from tests.portal.people import Cast, signed_in
 
@@ -123,3 +125,14 @@ def test_trouble_has_pages_in_plain_words_without_the_database() -> None:
         assert b"secret detail" not in page.content
         assert b"Go to endpoints" in page.content
     assert "bug in the portal" in text_of(errors.server_error(request))
+
+
+def test_the_help_page_shows_every_kind_and_the_form_leads_to_it(people: Cast) -> None:
+    ana = signed_in(people.ana)
+    words = text_of(ana.get("/help/app-kinds/"))
+    for kind in APP_KINDS.values():
+        sends, awaits = sent_and_awaited(kind.script)
+        for text in (kind.title, kind.about, kind.heartbeat, *sends, *awaits):
+            assert " ".join(text.split()) in words, text
+    for page in ("/help/", "/requests/new/"):
+        assert 'href="/help/app-kinds/"' in ana.get(page).content.decode(), page
