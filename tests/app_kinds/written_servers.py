@@ -283,6 +283,7 @@ async def token(request: web.Request) -> web.StreamResponse:
     return await silent(request)
 
 
+ANYWHERE = "/{path:.*}"
 WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "signalr": {"/chat": signalr, "/chat/negotiate": signalr},
     "phoenix": {"/socket/websocket": phoenix, "/live/websocket": phoenix},
@@ -294,9 +295,9 @@ WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "streamlit": {"/_stcore/stream": streamlit},
     "novnc": {"/websockify": novnc},
     "hasura": {"/v1/graphql": hasura},
-    "silent": {"/ws": silent},
-    "closes-after-5-s": {"/ws": closes_after_5_s},
-    "first-message-first": {"/ws": first_message_first},
-    "token": {"/ws": token},
+    "silent": {ANYWHERE: silent},
+    "closes-after-5-s": {ANYWHERE: closes_after_5_s},
+    "first-message-first": {ANYWHERE: first_message_first},
+    "token": {ANYWHERE: token},
 }
 """The handlers by server and path."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,9 +133,18 @@ class Product:
         finally:
             self._change_clock(scale=TIME_SCALE)
 
+    def lead_to(self, hosts: Mapping[str, str]) -> None:
+        """Say where addresses of the account are on this machine, each with its port."""
+        self._tell_lab("hosts", hosts)
+
     def _change_clock(self, **change: float | str) -> None:
+        self._tell_lab("clock", change)
+
+    def _tell_lab(self, what: str, change: Mapping[str, float | str]) -> None:
         lab = self.stack.env["AWS_ENDPOINT_URL"]
-        httpx.post(f"{lab}/_lab/clock", json=change, trust_env=False, timeout=60).raise_for_status()
+        httpx.post(
+            f"{lab}/_lab/{what}", json=change, trust_env=False, timeout=60
+        ).raise_for_status()
 
     @cached_property
     def mona(self) -> Api:

@@ -49,6 +49,10 @@ class Api:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._client.post(path, json=body or {}, headers=named)
 
+    def put(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """PUT, whatever comes."""
+        return self._client.put(path, json=body)
+
     def request(self, request_id: str) -> dict[str, Any]:
         """An endpoint request as it is now, also while the web process is just being restarted."""
         found: dict[str, Any] = self._insisted(f"/requests/{request_id}")

@@ -103,7 +103,7 @@ class TeamAccount:
         self, name: str, *, admits_cloudfront: bool = True, app: str = APP_ADDRESS
     ) -> Target:
         """An internal load balancer of the story's own, in front of the chat app, or of the app at
-        another address.
+        another address. Health checks accept any response below 500.
         """
         network = self.elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0]
         group = self.ec2.create_security_group(
@@ -122,7 +122,12 @@ class TeamAccount:
             Type="application",
         )["LoadBalancers"][0]["LoadBalancerArn"]
         behind = self.elbv2.create_target_group(
-            Name=name, Protocol="HTTP", Port=8080, VpcId=network["VpcId"], TargetType="ip"
+            Name=name,
+            Protocol="HTTP",
+            Port=8080,
+            VpcId=network["VpcId"],
+            TargetType="ip",
+            Matcher={"HttpCode": "200-499"},
         )["TargetGroups"][0]["TargetGroupArn"]
         self.elbv2.register_targets(TargetGroupArn=behind, Targets=[{"Id": app, "Port": 8080}])
         self.elbv2.create_listener(
