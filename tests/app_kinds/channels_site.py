@@ -18,7 +18,7 @@ settings.configure(SECRET_KEY="test", ALLOWED_HOSTS=["app.example"], USE_TZ=True
 django.setup()
 
 
-class Chat(AsyncWebsocketConsumer):
+class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Accepts everyone and repeats."""
 
     async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
@@ -26,7 +26,7 @@ class Chat(AsyncWebsocketConsumer):
         await self.send(text_data=text_data, bytes_data=bytes_data)
 
 
-class Members(AsyncWebsocketConsumer):
+class Members(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Closes before it accepts."""
 
     async def connect(self) -> None:

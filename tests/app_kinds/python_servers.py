@@ -133,7 +133,9 @@ async def autobahn(listening: socket.socket) -> Stop:
 
     loop = asyncio.get_running_loop()
     host, port = listening.getsockname()
-    factory = WampWebSocketServerFactory(WampSession, f"ws://{host}:{port}", loop=loop)
+    factory = WampWebSocketServerFactory(  # type: ignore[no-untyped-call]
+        WampSession, f"ws://{host}:{port}", loop=loop
+    )
     server = await loop.create_server(factory, sock=listening)
 
     async def stop() -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,9 +62,11 @@ class AppServers:
     def __exit__(self, *_: object) -> None:
         for name in tuple(self._stops):
             self.stop(name)
-        for process in filter(None, (self._node, self._daphne)):
-            process.terminate()
-            process.wait(SECONDS)
+        processes: tuple[subprocess.Popen[Any] | None, ...] = (self._node, self._daphne)
+        for process in processes:
+            if process is not None:
+                process.terminate()
+                process.wait(SECONDS)
         self._run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -136,13 +138,17 @@ class AppServers:
         assert "error" not in answer, answer
         return answer
 
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SECONDS)
+    def _run(self, awaitable: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result(SECONDS)
 
 
 async def _cancel_others() -> None:
     """End what servers left running on the loop."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
+    own = asyncio.current_task()
+    others = [task for task in asyncio.all_tasks() if task is not own]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)

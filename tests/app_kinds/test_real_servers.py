@@ -150,7 +150,9 @@ MISFITS = (
     ),
 )
 
-IN_A_ROOM = {"check_script": 'send {"room":"check"}\nexpect json $.joined == "check"'}
+IN_A_ROOM: dict[str, Any] = {
+    "check_script": 'send {"room":"check"}\nexpect json $.joined == "check"'
+}
 Answers = dict[object, Transcript]
 
 
@@ -259,7 +261,7 @@ def test_one_that_needs_a_first_message_is_live_with_one(servers: AppServers) ->
     ],
 )
 def test_one_that_wants_a_token_is_live_with_a_stored_secret(
-    servers: AppServers, settings: dict[str, str]
+    servers: AppServers, settings: dict[str, Any]
 ) -> None:
     port = servers.start("token")
     seen = asyncio.run(ask(port, "plain", "/ws", secrets={"APP_TOKEN": TOKEN}, **settings))
