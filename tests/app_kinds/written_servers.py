@@ -2,8 +2,7 @@
 of their protocols.
 
 Only what a client meets in the first seconds: the handshake, the first messages, the heartbeat, the
-refusals. The protocols' own clients from npm judge those of SignalR, Action Cable, Phoenix and
-Centrifugo (`test_written_servers.py`).
+refusals.
 """
 
 from __future__ import annotations

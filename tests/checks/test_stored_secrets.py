@@ -174,11 +174,11 @@ CREDENTIAL = {
     "script": 'send {"token": "hunter2hunter2"}',
 }
 """A credential in each field that can hold one."""
-WITHOUT = {"unencrypted", "compress"}
+WITHOUT = {"unencrypted", "compress", "client"}
 
 
 class TestOptions:
-    def test_every_field_is_either_a_flag_or_can_hold_a_credential(self) -> None:
+    def test_every_field_is_a_choice_or_can_hold_a_credential(self) -> None:
         assert set(FIELDS) == {*CREDENTIAL} | WITHOUT
 
     @pytest.mark.parametrize("field", CREDENTIAL)
