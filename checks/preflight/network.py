@@ -293,8 +293,8 @@ def ingress(
         f"  to_port                      = {closed[0]}\n}}",
         opens=f"The rule lets CloudFront reach {target.name} on {join_ports(closed)}, through the "
         "VPC origins of this VPC only.",
-        narrower=f"The prefix list {names.ORIGIN_FACING_PREFIX_LIST} as source would admit the "
-        "distributions of every CloudFront customer; do not use it.",
+        narrower="This is the narrow rule. Do not use the prefix list "
+        f"{names.ORIGIN_FACING_PREFIX_LIST} instead: it admits every CloudFront customer.",
     )
     if subject.open_security_group:
         why = (

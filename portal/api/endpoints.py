@@ -70,7 +70,7 @@ class Endpoints(ApiView):
     def get(self, request: Request) -> Response:
         """List endpoints.
 
-        Newest first. Pages by an opaque cursor.
+        Newest first. Paginated by an opaque cursor.
         """
         visible = visible_endpoints(self.person)
         return Response(page("endpoints", ENDPOINT, visible, self.query, FILTERS))

@@ -114,9 +114,9 @@ NEW_LOG_ROWS = f.Body("NewLogRows", "Lines of CloudFront's log.", (
 class Probes(OfEndpoint):
     @operation("listProbes", PROBE_PAGE, query=PAGE)
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
-        """List further probes.
+        """List probes.
 
-        Newest first, without their reports. Pages by an opaque cursor.
+        Newest first, without their reports. Paginated by an opaque cursor.
         """
         probes = Probe.objects.filter(endpoint=self.endpoint(endpoint_id)).annotate(
             headline=KT("report__headline"), code=KT("report__code")
@@ -125,7 +125,7 @@ class Probes(OfEndpoint):
 
     @operation("createProbe", PROBE, body=NEW_PROBE, example=STARTED, statuses=(202,))
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
-        """Make a further probe.
+        """Run a probe.
 
         plain get: a plain GET beside the upgrade. routes: this route beside others. journey: what
         happens to each header line. negotiation: subprotocol and compression. reconnect: connects,

@@ -85,7 +85,7 @@ class Requests(ApiView):
     def get(self, request: Request) -> Response:
         """List requests.
 
-        Newest first. Pages by an opaque cursor.
+        Newest first. Paginated by an opaque cursor.
         """
         visible = for_caller(EndpointRequest.objects.all(), self.person)
         added = added_columns(self.person)
@@ -96,7 +96,7 @@ class Requests(ApiView):
         "createRequest", REQUEST, body=NEW_REQUEST, headers=IDEMPOTENCY_KEY, statuses=(200, 201)
     )
     def post(self, request: Request) -> Response:
-        """Ask for an endpoint.
+        """Request an endpoint.
 
         Answers immediately; planning, approval and provisioning follow. Idempotent by
         Idempotency-Key, or else by external_system, external_id and action: the same call again

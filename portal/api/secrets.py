@@ -70,7 +70,7 @@ class Secrets(ApiView):
     def get(self, request: Request) -> Response:
         """List secrets.
 
-        Names only, newest first. Pages by an opaque cursor.
+        Names only, newest first. Paginated by an opaque cursor.
         """
         visible = visible_secrets(self.person)
         return Response(page("secrets", SECRET, visible, self.query, FILTERS))

@@ -100,7 +100,7 @@ def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
     )
     stored_before = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     verdict = VERDICTS["WSE-504-SG"]
-    opens = f"What this opens: {verdict.opens} Narrower: {verdict.narrower}"
+    opens = f"What this opens: {verdict.opens} The narrow way: {verdict.narrower}"
     assert f"{opens} How to fix: {verdict.fix}" in stored_before
 
 
