@@ -201,4 +201,6 @@ def check_script(known: Known) -> Derivation:
 def _paths(known: Known) -> list[str]:
     given = known.answers.get("path_patterns") or ()
     words = re.split(r"[,\s]+", given) if isinstance(given, str) else given
+    if not isinstance(words, list | tuple):
+        return []
     return [word for word in words if isinstance(word, str) and word.startswith("/")]

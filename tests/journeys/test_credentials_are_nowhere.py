@@ -193,7 +193,12 @@ def everything_that_can_be_given(nonce: Nonces) -> list[dict[str, str]]:
         {"script": f"send {message}\nexpect text you said"},
         {"script": f"send {opening}\nexpect text nothing of this kind within 1"},
         {"headers": f"X-Room: {nonce('random value')}", "path": "/nonce/?a=b"},
-        {"compress": "true", "unencrypted": "true", "headers": f"X-Api-Key: {nonce('ws')}"},
+        {
+            "compress": "true",
+            "unencrypted": "true",
+            "client": "python",
+            "headers": f"X-Api-Key: {nonce('ws')}",
+        },
     ]
     # The value of a header without a telling name is known by its shape only.
     shaped = f"eyJ{nonce.made['random value']}"
