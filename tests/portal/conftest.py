@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from portal.people import rate_counter
 from portal.requests import inventory
+from provisioning import budget
 from provisioning.models import Endpoint
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import ask, deploy
@@ -63,13 +64,18 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def counted(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Attempts and calls are counted, from nothing; gives Redis's URL."""
+    """Attempts and calls are counted, from nothing; gives Redis's URL. No later test counts its
+    calls to AWS there.
+    """
     server = redis.Redis.from_url(redis_url)
     server.flushdb()
     monkeypatch.setattr(settings, "REDIS_URL", redis_url)
-    rate_counter.rate_counter.cache_clear()
+    clients = (rate_counter.rate_counter, budget._shared)
+    for client in clients:
+        client.cache_clear()
     yield redis_url
-    rate_counter.rate_counter.cache_clear()
+    for client in clients:
+        client.cache_clear()
 
 
 @pytest.fixture(scope="module")
