@@ -188,8 +188,9 @@ def _public(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
         "CloudFront reaches it at its public address, so others can try "
         "to. A VPC origin needs no public address.",
         Fix(
-            "Request a private endpoint here and move the path to it. As a stopgap, allow only "
-            "com.amazonaws.global.cloudfront.origin-facing in the origin's security group.",
+            "Request a private endpoint here and move the path to it. Until then, allow only "
+            "com.amazonaws.global.cloudfront.origin-facing in the origin's security group, as a "
+            "stopgap.",
             f"aws cloudfront get-distribution-config --id {distribution.id}",
             "vpc_origin_config instead of custom_origin_config in the origin block",
             opens="The CloudFront prefix list admits the distributions of every customer.",
