@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from portal.people import rate_counter
 from portal.requests import inventory
 from provisioning import budget
+from provisioning.aws import session
+from provisioning.aws.session import AccountRef, Aws
 from provisioning.models import Endpoint
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import ask, deploy
@@ -43,9 +45,18 @@ def lab_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     running.end()
 
 
+@pytest.fixture(scope="session")
+def lab_clients() -> dict[AccountRef, Aws]:
+    """The AWS clients of tests with the lab. Clients that another test made lead elsewhere."""
+    return {}
+
+
 @pytest.fixture
-def lab(lab_process: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def lab(
+    lab_process: Lab, lab_clients: dict[AccountRef, Aws], monkeypatch: pytest.MonkeyPatch
+) -> Lab:
     """The same, found by AWS_ENDPOINT_URL as AWS would be."""
+    monkeypatch.setattr(session, "_accounts", lab_clients)
     monkeypatch.setenv("AWS_ENDPOINT_URL", lab_process.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
