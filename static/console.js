@@ -360,7 +360,7 @@
       this.showEdges();
     }
 
-    // Resolves to whether there were any. One request at a time, whoever asks.
+    // Resolves to whether there were any. One request at a time.
     addEarlier() {
       this.loading ??= this.loadEarlier().finally(() => { this.loading = null; });
       return this.loading;

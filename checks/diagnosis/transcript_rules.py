@@ -63,7 +63,7 @@ class Diagnosis:
     @property
     def summary(self) -> str:
         """The verdict in one paragraph, with its certainty and what supports it: for events,
-        tickets and whoever reads no page.
+        tickets and readers of the log.
         """
         title, plain = self.verdict.title.rstrip("."), self.verdict.plain
         if self.code == "WSE-LIVE":

@@ -18,7 +18,7 @@ from portal import json_fields as f
 from portal.api.endpoint_settings import fields_of_settings
 from portal.people.models import Person, Team
 from portal.problems import ApiProblem
-from portal.requests.actions import Ticket, submit_request, usable_secrets
+from portal.requests.actions import Ticket, secrets_for, submit_request
 from portal.requests.answers import parse_settings
 from portal.requests.idempotency import BY_HEADER, BY_TICKET, KeyConflict, once_per_key
 from portal.requests.models import EndpointRequest
@@ -157,7 +157,7 @@ def submit(
             except InvalidValue as invalid:
                 errors.append(FieldError(row.name, invalid.code, invalid.message))
     try:
-        parse_settings(answers, usable_secrets(answers, team) if team else None)
+        parse_settings(answers, secrets_for(answers, team) if team else None)
     except SpecError as refusal:
         errors += [replace(one, field=called.get(one.field, one.field)) for one in refusal.errors]
     if errors or team is None:

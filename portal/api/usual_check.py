@@ -58,6 +58,6 @@ class UsualCheck(OfEndpoint):
 
 def show_usual_check(endpoint: Endpoint) -> dict[str, Any]:
     """The settings, and what follows from them."""
-    summary = UsualCheckSummary.of(endpoint.spec_data)
+    summary = UsualCheckSummary.of(endpoint.spec.to_dict())
     sent = {"sends": list(summary.sends), "awaits": list(summary.awaits)}
     return USUAL_CHECK_SHOWN.show(usual_check_answers(endpoint.spec) | sent)

@@ -29,7 +29,7 @@ P = ParamSpec("P")
 
 
 class SignedIn(HttpRequest):
-    """A request of a person who has signed in."""
+    """A request with a signed-in person."""
 
     user: Person
     htmx: HtmxDetails

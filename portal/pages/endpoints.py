@@ -119,7 +119,7 @@ def detail_page(
         "history": _history(endpoint),
         "commands": _commands(endpoint),
         "client_code": _client_code(endpoint),
-        "usual_check": UsualCheckSummary.of(endpoint.spec_data),
+        "usual_check": UsualCheckSummary.of(endpoint.spec.to_dict()),
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
         **privacy_context(request.user, endpoint),

@@ -57,6 +57,12 @@ class PageForm(forms.Form):
 
     use_required_attribute = False
 
+    def without_errors(self) -> Self:
+        """This form, without complaints about what is missing or wrong so far."""
+        self.full_clean()
+        self.errors.clear()
+        return self
+
     def error_summary(self) -> list[tuple[forms.BoundField | None, str]]:
         """(field, message) in the order of the page; the field is None for the form as a whole."""
         order = [*self.fields, NON_FIELD_ERRORS]
@@ -249,12 +255,6 @@ class RequestForm(PageForm):
             if one.field not in self.errors:
                 self.add_error(one.field if one.field in self.fields else None, one.message)
 
-    def without_errors(self) -> Self:
-        """This form, without complaints about what is missing or wrong so far."""
-        self.full_clean()
-        self.errors.clear()
-        return self
-
     def offer_distributions(self, distributions: Sequence[DistributionSummary]) -> None:
         """Let people choose from a list, which keeps a choice that is not in it."""
         chosen = self.text("distribution_id")
@@ -323,12 +323,6 @@ class UsualCheckForm(PageForm):
         """Add the spec's errors to their fields."""
         for one in error.errors:
             self.add_error(one.field if one.field in self.fields else None, one.message)
-
-    def without_errors(self) -> Self:
-        """This form, without complaints about what is missing so far."""
-        self.full_clean()
-        self.errors.clear()
-        return self
 
 
 class CheckboxList(forms.CheckboxSelectMultiple):

@@ -145,7 +145,7 @@ def plan_context(shown: EndpointRequest) -> dict[str, Any]:
         "preflight": results,
         "blocked": any(one["level"] == "block" for one in results),
         "preflight_shown": bool(results) and shown.state != State.PLANNING,
-        "usual_check": UsualCheckSummary.of(shown.spec_data),
+        "usual_check": UsualCheckSummary.of(shown.spec.to_dict()),
         "check_minutes": settings.CHECK_EVERY_MINUTES,
     }
 

@@ -83,9 +83,8 @@ def _page(
     context: dict[str, Any] = {
         "endpoint": endpoint,
         "form": form,
-        "usual_check": UsualCheckSummary.of(endpoint.spec_data),
+        "usual_check": UsualCheckSummary.of(endpoint.spec.to_dict()),
         "check_minutes": check_interval(endpoint),
-        "kinds": APP_KINDS.values(),
         "secrets": sorted(usable_secrets(request.user, endpoint)),
     }
     return render(request, "checks/usual.html", context, status=status)

@@ -48,14 +48,14 @@ def parse_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
     """The spec that the answers lead to before AWS is asked. The account and the stored
     secrets must be the team's. Raises SpecError.
     """
-    spec = parse_settings(answers, usable_secrets(answers, team))
+    spec = parse_settings(answers, secrets_for(answers, team))
     if not team.accounts.filter(account_id=spec.account_id).exists():
         message = f"{team.name} cannot use this account. Choose another."
         raise SpecError([FieldError("account_id", "not_your_account", message)])
     return spec
 
 
-def usable_secrets(answers: Mapping[str, Any], team: Team) -> frozenset[str]:
+def secrets_for(answers: Mapping[str, Any], team: Team) -> frozenset[str]:
     """The names of the team's secrets; none are read if the answers refer to none."""
     refers = any("${" in str(answer) for answer in answers.values())
     return names_of(team.slug) if refers else frozenset()

@@ -33,7 +33,7 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
     def of_ticket(self, system: str, ticket_id: str, caller: Person) -> EndpointRequestQuerySet:
         """The requests of a ticket. Anybody can claim a number, so the caller's own count first;
         for others, those of the client that holds it: the trusted integration that used it first,
-        else whoever did.
+        else the first client.
         """
         claimed = self.filter(external_system=system, external_id=ticket_id)
         own = claimed.filter(requester=caller)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 ANY_RUN = "*"
 ANY_ONE = "?"
-MOST_STATES = 4_000
+MAX_STATES = 4_000
 """How far a search goes, a few tenths of a second. Patterns that people write need some hundred
 states; beyond this limit a question gets its cautious answer.
 """
@@ -26,7 +26,7 @@ _FILLERS = "xyzwvutsrqponmlkjihgfedcbaXYZWVUTSRQPONMLKJIHGFEDCBA0123456789-_~\ue
 
 
 class TooComplex(Exception):
-    """The patterns need more than MOST_STATES states."""
+    """The patterns need more than MAX_STATES states."""
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -243,7 +243,7 @@ def _find(
                 if is_answer(after):
                     return _spelled(after, came_from)
                 reached.append(after)
-        if len(came_from) > MOST_STATES:
+        if len(came_from) > MAX_STATES:
             raise TooComplex
         layer = reached
     return None

@@ -98,11 +98,11 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
 
 
 def read_spec(stored: Mapping[str, Any]) -> EndpointSpec:
-    """The spec that `EndpointSpec.to_dict` gave, as it was stored: nothing is validated, since a
-    rule can be stricter by now. A setting that came later follows from the others; one that no
-    longer exists is dropped.
+    """The spec that `EndpointSpec.to_dict` gave, as it was stored, empty settings too: nothing is
+    validated, since a rule can be stricter by now. A setting that came later follows from the
+    others; one that no longer exists is dropped.
     """
-    complete = complete_answers(stored)
+    complete = complete_answers(stored) | dict(stored)
     values: dict[str, Any] = {field.name: complete[field.name] for field in SPEC_FIELDS}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return EndpointSpec(**values | lists)

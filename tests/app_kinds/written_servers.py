@@ -247,7 +247,7 @@ async def silent(request: web.Request) -> web.StreamResponse:
 
 
 async def closes_after_5_s(request: web.Request) -> web.StreamResponse:
-    """Closes whoever has said nothing for five seconds."""
+    """Closes a connection that was silent for five seconds."""
     socket = await opened(request)
     try:
         await socket.receive(5)

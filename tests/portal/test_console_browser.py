@@ -91,7 +91,7 @@ def status(page: Page) -> Any:
 
 
 def spoken(page: Page) -> Any:
-    """What a screen reader is told of the log."""
+    """What a screen reader announces of the log."""
     return page.locator("#console p[role=status].visually-hidden")
 
 

@@ -78,7 +78,7 @@ class TestApi:
             assert VALUE not in answer.content.decode()
 
     def test_who_may_see_and_do_what(self, people: Cast, secret: Secret) -> None:
-        """Names: the team, and whoever sees everything. Values: no one."""
+        """Names: the team and those who see everything. Values: no one."""
         place = f"{API}/{secret.pk}"
         body = {"team": "chat", "name": "MINE", "value": VALUE}
         expected = {

@@ -268,3 +268,8 @@ def test_a_stored_spec_is_not_held_to_rules_that_came_later() -> None:
     assert read_spec(old).path_patterns == ("/*",)
     with pytest.raises(SpecError):
         parse_spec(old)
+
+
+def test_a_stored_empty_setting_stays_empty_whatever_its_kind_would_send() -> None:
+    stored = spec(app_kind="graphql-transport-ws").to_dict() | {"check_script": ""}
+    assert read_spec(stored).check_script == ""
