@@ -24,12 +24,12 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 CREATE_ENDPOINT = "create-endpoint"
 
 
-def name_taken(spec: EndpointSpec, endpoint: Endpoint | None) -> bool:
-    """Whether another endpoint in the account has this name."""
-    others = Endpoint.objects.filter(account_id=spec.account_id, name=spec.name).exclude(
+def name_taken(account_id: str, name: str, *, besides: Endpoint | None = None) -> bool:
+    """Whether an endpoint in the account has this name, other than `besides`."""
+    others = Endpoint.objects.filter(account_id=account_id, name=name).exclude(
         state=Endpoint.State.ABSENT
     )
-    return (others.exclude(pk=endpoint.pk) if endpoint else others).exists()
+    return (others.exclude(pk=besides.pk) if besides else others).exists()
 
 
 def contested_paths(spec: EndpointSpec, endpoint_id: uuid.UUID, owner: str) -> tuple[Contest, ...]:

@@ -168,8 +168,10 @@ class Endpoint(models.Model):
 
     @property
     def url(self) -> str:
-        """Where viewers connect: wss://domain/path."""
-        return f"wss://{self.domain_name}{self.spec.handshake_path}" if self.domain_name else ""
+        """Where viewers connect: wss://domain/path. "" for one that was removed or never built."""
+        if not self.domain_name or self.state == self.State.ABSENT:
+            return ""
+        return f"wss://{self.domain_name}{self.spec.handshake_path}"
 
 
 class PathAssignment(models.Model):

@@ -17,6 +17,7 @@ from checks.preflight.distribution import (
     broad_paths,
     checked_path,
     distribution_exists,
+    endpoint_name,
     other_origins,
     path_owners,
     paths,
@@ -106,12 +107,13 @@ ACCOUNT_QUESTIONS = (vpc_origin, service_role, permissions)
 
 
 def evaluate(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResult, ...]:
-    """1. The target, if one is named: whether it exists, and everything about it; of a kind that
+    """1. The endpoint's name, where it is known whether it is free.
+    2. The target, if one is named: whether it exists, and everything about it; of a kind that
        CloudFront cannot use, only that.
-    2. The distribution, if one is named: whether it exists, and whether the paths fit in.
-    3. The account's VPC origins, its role for them, and the permissions of the portal's role.
+    3. The distribution, if one is named: whether it exists, and whether the paths fit in.
+    4. The account's VPC origins, its role for them, and the permissions of the portal's role.
     """
-    results: list[PreflightResult] = []
+    results = list(endpoint_name(subject))
     target, distribution = snapshot.target, snapshot.distribution
     if subject.target_arn:
         results.append(target_exists(subject, snapshot))

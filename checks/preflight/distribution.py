@@ -36,6 +36,20 @@ LONGEST_BROAD_PREFIX = 2
 """Characters before the first wildcard, with the slash: `/a*` says too little about an app."""
 
 
+def endpoint_name(subject: PreflightSubject) -> Iterator[PreflightResult]:
+    """Another endpoint may have got the name since the request was made."""
+    if subject.name_free:
+        yield PreflightResult("PF-NAME", Level.PASS, f"{subject.name} is free.")
+    elif subject.name_free is not None:
+        yield PreflightResult(
+            "PF-NAME",
+            Level.BLOCK,
+            f"This account already has an endpoint named {subject.name}.",
+            "Names are unique in an account, so that people and tickets can use them.",
+            Fix("Change the request: choose another name."),
+        )
+
+
 def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
     distribution = snapshot.distribution
     if gap := snapshot.gap("distribution"):
@@ -163,6 +177,17 @@ def paths(
                     else "Choose another path, or ask the distribution's owner to remove that "
                     "behavior."
                 ),
+            )
+            continue
+        holder = subject.rights and subject.rights.holder(pattern, besides=subject.origin_id)
+        if holder and existing is None:
+            yield PreflightResult(
+                "PF-PATH-TAKEN",
+                Level.BLOCK,
+                f"{pattern} is the path of endpoint {holder.endpoint} of team {holder.team}, "
+                "although the distribution has no behavior for it now.",
+                "Both endpoints would answer at the same address.",
+                Fix("Choose another path, or restore or remove that endpoint first."),
             )
             continue
         yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")

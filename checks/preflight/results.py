@@ -28,6 +28,7 @@ class Level(OrderedStrEnum):
 
 
 TITLES = {
+    "PF-NAME": "The account has no other endpoint of this name",
     "PF-TARGET": "The target exists",
     "PF-KIND": "CloudFront supports this kind of target",
     "PF-STATE": "The target is active",
@@ -172,7 +173,7 @@ class PreflightSubject:
     it has one; behaviors leading to it are ours. `forward_host` is None while it is not decided;
     `carries_api` means that the paths carry an HTTP API besides. The ports of match-viewer are
     HTTP's, then HTTPS's. `rights` are the team's on the distribution; checks ask
-    `handshake_path`.
+    `handshake_path`. `name_free` says whether `name` is, None where that is not asked.
     """
 
     target_arn: str = ""
@@ -190,10 +191,17 @@ class PreflightSubject:
     carry_over: tuple[str, ...] = ()
     rights: PathRights | None = None
     handshake_path: str = ""
+    name: str = ""
+    name_free: bool | None = None
 
     @classmethod
     def of(
-        cls, spec: EndpointSpec, *, origin_id: str = "", rights: PathRights | None = None
+        cls,
+        spec: EndpointSpec,
+        *,
+        origin_id: str = "",
+        rights: PathRights | None = None,
+        name_free: bool | None = None,
     ) -> PreflightSubject:
         """The subject of a complete spec; with `origin_id` when the endpoint exists already."""
         return cls(
@@ -212,6 +220,8 @@ class PreflightSubject:
             carry_over=spec.carry_over,
             rights=rights,
             handshake_path=spec.handshake_path,
+            name=spec.name,
+            name_free=name_free,
         )
 
     @property

@@ -29,11 +29,13 @@ def api_url(endpoint_id: Any, below: str = "") -> str:
     return f"{settings.PORTAL_URL}/api/v1/endpoints/{endpoint_id}{below}"
 
 
-def client_url(domain_name: str | None, spec_data: Mapping[str, Any] | None) -> str:
-    """Where clients connect; "" as long as that is not known."""
-    if not (domain_name and spec_data):
+def client_url(
+    domain_name: str | None, spec_data: Mapping[str, Any] | None, state: str | None
+) -> str:
+    """Where clients connect; "" as long as that is not known, and once the endpoint is removed."""
+    if not (domain_name and spec_data and state):
         return ""
-    return Endpoint(domain_name=domain_name, spec_data=spec_data).url
+    return Endpoint(domain_name=domain_name, spec_data=spec_data, state=state).url
 
 
 # fmt: off
@@ -51,8 +53,9 @@ ENDPOINT = f.Object("Endpoint", "An endpoint.", (
     f.Field("team", f.STRING, source="owner", example="chat"),
     f.Field("account_id", f.STRING, example="111122223333"),
     f.Field("state", f.choice(Endpoint.State), example="deployed"),
-    f.Field("endpoint_url", f.STRING, "Where clients connect.", client_url,
-            ("domain_name", "spec_data"), "wss://d111111abcdef8.cloudfront.net/ws/chat"),
+    f.Field("endpoint_url", f.STRING, "Where clients connect; empty once it is removed.",
+            client_url, ("domain_name", "spec_data", "state"),
+            "wss://d111111abcdef8.cloudfront.net/ws/chat"),
     f.Field("spec", f.of(ENDPOINT_SPEC), source="spec_data"),
     f.Field("links", f.of(ENDPOINT_LINKS)),
     f.Field("created_at", f.TIME),

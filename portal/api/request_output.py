@@ -40,14 +40,16 @@ def _page(pk: uuid.UUID) -> str:
     return f"{settings.PORTAL_URL}/requests/{pk}/"
 
 
-def _ticket(pk: uuid.UUID, state: str, reason: str, domain_name: str, spec: Any) -> dict[str, Any]:
+def _ticket(
+    pk: uuid.UUID, state: str, reason: str, domain_name: str, spec: Any, endpoint_state: str
+) -> dict[str, Any]:
     return ticket_values(
         State(state),
         title=TITLES[State(state)],
         next_step=NEXT_STEPS[State(state)],
         reason=reason,
         url=_page(pk),
-        endpoint_url=client_url(domain_name, spec),
+        endpoint_url=client_url(domain_name, spec, endpoint_state),
     )
 
 
@@ -105,8 +107,8 @@ TICKET = f.Object("Ticket", "Values ready for the ticket's fields; leave a field
 ENDPOINT_OF_REQUEST = f.Object("EndpointOfRequest", "The endpoint that the request creates.", (
     f.Field("id", f.UUID, source="endpoint_id"),
     f.Field("state", f.choice(Endpoint.State), source="endpoint__state"),
-    f.Field("url", f.STRING, "Where clients connect, wss://…", client_url,
-            ("endpoint__domain_name", "endpoint__spec_data")),
+    f.Field("url", f.STRING, "Where clients connect, wss://…; empty once it is removed.",
+            client_url, ("endpoint__domain_name", "endpoint__spec_data", "endpoint__state")),
     f.Field("link", f.STRING, "Where it is in the API.", api_url, ("endpoint_id",)),
 ))
 RUN_OF_REQUEST = f.Object("RunOfRequest", "The run that carries out the plan.", (
@@ -150,7 +152,8 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
     f.Field("external", f.of(EXTERNAL)),
     f.Field("correlation_id", f.STRING, example="RITM0012345"),
     f.Field("ticket", f.of(TICKET), "", _ticket,
-            ("id", "state", "reason", "endpoint__domain_name", "endpoint__spec_data")),
+            ("id", "state", "reason", "endpoint__domain_name", "endpoint__spec_data",
+             "endpoint__state")),
     f.Field("links", f.of(LINKS), "", _links,
             ("id", "@caller", "is_team_member", "state", "requester_id", "beneficiary_id",
              "last_editor_id", "editor_ids")),

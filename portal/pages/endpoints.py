@@ -330,7 +330,7 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
     names.
     """
     target = usual_target_to_repeat(endpoint.spec, endpoint.domain_name or "")
-    url = judge_url(target.url) if endpoint.domain_name else None
+    url = judge_url(target.url) if endpoint.url else None
     if not isinstance(url, AllowedUrl):
         return ()
     return commands_for(
@@ -345,7 +345,7 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
 def _client_code(endpoint: Endpoint) -> str:
     """How the app's own client library connects, where its kind has one."""
     spec = endpoint.spec
-    if not endpoint.domain_name:
+    if not endpoint.url:
         return ""
     return APP_KINDS[spec.app_kind].client_code(endpoint.domain_name, spec.check_path)
 

@@ -34,6 +34,7 @@ from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
 from portal.requests.answers import parse_settings
+from portal.requests.endpoint_names import name_fault
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
 from provisioning.redaction.references import NAME, NAME_ADVICE
@@ -247,7 +248,17 @@ class RequestForm(PageForm):
             parse_settings(self.answers())
         except SpecError as error:
             self.add_spec_errors(error)
+        name = self.cleaned_data.get("name")
+        if name and self.account and (fault := name_fault(self.account.pk, name)):
+            self.add_spec_errors(SpecError([fault]))
         return self.cleaned_data
+
+    def only_errors_of(self, name: str) -> Self:
+        """This form, without complaints about other fields."""
+        self.full_clean()
+        for other in [other for other in self.errors if other != name]:
+            del self.errors[other]
+        return self
 
     def add_spec_errors(self, error: SpecError) -> None:
         """Add the spec's errors to their fields, where a field has none yet."""

@@ -45,6 +45,7 @@ PARTS = {
     "team": "requests/_account_fields.html",
     "account": "requests/_target_fields.html",
     "target": "requests/_form_preflight.html",
+    "name": "requests/_name_field.html",
 }
 CHANGEABLE = frozenset(row.name for row in FIELDS if row.in_spec and row is not ACCOUNT_ID)
 """Settings that a suggestion of the preflight may change."""
@@ -134,9 +135,12 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def request_preview(request: SignedIn) -> HttpResponse:
-    """A part of the form for the answers so far: `part` is team, account or target."""
-    form = RequestForm(request.GET, teams=teams_of(request.user)).without_errors()
+    """A part of the form for the answers so far: `part` is team, account, target or name."""
+    form = RequestForm(request.GET, teams=teams_of(request.user))
     part = request.GET.get("part", "")
+    if part == "name":
+        return render(request, PARTS[part], {"form": form.only_errors_of("name")})
+    form.without_errors()
     context = _context(form) if part in ("team", "account") else _preflight_context(form)
     template = PARTS.get(part, PARTS["target"])
     return render(request, template, context | {"form": form, "fragment": True})

@@ -18,6 +18,7 @@ from django.db import transaction
 from checks.stored_secrets.actions import names_of
 from portal.people.models import Person, Team
 from portal.requests.answers import parse_settings
+from portal.requests.endpoint_names import name_fault
 from portal.requests.entitlement import check_requester
 from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
@@ -46,12 +47,14 @@ class Ticket:
 
 def parse_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
     """The spec that the answers lead to before AWS is asked. The account and the stored
-    secrets must be the team's. Raises SpecError.
+    secrets must be the team's, and the name must be free. Raises SpecError.
     """
     spec = parse_settings(answers, secrets_for(answers, team))
     if not team.accounts.filter(account_id=spec.account_id).exists():
         message = f"{team.name} cannot use this account. Choose another."
         raise SpecError([FieldError("account_id", "not_your_account", message)])
+    if fault := name_fault(spec.account_id, spec.name):
+        raise SpecError([fault])
     return spec
 
 
@@ -181,9 +184,9 @@ def approve_request(
             return refused
         # Approvals of the same name queue for this lock; the second one sees the first.
         AwsAccount.objects.select_for_update(no_key=True).get(pk=locked.spec.account_id)
-        if provisioning.name_taken(locked.spec, locked.endpoint):
-            name = locked.spec.name
-            return Denied("name_taken", f"This account already has an endpoint named {name}.")
+        spec = locked.spec
+        if fault := name_fault(spec.account_id, spec.name, besides=locked.endpoint):
+            return Denied(fault.code, fault.message)
         contested = provisioning.contested_paths(locked.spec, locked.id, locked.team.slug)
         if surprise := _not_in_plan(contested, locked.plan_data):
             return Denied(

@@ -14,6 +14,7 @@ from checks.preflight import PreflightSubject, blocks, evaluate
 from portal.requests.actions import move, record
 from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
+from provisioning.actions import name_taken
 from provisioning.aws.errors import AwsError
 from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount
@@ -77,7 +78,10 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
             return
     rights = account.path_rights(spec.distribution_id, request.team.slug)
     key, owner = request.pk.hex[:12], settings.PROVISIONING_OWNER
-    subject = PreflightSubject.of(spec, origin_id=origin_id(owner, key), rights=rights)
+    taken = name_taken(spec.account_id, spec.name, besides=request.endpoint)
+    subject = PreflightSubject.of(
+        spec, origin_id=origin_id(owner, key), rights=rights, name_free=not taken
+    )
     results = evaluate(subject, snapshot)
     preflight = [result.to_dict() for result in results]
     try:

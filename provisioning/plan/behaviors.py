@@ -119,6 +119,14 @@ def behavior_items(
                 f"The distribution already has a behavior for {existing.path_pattern}, with origin "
                 f"{existing.target_origin_id}. {who_has(existing, rights)}",
             )
+        holder = rights.holder(pattern, besides=ours)
+        if holder and holder.team == rights.team:
+            raise Unplannable(
+                "path_taken",
+                f"{pattern} is the path of your team's endpoint {holder.endpoint}, although the "
+                "distribution has no behavior for it now. Restore or remove that endpoint first, "
+                "or choose another path.",
+            )
         answering = answering_behavior(distribution, pattern)
         others = [one for one in contested if one.pattern == pattern]
         if refused := next((one for one in others if not one.permitted), None):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioning.facts.distribution import Behavior, DistributionFacts
-from provisioning.facts.path_patterns import covers, losing, overlap, position_for
+from provisioning.facts.path_patterns import covers, losing, overlap, position_for, same_paths
 
 WELL_KNOWN = "/.well-known/*"
 """RFC 8615: who answers there speaks for the whole domain, for example to a certificate authority
@@ -45,6 +45,21 @@ class PathRights:
             claim
             for claim in self.claims
             if not claim.endpoint and claim.team == self.team and covers(claim.pattern, pattern)
+        )
+
+    def holder(self, pattern: str, *, besides: str) -> PathClaim | None:
+        """The endpoint that has exactly the paths of `pattern`, other than the one with the origin
+        `besides`; also where its behavior is missing in AWS.
+        """
+        return next(
+            (
+                claim
+                for claim in self.claims
+                if claim.endpoint
+                and claim.origin_id != besides
+                and same_paths(claim.pattern, pattern)
+            ),
+            None,
         )
 
 

@@ -21,6 +21,7 @@ from provisioning.facts.permissions import Permission
 from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
 from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import Unplannable
+from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import KEY, OWNER, RIGHTS, TARGET, behavior, snapshot, spec
 
@@ -460,6 +461,19 @@ def test_a_path_of_somebody_else_is_blocked_and_our_own_is_not() -> None:
     facts = seen(distribution={"behaviors": (behavior("/ws/chat", "edge-portal-1"),)})
     assert level("PF-PATH-TAKEN", facts=facts) == Level.BLOCK
     assert level("PF-PATH-TAKEN", facts=facts, origin_id="edge-portal-1") == Level.PASS
+
+
+def test_a_path_of_an_endpoint_whose_behavior_is_missing_in_aws_is_blocked() -> None:
+    rights = PathRights("chat", (PathClaim("/ws/chat", "chat", "rooms", "edge-portal-1"),))
+    asked = {"path_patterns": ["/ws/chat"]}
+    assert level("PF-PATH-TAKEN", asked, rights=rights) is Level.BLOCK
+    assert level("PF-PATH-TAKEN", asked, rights=rights, origin_id="edge-portal-1") is Level.PASS
+
+
+@pytest.mark.parametrize(("free", "expected"), [(True, Level.PASS), (False, Level.BLOCK)])
+def test_a_name_is_judged_where_it_is_known_whether_it_is_free(free: bool, expected: Level) -> None:
+    assert level("PF-NAME", name_free=free) is expected
+    assert "PF-NAME" not in judged()
 
 
 @pytest.mark.parametrize(

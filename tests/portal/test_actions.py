@@ -16,7 +16,7 @@ from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint, Event, Run, VpcOrigin
 from provisioning.run_conditions import unmet_condition
 from provisioning.spec.parsing import SpecError
-from tests.portal.endpoint_requests import ANSWERS, planned
+from tests.portal.endpoint_requests import ANSWERS, deploy, planned
 from tests.portal.people import NOW, Cast, make_cast
 
 pytestmark = pytest.mark.django_db
@@ -307,6 +307,22 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
 
 def undone_again(people: Cast, request: EndpointRequest) -> Allowed | Denied:
     return actions.retry_undo(people.max, request, now=NOW)
+
+
+def test_a_name_that_an_endpoint_of_the_account_carries_is_refused_when_it_is_asked_for(
+    people: Cast,
+) -> None:
+    first, other = asked(people), planned(asked(people))
+    endpoint = deploy(first)
+    with pytest.raises(SpecError) as refused:
+        asked(people)
+    with pytest.raises(SpecError):
+        actions.edit_request(people.ana, other, ANSWERS, now=NOW)
+    (fault,) = refused.value.errors
+    assert (fault.field, fault.code) == ("name", "name_taken")
+    assert ANSWERS["name"] in fault.message
+    Endpoint.objects.filter(pk=endpoint.pk).update(state=Endpoint.State.ABSENT)
+    assert asked(people).state == State.PLANNING
 
 
 def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(

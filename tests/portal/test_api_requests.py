@@ -18,10 +18,19 @@ from portal.people.models import ApiToken, Membership, Person, Team
 from portal.requests.actions import approve_request, edit_request
 from portal.requests.lifecycle import Allowed, State
 from portal.requests.models import Approval, EndpointRequest, IdempotencyKey
-from provisioning.models import AwsAccount, Event, Run
+from provisioning.models import AwsAccount, Endpoint, Event, Run
 from provisioning.spec.fields import FIELDS
-from tests.portal.endpoint_requests import ANSWERS, BODY, ask, happen, long_ago, planned, put
-from tests.portal.people import Cast, bearer, make_cast
+from tests.portal.endpoint_requests import (
+    ANSWERS,
+    BODY,
+    ask,
+    deploy,
+    happen,
+    long_ago,
+    planned,
+    put,
+)
+from tests.portal.people import Cast, bearer, make_cast, signed_in
 
 API = "/api/v1/requests"
 
@@ -248,6 +257,24 @@ def test_what_does_not_fit_is_named(
     assert problem["message"] == problem["message"].replace("\n", " ")
     assert problem["correlation_id"] == answer["X-Correlation-ID"]
     assert not EndpointRequest.objects.exists()
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.REJECTED, State.CLOSED])
+def test_a_request_whose_endpoint_is_gone_shows_no_address(people: Cast, state: State) -> None:
+    request = ask(people.ana, people.chat)
+    endpoint = deploy(request)
+    url, headers, browser = f"{API}/{request.pk}", bearer(people.ana), signed_in(people.ana)
+    assert get(url, headers).json()["endpoint"]["url"] == endpoint.url != ""
+    put(request, state)
+    Endpoint.objects.filter(pk=endpoint.pk).update(state=Endpoint.State.ABSENT)
+    assert get(url, headers).json()["endpoint"]["url"] == ""
+    for shown in (
+        get(url, headers),
+        get(f"/api/v1/endpoints/{endpoint.pk}", headers),
+        browser.get(f"/requests/{request.pk}/"),
+        browser.get(f"/endpoints/{endpoint.pk}/"),
+    ):
+        assert endpoint.url not in shown.content.decode()
 
 
 def test_nobody_is_guessed(people: Cast) -> None:

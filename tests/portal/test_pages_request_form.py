@@ -14,7 +14,7 @@ from portal.people.models import Membership
 from portal.requests import inventory
 from portal.requests.inventory import FetchCache, Fetched
 from portal.requests.models import EndpointRequest
-from provisioning.models import AwsAccount
+from provisioning.models import AwsAccount, Endpoint
 from provisioning.spec.field_kinds import Section
 from provisioning.spec.fields import FIELDS
 from tests.lab.account import Lab
@@ -391,3 +391,16 @@ def test_the_form_asks_aws_nothing_once_the_account_is_known(people: Cast, lab: 
     assert asked
     client.get("/requests/new/")
     assert lab.get("/_lab/calls")["total"] == asked
+
+
+def test_a_taken_name_is_said_on_leaving_its_field_and_when_the_form_is_sent(
+    people: Cast, endpoint: Endpoint, lab: Lab
+) -> None:
+    taken = f"already has an endpoint named {endpoint.name}"
+    said, client = form_answers(lab, name=endpoint.name), signed_in(people.ana)
+    field = client.get("/requests/new/preview/", said | {"part": "name", "path_patterns": "x"})
+    assert taken in text_of(field)
+    assert "slash" not in text_of(field), "nothing about other fields"
+    assert taken in text_of(client.post("/requests/new/", said))
+    free = client.get("/requests/new/preview/", said | {"part": "name", "name": "another"})
+    assert "field-error" not in free.content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,16 @@ def test_no_team_gets_paths_of_another_teams_endpoint(pattern: str) -> None:
     own = PathClaim("/ws/*", "chat", "rooms", THEIRS)
     if not pattern.startswith("/*"):
         assert plan(pattern, own, behaviors=behaviors).items
+
+
+def test_a_path_stays_its_endpoints_where_its_behavior_is_missing_in_aws() -> None:
+    own = PathClaim("/ws/chat", "chat", "rooms", THEIRS)
+    with pytest.raises(Unplannable) as refused:
+        plan("/ws/chat", own)
+    assert refused.value.code == "path_taken"
+    assert "your team's endpoint rooms" in str(refused.value)
+    assert plan("/ws/chat", replace(own, origin_id=OURS)).items, "its own, planned again"
+    assert plan("/ws/chat/2", own).items
 
 
 @pytest.mark.parametrize("pattern", ["/chat", "/WS/chat", "/ws", "/wss/*", "/chat/ws/*"])
