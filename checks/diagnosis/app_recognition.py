@@ -22,9 +22,9 @@ def recognize_app(seen: Iterable[Transcript], asked: str = PLAIN) -> AppKind | N
 def _said(transcript: Transcript) -> Iterator[tuple[AnswerPart, str]]:
     if transcript.body:
         yield "body", transcript.body
-    elif transcript.response and not transcript.upgraded:
+    elif transcript.answer and (transcript.late or not transcript.upgraded):
         # Some servers say it in the status line only.
-        yield "body", transcript.response.reason
+        yield "body", transcript.answer.reason
     if transcript.response and transcript.upgraded:
         chosen = transcript.response.get("sec-websocket-protocol")
         if chosen:

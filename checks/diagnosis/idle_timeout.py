@@ -28,7 +28,14 @@ CLOUDFRONT_SECONDS = 600.0
 ALB_SECONDS = 60.0
 NLB_SECONDS = 350.0
 _CUT = frozenset({Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY})
-_BROKEN = frozenset({Reason.FRAME_VIOLATION, Reason.TOO_MUCH_DATA, Reason.TOO_MANY_FRAMES})
+_BROKEN = frozenset(
+    {
+        Reason.FRAME_VIOLATION,
+        Reason.LATE_RESPONSE,
+        Reason.TOO_MUCH_DATA,
+        Reason.TOO_MANY_FRAMES,
+    }
+)
 _SILENT_CUT: VerdictCode = "WSE-IDLE-NLB"
 SAFETY = 2.5
 """How many times as frequent as the timeout a heartbeat is: two may be lost."""

@@ -49,6 +49,7 @@ class Signature:
     close: frozenset[int] = frozenset()
     said: re.Pattern[str] | None = None
     offered: bool | None = None
+    asked: re.Pattern[str] | None = None
 
     def to_dict(self) -> dict[str, str]:
         """For storage and the API."""
@@ -56,7 +57,7 @@ class Signature:
 
     def fits(self, seen: Transcript, author: Author) -> bool:
         """Whether every condition of the row holds; `author` wrote the response."""
-        head = seen.response
+        head = seen.answer
         if head is None:
             return False
         offers = seen.request is not None and bool(seen.request.subprotocols)
@@ -70,6 +71,7 @@ class Signature:
             and all(pattern.search(head.get(name)) for name, pattern in self.headers)
             and (self.body is None or bool(self.body.search(seen.body[:BODY_SEARCHED])))
             and (self.reason is None or bool(self.reason.search(head.reason)))
+            and (self.asked is None or bool(self.asked.search(seen.url)))
         )
 
     def _fits_close(self, seen: Transcript) -> bool:
@@ -116,7 +118,7 @@ def _load(text: str) -> tuple[Signature, ...]:
             (name, re.compile(pattern or r"^\s*$"))
             for name, pattern in fields.get("headers", {}).items()
         )
-        for name in ("body", "reason", "said"):
+        for name in ("body", "reason", "said", "asked"):
             if name in fields:
                 fields[name] = re.compile(fields[name])
         loaded.append(Signature(**fields))
@@ -133,7 +135,7 @@ def recognize(seen: Transcript) -> Signature | None:
 
     Where CloudFront surely wrote the answer, no words in it are the app's.
     """
-    head = seen.response
+    head = seen.answer
     if head is None or seen.live or head.get("x-amzn-waf-action"):
         return None
     author, signed = author_of(head, seen.body)
@@ -202,10 +204,11 @@ def words_of(seen: Transcript) -> tuple[str, ...]:
     """What the other side said when it refused or closed, quoted, with who said it. Empty where it
     said nothing, was not reached, or accepted.
     """
-    if seen.response is None or seen.live:
+    head = seen.answer
+    if head is None or seen.live:
         return ()
     shown, known = seen.masked(), recognize(seen)
-    if seen.upgraded:
+    if seen.upgraded and seen.late is None:
         if not closed_by_app(seen) or shown.close is None:
             return ()
         by = known.by if known else "the app"
@@ -213,15 +216,15 @@ def words_of(seen: Transcript) -> tuple[str, ...]:
         messages = tuple(f"{by} sent before: {quoted(one)}" for one in last_messages(shown)[:1])
         return (_sentence(f"{by} closed with {shown.close.code}{why}"), *map(_sentence, messages))
     said = _said(shown)
-    if not said or seen.response.status == 101:
+    if not said or head.status == 101:
         return ()
-    by = known.by if known else _speaker(seen.response, seen.body)
+    by = known.by if known else _speaker(head, seen.body)
     return (_sentence(f"{by} says: {quoted(said)}"),)
 
 
 def silence_of_answer(seen: Transcript) -> tuple[str, ...]:
     """That a refusal came without a word, and from whom; empty for any other."""
-    head = seen.response
+    head = seen.answer
     if head is None or head.status == 101 or seen.live or _said(seen):
         return ()
     return (_sentence(f"{_speaker(head, seen.body)} says nothing: the body is empty"),)
@@ -230,9 +233,9 @@ def silence_of_answer(seen: Transcript) -> tuple[str, ...]:
 def _said(seen: Transcript) -> str:
     """The words of a body, or of a reason phrase that says more than the status."""
     body = legible(seen.body)
-    if body.strip() or seen.response is None:
+    if body.strip() or seen.answer is None:
         return body
-    reason = seen.response.reason.strip()
+    reason = seen.answer.reason.strip()
     return "" if reason.lower() in _USUAL_REASONS else reason
 
 

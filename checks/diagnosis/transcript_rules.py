@@ -182,6 +182,7 @@ _BY_REASON: dict[Reason, Found] = {
     Reason.NO_PONG: (("WSE-NOPONG", HIGH),),
     Reason.UNEXPECTED: (("WSE-SCRIPT", HIGH),),
     Reason.FRAME_VIOLATION: (("WSE-FRAME", HIGH),),
+    Reason.LATE_RESPONSE: (("WSE-FRAME", HIGH),),
     Reason.TOO_MUCH_DATA: (("WSE-LIMIT", HIGH),),
     Reason.TOO_MANY_FRAMES: (("WSE-LIMIT", HIGH),),
     Reason.CLOSED_BY_PEER: (("WSE-CLOSED", HIGH),),
@@ -203,6 +204,11 @@ _BY_BROKEN_RULE: dict[str, VerdictCode] = {
 def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> list[Diagnosis]:
     if failure.reason is Reason.UPGRADE_REFUSED and seen.response is not None:
         return _by_status(seen, seen.response, origin_tls)
+    if failure.reason is Reason.LATE_RESPONSE and seen.late is not None:
+        return [
+            replace(one, evidence=(*one.evidence, "the app had said 101 before"))
+            for one in _by_status(seen, seen.late, origin_tls)
+        ]
     if failure.reason is Reason.BAD_HANDSHAKE:
         head = _head_evidence(seen.response) if seen.response else ()
         return [

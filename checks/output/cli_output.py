@@ -82,6 +82,9 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
             f"< {line.raw}{f'    ({line.note})' if line.note else ''}"
             for line in shown.response.headers
         ]
+    if shown.late is not None:
+        lines += ["", f"< {shown.late.status_line}    (after the 101, instead of a frame)"]
+        lines += [f"< {line.raw}" for line in shown.late.headers]
     # The start of a refusal's body, where its author often says why.
     body = [line.rstrip() for line in shown.body.splitlines() if line.strip()]
     kept = [line[:BODY_WIDTH] for line in body[:BODY_LINES]]

@@ -151,9 +151,10 @@ class _Probe:
             tls=self._tls,
             request=self._request,
             response=self._response,
+            late=said.late if said else None,
             findings=self._findings,
-            body=self._body,
-            body_truncated=self._body_truncated,
+            body=said.body.text if said and said.body else self._body,
+            body_truncated=said.body.truncated if said and said.body else self._body_truncated,
             frames=said.frames if said else (),
             steps=tuple(said.steps) if said else (),
             close=said.close if said else None,
@@ -395,13 +396,9 @@ class _Probe:
 
     async def _read_body(self, head: ResponseHead, rest: bytes) -> None:
         body = RefusedBody(head, limit=self._limits.body_bytes)
-        body.feed(rest)
-        until = min(self._clock.until, time.perf_counter() + self._limits.body_s)
-        while not body.complete and time.perf_counter() < until and await self._stream.wait(until):
-            data = self._stream.read()
-            if not data:
-                break
-            body.feed(data)
+        await self._stream.read_body(
+            body, rest, min(self._clock.until, time.perf_counter() + self._limits.body_s)
+        )
         self._body, self._body_truncated = body.text, body.truncated
 
     async def _upgrade(self, request: HandshakeRequest, head: ResponseHead, rest: bytes) -> None:

@@ -6,6 +6,7 @@ What the other side does is never raised: it becomes a failure, or a `Stop` that
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import secrets
 import time
@@ -26,6 +27,7 @@ from checks.protocol.connection import (
 )
 from checks.protocol.deflate import BoundedDeflate
 from checks.protocol.frames import Violation
+from checks.protocol.handshake import HeadError, HeadParser, RefusedBody
 from checks.protocol.script import (
     NONCE,
     BytesExpected,
@@ -41,7 +43,15 @@ from checks.protocol.script import (
     SendPong,
     Step,
 )
-from checks.protocol.transcript import CloseSeen, Failure, FrameSeen, Phase, Reason, StepSeen
+from checks.protocol.transcript import (
+    CloseSeen,
+    Failure,
+    FrameSeen,
+    Phase,
+    Reason,
+    ResponseHead,
+    StepSeen,
+)
 
 GLANCE_S = 0.05
 """How often a client of a crowd looks whether the others have joined."""
@@ -69,6 +79,9 @@ class ScriptRunner:
         self.steps: list[StepSeen] = []
         self.failures: list[Failure] = []
         self.close: CloseSeen | None = None
+        self.late: ResponseHead | None = None
+        self.body: RefusedBody | None = None
+        """The HTTP response that came after the 101, and its body."""
         self._stream, self._script, self._nonce, self._limits, self._clock = (
             stream,
             script,
@@ -287,6 +300,8 @@ class ScriptRunner:
                         now = self._clock.at(time.perf_counter())
                         self._stream.send(self._connection.send_close(event.close_code, "", now))
                     self.close = CloseSeen(event.close_code, event.detail, clean=False, by="us")
+                    if event.reason is Reason.LATE_RESPONSE:
+                        await self._read_late_response()
                     raise Stop(phase, event.reason, event.detail)
                 if isinstance(event, Ping) and self._connection.can_send:
                     self._stream.send(
@@ -306,6 +321,20 @@ class ScriptRunner:
                         phase, "the connection was reset without a close frame", Reason.RESET
                     )
                 raise self._abnormal(phase, "the connection ended without a close frame")
+
+    async def _read_late_response(self) -> None:
+        """Read the HTTP response after the 101, as far as it comes."""
+        until = min(self._clock.until, time.perf_counter() + self._limits.body_s)
+        parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
+        data = self._connection.unread
+        with contextlib.suppress(HeadError):
+            parser.feed(data)
+            while parser.head is None and data and await self._stream.wait(until):
+                parser.feed(data := self._stream.read())
+        if parser.head is not None:
+            self.late = parser.head
+            self.body = RefusedBody(parser.head, limit=self._limits.body_bytes)
+            await self._stream.read_body(self.body, parser.rest, until)
 
     def _receive(self, data: bytes) -> None:
         self._inbox.extend(self._connection.receive(data, self._clock.at(self._stream.arrived)))

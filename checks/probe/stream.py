@@ -15,6 +15,8 @@ import ssl
 import time
 from collections.abc import Callable
 
+from checks.protocol.handshake import RefusedBody
+
 LONGEST_SLEEP_S = 0.25
 """How long one timer runs. It serves every wait that begins meanwhile, so a quick check sets one.
 """
@@ -95,6 +97,17 @@ class Stream:
             self._unsent += data
             if not self._writing:
                 self._write(self._sock)
+
+    async def read_body(self, body: RefusedBody, rest: bytes, until: float) -> None:
+        """Fill the body of a response, of which `rest` has come, until it is complete or `until`
+        (perf_counter).
+        """
+        body.feed(rest)
+        while not body.complete and time.perf_counter() < until and await self.wait(until):
+            data = self.read()
+            if not data:
+                break
+            body.feed(data)
 
     @property
     def was_reset(self) -> bool:

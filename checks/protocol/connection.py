@@ -104,6 +104,11 @@ class ClientConnection:
         """Messages can still be sent."""
         return not self._over and not self.close_sent
 
+    @property
+    def unread(self) -> bytes:
+        """The bytes from a Violation on."""
+        return self._reader.unread
+
     def receive(self, data: bytes, at_ms: float) -> list[WebSocketEvent]:
         """The events in these bytes, in order. After a Violation or a Close there are none."""
         if self._over or not data:

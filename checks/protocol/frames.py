@@ -26,6 +26,9 @@ _NUMBERS = {name: number for number, name in _NAMES.items()}
 _FINAL, _RSV1, _RSV2_AND_3, _CONTROL = 0x80, 0x40, 0x30, 0x08
 _MASKED, _TWO_BYTES, _EIGHT_BYTES = 0x80, 126, 127
 
+_HTTP = b"HTTP/1."
+"""As a frame, it is a close frame with a reserved bit: no server may send that."""
+
 MAX_CONTROL_PAYLOAD = 125
 """Bytes; control frames are never fragmented and carry no more (RFC 6455 5.5)."""
 
@@ -84,6 +87,11 @@ class FrameReader:
         self._message_compressed = False
         self._ended = False
 
+    @property
+    def unread(self) -> bytes:
+        """What came after the last frame."""
+        return bytes(self._buffer)
+
     def feed(self, data: bytes, at_ms: float) -> Iterator[Frame | Violation]:
         """The frames that these bytes complete; a Violation is the last."""
         self._buffer += data
@@ -113,6 +121,11 @@ class FrameReader:
         buffer = self._buffer
         if len(buffer) < 2:
             return None
+        if buffer[: len(_HTTP)] == _HTTP[: len(buffer)]:
+            if len(buffer) < len(_HTTP):
+                return None
+            detail = "an HTTP response came after the 101, where a frame belongs"
+            return Violation(Reason.LATE_RESPONSE, detail, 1002)
         opcode, short = _NAMES.get(buffer[0] & 0x0F), buffer[1] & 0x7F
         if violation := self._broken_head(opcode, buffer[0], buffer[1]):
             return violation

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     NO_PONG = "no_pong"
     UNEXPECTED = "unexpected"
     FRAME_VIOLATION = "frame_violation"
+    LATE_RESPONSE = "late_response"
     TOO_MUCH_DATA = "too_much_data"
     TOO_MANY_FRAMES = "too_many_frames"
     CLOSED_BY_PEER = "closed_by_peer"
@@ -298,7 +299,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """Everything one probe saw. `failures` is in order of happening; the first one decides."""
+    """Everything one probe saw. `failures` is in order of happening; the first one decides. `late`
+    is an HTTP response that came after the 101, where a frame belongs; `body` is that of a refusal.
+    """
 
     url: str
     started_at: str = ""
@@ -306,6 +309,7 @@ class Transcript:
     tls: TlsFacts | None = None
     request: HandshakeRequest | None = None
     response: ResponseHead | None = None
+    late: ResponseHead | None = None
     findings: tuple[Finding, ...] = ()
     body: str = ""
     body_truncated: bool = False
@@ -321,6 +325,11 @@ class Transcript:
     def failure(self) -> Failure | None:
         """The failure that decides, or None."""
         return self.failures[0] if self.failures else None
+
+    @property
+    def answer(self) -> ResponseHead | None:
+        """The response that decides: some servers say 101 before they refuse."""
+        return self.late or self.response
 
     @property
     def upgraded(self) -> bool:

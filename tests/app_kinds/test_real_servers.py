@@ -104,7 +104,9 @@ FOREIGN = "https://elsewhere.example"
 MISFITS = (
     Misfit(Case("socket.io", "plain", "/socket.io/*"), 400, "Transport unknown", "socketio"),
     # It writes its refusal, an HTTP response, into the WebSocket that it has opened.
-    Misfit(Case("socket.io", "socketio2", "/socket.io/*"), 101, "", ""),
+    Misfit(Case("socket.io", "socketio2", "/socket.io/*"), 400, "Unsupported pro", "socketio"),
+    Misfit(Case("engine.io", "socketio2", "/engine.io/*"), 400, "Unsupported pro", "socketio"),
+    Misfit(Case("python-socketio", "socketio2", "/socket.io/*"), 403, "", ""),
     Misfit(Case("socket.io-2", "plain", "/socket.io/*"), 400, "Transport unknown", "socketio"),
     Misfit(Case("engine.io", "plain", "/engine.io/*"), 400, "Transport unknown", "socketio"),
     Misfit(Case("socket.io-allow-request", "socketio", "/socket.io/*"), 400, "not on the list", ""),
@@ -212,12 +214,31 @@ def test_what_does_not_fit_is_not_live_and_says_what_it_is(
 ) -> None:
     seen = answer(answers, (str(misfit), "misfit"))
     assert not seen.live
-    assert seen.response is not None
+    assert seen.answer is not None
     closed = seen.close if seen.close and seen.close.by != "us" else None
     words = f"{closed.code} {closed.reason}" if closed else seen.body
-    assert (seen.response.status, words[: len(misfit.words)]) == (misfit.status, misfit.words)
+    assert (seen.answer.status, words[: len(misfit.words)]) == (misfit.status, misfit.words)
     kind = recognize_app([seen], misfit.case.kind)
     assert (kind.key if kind else "") == misfit.recognized
+
+
+@pytest.mark.parametrize(
+    ("case", "verdict", "says"),
+    [
+        (Case("socket.io", "socketio2", "/socket.io/*"), "WSE-SOCKETIO", "allowEIO3"),
+        (Case("engine.io", "socketio2", "/engine.io/*"), "WSE-SOCKETIO", "EIO=4"),
+        (Case("python-socketio", "socketio2", "/socket.io/*"), "WSE-SOCKETIO", "EIO=4"),
+        (Case("python-socketio", "plain", "/socket.io/*"), "WSE-SOCKETIO", "?EIO=4&transport="),
+        (Case("autobahn", "plain", "/ws"), "WSE-SUBPROTOCOL", "wamp.2.json"),
+    ],
+    ids=str,
+)
+def test_a_refusal_names_what_to_change(
+    answers: Answers, case: Case, verdict: str, says: str
+) -> None:
+    first = diagnose(answer(answers, (str(case), "misfit")))[0]
+    assert first.code == verdict, first
+    assert says in first.fix
 
 
 @pytest.mark.parametrize(

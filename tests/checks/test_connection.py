@@ -165,6 +165,22 @@ def test_broken_rules_and_limits_are_named_with_the_code_to_close_with(
     assert talk.send_close(last.close_code, "", 3.0)
 
 
+@pytest.mark.parametrize("before", [b"", frame(1, b"hello")])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_an_http_response_in_place_of_a_frame_is_named_and_kept(before: bytes, size: int) -> None:
+    wire = before + b"HTTP/1.1 401 Unauthorized\r\n\r\n"
+    talk = conversation()
+    heard: list[WebSocketEvent] = []
+    for start in range(0, len(wire), size):
+        heard += talk.receive(wire[start : start + size], 1.0)
+    assert isinstance(heard[-1], Violation)
+    assert heard[-1].reason is Reason.LATE_RESPONSE
+    assert talk.unread.startswith(b"HTTP/1.")
+    (other,) = conversation().receive(b"HTTP is no frame", 1.0)
+    assert isinstance(other, Violation)
+    assert other.reason is Reason.FRAME_VIOLATION
+
+
 def test_a_claim_that_is_too_large_is_refused_before_its_bytes_are_taken() -> None:
     talk = conversation()
     (refused,) = talk.receive(bytes((0x82, 127)) + struct.pack("!Q", 1 << 62), 1.0)

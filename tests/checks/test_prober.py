@@ -287,6 +287,49 @@ def test_a_peer_that_breaks_the_rules_is_told_with_the_right_code() -> None:
     assert not seen.close.clean
 
 
+UNSUPPORTED = b"Content-Length: 28\r\n\r\nUnsupported protocol version"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "verdict", "says"),
+    [
+        ([b"HTTP/1.1 400 Bad Request\r\n" + UNSUPPORTED], "WSE-SOCKETIO", "Unsupported protocol"),
+        ([b"HTTP/1.1 40", b"0 Bad Request\r\n", UNSUPPORTED], "WSE-SOCKETIO", "Unsupported pro"),
+        ([b"HTTP/1.1 401 Unauthorized\r\n\r\nno session"], "WSE-401-AUTH", "no session"),
+        (
+            [b"HTTP/1.1 404 Not Found\r\nContent-Length: 14\r\n\r\n404: Not Found"],
+            "WSE-404-PATH",
+            "404: Not Found",
+        ),
+        ([b"\x81\x02hi", b"HTTP/1.1 403 Origin not allowed\r\n\r\n"], "WSE-403-ORIGIN", "Origin"),
+        ([b"HTTP/1.1 is no head\r\n\r\n"], "WSE-FRAME", "an HTTP response came after the 101"),
+        ([b"HTTP/1.1 400 Bad"], "WSE-FRAME", "an HTTP response came after the 101"),
+    ],
+)
+def test_a_refusal_that_comes_after_the_101_is_read_as_one(
+    pieces: list[bytes], verdict: str, says: str
+) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await origins.accept(reader, writer)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async def story() -> Transcript:
+        async with origin(behave) as here:
+            return await ask(here, script=Script(first_frame_s=1.0))
+
+    seen = run(story())
+    assert seen.upgraded
+    assert not seen.live
+    first = diagnose(seen)[0]
+    assert first.code == verdict, first
+    assert says in " ".join(first.evidence)
+    assert (seen.late is None) is (verdict == "WSE-FRAME")
+    assert Transcript.from_dict(seen.to_dict()) == seen.masked()
+
+
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> tuple[Transcript, int]:
         async with origin(origins.silent) as trap, serve(echo, "127.0.0.1", 0) as server:
