@@ -21,8 +21,9 @@ from checks.aws_view import fetch_aws_view, fetch_serving
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
-from checks.investigate import MAX_PROBES, MIN_REPEATS, Investigation, investigate
-from checks.models import Check, SavedCheck
+from checks.health import Health, next_health
+from checks.investigate import MAX_PROBES, MIN_REPEATS, OUR_OWN, Investigation, investigate
+from checks.models import Check, EndpointHealth, SavedCheck
 from checks.probe.interruptible import Interrupted
 from checks.probe.limits import Limits
 from checks.probe.probe_request import MAX_ROUTES, parse_routes, routes_of
@@ -216,8 +217,8 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     2. Read its credentials and the stored secrets that it refers to.
     3. One handshake through the edge, with the check's options.
     4. If it failed and may be retried: due again later.
-    5. If it opened: does the distribution still lead the path to the endpoint?
-       If it failed: more probes to explain it.
+    5. Does the distribution still lead the path to the endpoint? If the handshake failed, more
+       probes to explain it.
     6. Store the result and append an event.
     """
     now = clock()
@@ -358,11 +359,10 @@ def _investigate(
     names = [(name, mask_header(name, value)) for name, value in target.headers]
     allowed = () if sending.private else parse_routes(settings.PROBE_ROUTES)
     try:
-        if transcript.live:
-            served = fetch_serving(
-                check.endpoint, mask_url(target.url), since=check.requested_at, now=now
-            )
-            seen = replace(seen, served=served, unverified=served is None)
+        served = fetch_serving(
+            check.endpoint, mask_url(target.url), since=check.requested_at, now=now
+        )
+        seen = replace(seen, served=served, unverified=served is None)
         return investigate(
             seen,
             target=target,
@@ -391,7 +391,7 @@ def _record(check: Check, sending: _Sending, found: Investigation, now: datetime
     transcript, first = found.seen.handshake, found.conclusion.first
     ok = transcript.live and not found.seen.answered_elsewhere
     next_probe = found.conclusion.next_probe
-    before = ""
+    before, etag = "", found.seen.served.etag if found.seen.served else ""
     if check.saved_id:
         earlier = Check.objects.finished().filter(saved=check.saved_id).exclude(pk=check.pk)
         before = earlier.values_list("verdict", flat=True).first() or ""
@@ -404,6 +404,7 @@ def _record(check: Check, sending: _Sending, found: Investigation, now: datetime
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,
             connect_ms=transcript.timing.connect if transcript.upgraded else None,
+            distribution_etag=etag,
             transcript_data=transcript.to_dict(),
             findings=[diagnosis.to_dict() for diagnosis in found.conclusion.diagnoses],
             next_probe=next_probe or "",
@@ -429,7 +430,28 @@ def _record(check: Check, sending: _Sending, found: Investigation, now: datetime
             )
         if finished and check.stream:
             _record_lost_paths(check, found, now)
+        if finished and not check.options:
+            _record_health(check, found, ok=ok, now=now)
     check.refresh_from_db()
+
+
+def _record_health(check: Check, found: Investigation, *, ok: bool, now: datetime) -> None:
+    """What a usual check says about the endpoint's health."""
+    transcript, served = found.seen.handshake, found.seen.served
+    ours = transcript.failure is not None and transcript.failure.reason in OUR_OWN
+    drifted = served.drifted if served else None
+    row, _ = EndpointHealth.objects.select_for_update().get_or_create(endpoint=check.endpoint)
+    after = next_health(Health(row.health), ok=None if ours else ok, drifted=drifted)
+    if after != row.health or row.since is None:
+        row.since = now
+    if served is not None:
+        row.verified_at, row.distribution_etag = now, served.etag
+        said = [served.reason] * (not served.own) + list(served.lost)
+        row.reason = "".join(f"{one[0].upper()}{one[1:]}. " for one in said).strip()
+    row.health, row.checked_at = after, now
+    row.verdict = found.conclusion.first.code
+    row.connect_ms = transcript.timing.connect if transcript.upgraded else None
+    row.save()
 
 
 def _record_lost_paths(check: Check, found: Investigation, now: datetime) -> None:

@@ -7,10 +7,8 @@ Never raises for what AWS refuses or does not answer: less is then known.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -18,18 +16,18 @@ from django.conf import settings
 
 from checks import preflight
 from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, IdleTimeout, usual_timeouts
+from checks.distribution_reads import read_routes
 from checks.preflight import PreflightResult, PreflightSubject
 from checks.preflight.behavior_match import BehaviorMatch, match_behavior
 from checks.preflight.serving import Serving, serving_of
 from provisioning.aws import distributions
-from provisioning.aws.distributions import DistributionRecord
 from provisioning.aws.errors import AwsError
 from provisioning.aws.session import Aws
 from provisioning.facts import names
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.facts.target import TargetFacts
-from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
+from provisioning.models import Endpoint, Run, VpcOrigin
 
 log = logging.getLogger(__name__)
 
@@ -74,40 +72,6 @@ def fetch_aws_view(
     )
 
 
-class DistributionReads:
-    """What AWS last said about distributions. Checks of one distribution share a reading that began
-    after each of them was requested, since each reading counts against the account's call budget.
-    """
-
-    KEPT = 100
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], tuple[datetime, DistributionRecord | None]] = (
-            OrderedDict()
-        )
-
-    def read(
-        self, account: AwsAccount, distribution_id: str, *, since: datetime, now: datetime
-    ) -> DistributionRecord | None:
-        """The distribution, as a reading that began at `since` or later saw it. Raises AwsError."""
-        key = (account.pk, distribution_id)
-        with self._lock:
-            kept = self._kept.get(key)
-        if kept is not None and kept[0] >= since:
-            return kept[1]
-        record = distributions.read(account.client(), distribution_id)
-        with self._lock:
-            self._kept[key] = (now, record)
-            self._kept.move_to_end(key)
-            while len(self._kept) > self.KEPT:
-                self._kept.popitem(last=False)
-        return record
-
-
-_reads = DistributionReads()
-
-
 def fetch_serving(
     endpoint: Endpoint, url: str, *, since: datetime, now: datetime
 ) -> Serving | None:
@@ -116,12 +80,8 @@ def fetch_serving(
     """
     spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
     own_origin = names.origin_id(owner, endpoint.key)
-    try:
-        record = _reads.read(endpoint.account, spec.distribution_id, since=since, now=now)
-    except AwsError as error:
-        log.info("endpoint %s: the distribution was not read: %s", endpoint.pk, error)
-        return None
-    if record is None:
+    read = read_routes(endpoint.account, spec.distribution_id, since=since, now=now)
+    if read is None or read.routes is None:
         return None
     neighbors = Endpoint.objects.filter(account=endpoint.account_id).exclude(
         state=Endpoint.State.ABSENT
@@ -129,14 +89,15 @@ def fetch_serving(
     built = endpoint.runs.filter(state=Run.State.DONE).order_by("-created_at").first()
     agreed = built.plan_data["relies_on"]["overlapping_behaviors"] if built else ()
     row = VpcOrigin.objects.filter(account=endpoint.account_id, key=spec.vpc_origin_key).first()
-    return serving_of(
-        record.config,
+    found = serving_of(
+        read.routes,
         path=urlsplit(url).path or "/",
         own_patterns=spec.path_patterns,
         own_origin=own_origin,
         vpc_origin=row.aws_id if row else "",
         expected={*agreed, *(names.origin_id(owner, one.key) for one in neighbors)},
     )
+    return replace(found, etag=read.etag) if found else None
 
 
 def status_of_origin(

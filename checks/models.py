@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
+from checks.health import Health
 from checks.leased_row import LeasedRow, TruncatedCharField
 from checks.probe.probe_request import REQUESTABLE
 from provisioning.models import Endpoint
@@ -98,10 +99,11 @@ class Check(LeasedRow):
     encrypted in `sealed`, until the check is finished. `secrets` are the names of the stored
     secrets that it sent.
 
-    `connect_ms` is the time until the WebSocket is open, null if it did not open. `findings` are
-    ranked verdicts; `probes` are the further attempts made to explain a failure, `next_probe` the
-    one that would tell more. Until `retry_until` a failed check is retried: after a deployment
-    some edges still serve the old config.
+    `connect_ms` is the time until the WebSocket is open, null if it did not open.
+    `distribution_etag` is that of the configuration that was compared, "" if none was read.
+    `findings` are ranked verdicts; `probes` are the further attempts made to explain a failure,
+    `next_probe` the one that would tell more. Until `retry_until` a failed check is retried: after
+    a deployment some edges still serve the old config.
     """
 
     saved = models.ForeignKey(
@@ -116,6 +118,7 @@ class Check(LeasedRow):
     verdict = models.CharField(max_length=40, blank=True)
     total_ms = models.FloatField(null=True)
     connect_ms = models.FloatField(null=True)
+    distribution_etag = models.CharField(max_length=60, blank=True)
     transcript_data = models.JSONField(null=True)
     findings = models.JSONField(default=list)
     next_probe = models.CharField(max_length=20, blank=True)
@@ -182,3 +185,31 @@ class PrivacyAudit(LeasedRow):
 
     def __str__(self) -> str:
         return f"privacy of {self.endpoint_id}: {self.outcome or 'under way'}"
+
+
+class EndpointHealth(models.Model):
+    """What the last usual check and the last privacy audit say about an endpoint, so that lists
+    need neither.
+
+    `since` is when the health began. `verified_at` is when the distribution's configuration was
+    last read, `distribution_etag` is its ETag; `reason` says what answers instead of the endpoint.
+    """
+
+    endpoint = models.OneToOneField(
+        Endpoint, on_delete=models.CASCADE, primary_key=True, related_name="health"
+    )
+    health = models.CharField(
+        max_length=8, choices=[(one.value, one.value) for one in Health], default=Health.UNKNOWN
+    )
+    since = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    distribution_etag = models.CharField(max_length=60, blank=True)
+    verdict = models.CharField(max_length=40, blank=True)
+    connect_ms = models.FloatField(null=True)
+    reason = models.TextField(blank=True)
+    privacy = models.CharField(max_length=8, choices=PrivacyAudit.Outcome.choices, blank=True)
+    privacy_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id}: {self.health}"

@@ -13,10 +13,15 @@ from contextlib import contextmanager
 from django.db import connection
 
 
+def lock_number(name: str) -> int:
+    """PostgreSQL's number of the lock."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
 @contextmanager
 def try_lock(name: str) -> Iterator[bool]:
     """Yields True while we hold the lock for `name`, or False if another worker holds it."""
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    number = lock_number(name)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
         held = bool(cursor.fetchone()[0])

@@ -270,6 +270,32 @@ class Watch(models.Model):
         return f"{self.resource}:{self.aws_id} {self.status}"
 
 
+class DistributionReading(models.Model):
+    """Where a distribution led its paths when it was last read for checks: shared by the checks of
+    all endpoints on it, in every worker.
+
+    `routes` is what `checks.preflight.serving.routes_of` gave, null where the distribution does not
+    exist or AWS did not say; `error` then says why not.
+    """
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="+")
+    distribution_id = models.CharField(max_length=20)
+    began_at = models.DateTimeField()
+    etag = models.CharField(max_length=60, blank=True)
+    routes = models.JSONField(null=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "distribution_id"], name="distribution_read_one_row"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.distribution_id} at {self.began_at}"
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     """Sets of runs."""
 

@@ -19,7 +19,8 @@ Config = Mapping[str, Any]
 class Serving:
     """What gets an endpoint's paths. `pattern` is the behavior that the asked `path` matches,
     `origin` the ID of the origin it leads to. `own`: that is the endpoint's origin, with its VPC
-    origin. `lost` says, one sentence each, which other paths do not come to the endpoint.
+    origin. `lost` says, one sentence each, which other paths do not come to the endpoint. `etag` is
+    the configuration's.
     """
 
     path: str
@@ -28,6 +29,12 @@ class Serving:
     own: bool
     reason: str = ""
     lost: tuple[str, ...] = ()
+    etag: str = ""
+
+    @property
+    def drifted(self) -> bool:
+        """Whether any of the endpoint's paths leads elsewhere."""
+        return not self.own or bool(self.lost)
 
 
 def serving_of(
@@ -43,7 +50,7 @@ def serving_of(
 
     `own_origin` is the ID of the endpoint's origin, `vpc_origin` the ID of the VPC origin it
     should have ("" if not known). `expected` are origins and behaviors ("pattern to origin") that
-    may come first.
+    may come first. What `routes_of` gives is enough of a configuration.
     """
     if not any(matches(pattern, path) for pattern in own_patterns):
         return None
@@ -64,6 +71,34 @@ def serving_of(
         for sentence in _lost(mine, behaviors, own_origin, expected)
     ]
     return Serving(path, pattern, origin, own, reason, tuple(lost))
+
+
+def routes_of(config: Config) -> dict[str, Any]:
+    """The part of a DistributionConfig that says which paths lead where: small, and without the
+    header values of origins, which may be secrets.
+    """
+    return {
+        "CacheBehaviors": {
+            "Items": [
+                {name: one[name] for name in ("PathPattern", "TargetOriginId")}
+                for one in _items(config)
+            ]
+        },
+        "DefaultCacheBehavior": {
+            "TargetOriginId": config["DefaultCacheBehavior"]["TargetOriginId"]
+        },
+        "Origins": {
+            "Items": [
+                {
+                    "Id": one["Id"],
+                    "VpcOriginConfig": {
+                        "VpcOriginId": (one.get("VpcOriginConfig") or {}).get("VpcOriginId", "")
+                    },
+                }
+                for one in _items(config, "Origins")
+            ]
+        },
+    }
 
 
 def _lost(

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from checks.actions import renew_connection
-from checks.models import PrivacyAudit
+from checks.models import EndpointHealth, PrivacyAudit
 from checks.preflight import PreflightSubject
 from checks.privacy import signing
 from checks.privacy.keys import KeyFault, signing_key
@@ -99,6 +99,10 @@ def _record(
             signature=signature,
             unsigned_reason=unsigned_reason,
         )
+        if finished:
+            EndpointHealth.objects.update_or_create(
+                endpoint=asked.endpoint, defaults={"privacy": outcome, "privacy_at": now}
+            )
         if finished and asked.stream and outcome != before:
             data = {"audit": str(asked.pk), "outcome": outcome.value, "before": str(before)}
             events.append(

@@ -13,11 +13,14 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from checks.health import Health
+from checks.models import PrivacyAudit
 from portal import json_fields as f
 from portal.api.base import ApiView
 from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.lists import PAGE, Filter, page, page_of
 from portal.api.operation import operation
+from portal.endpoints.health import with_health
 from portal.people.visibility import visible_endpoints
 from provisioning.models import Endpoint
 
@@ -46,6 +49,29 @@ ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
     f.Field("probes", f.STRING, "", lambda pk: api_url(pk, "/probes"), ("id",)),
     f.Field("saved_checks", f.STRING, "", lambda pk: api_url(pk, "/saved-checks"), ("id",)),
 ))
+HEALTH = f.Object(
+    "EndpointHealth", "Whether clients reach it, by its last usual check; null where not known.", (
+    f.Field("status", f.choice(Health),
+            "drifted: the distribution leads its paths, or some, elsewhere. unknown: not deployed, "
+            "not checked lately, or its distribution could not be read.",
+            source="health_status", example="live"),
+    f.Field("since", f.TIME, "When that began.", source="health_since", null=True,
+            example="2026-11-21T09:20:00.000Z"),
+    f.Field("verdict", f.STRING, "Of the last usual check.", source="health__verdict", null=True,
+            example="WSE-LIVE"),
+    f.Field("reason", f.STRING, "What answers instead, where it is drifted.",
+            source="health__reason", null=True, example=""),
+    f.Field("checked_at", f.TIME, source="health__checked_at", null=True,
+            example="2026-11-21T10:20:00.000Z"),
+    f.Field("connect_ms", f.NUMBER, "Until the WebSocket was open, in the last usual check.",
+            source="health__connect_ms", null=True, example=41.5),
+    f.Field("distribution_etag", f.STRING, "Of the configuration that the check compared.",
+            source="health__distribution_etag", null=True, example="E2QWRUHEXAMPLE"),
+    f.Field("privacy", f.choice(PrivacyAudit.Outcome), "Of the last privacy audit.",
+            lambda outcome: outcome or None, ("health__privacy",), "pass", null=True),
+    f.Field("privacy_at", f.TIME, source="health__privacy_at", null=True,
+            example="2026-11-21T03:20:00.000Z"),
+))
 ENDPOINT = f.Object("Endpoint", "An endpoint.", (
     f.Field("id", f.UUID),
     f.Field("url", f.STRING, "", api_url, ("id",)),
@@ -56,6 +82,7 @@ ENDPOINT = f.Object("Endpoint", "An endpoint.", (
     f.Field("endpoint_url", f.STRING, "Where clients connect; empty once it is removed.",
             client_url, ("domain_name", "spec_data", "state"),
             "wss://d111111abcdef8.cloudfront.net/ws/chat"),
+    f.Field("health", f.of(HEALTH)),
     f.Field("spec", f.of(ENDPOINT_SPEC), source="spec_data"),
     f.Field("links", f.of(ENDPOINT_LINKS)),
     f.Field("created_at", f.TIME),
@@ -64,6 +91,8 @@ ENDPOINT = f.Object("Endpoint", "An endpoint.", (
 ENDPOINT_PAGE = page_of("EndpointPage", "endpoints", ENDPOINT)
 FILTERS = (
     Filter("team", f.text(60), "A team's short name.", lookup="owner"),
+    Filter("health", f.choice(Health), "live, failing, drifted or unknown.",
+           lookup="health_status"),
 )
 # fmt: on
 
@@ -75,7 +104,7 @@ class Endpoints(ApiView):
 
         Newest first. Paginated by an opaque cursor.
         """
-        visible = visible_endpoints(self.person)
+        visible = with_health(visible_endpoints(self.person), self.now)
         return Response(page("endpoints", ENDPOINT, visible, self.query, FILTERS))
 
 
@@ -84,9 +113,9 @@ class OneEndpoint(ApiView):
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Read an endpoint.
 
-        What it is and where clients connect.
+        What it is, where clients connect, and whether they reach it.
         """
-        found = visible_endpoints(self.person).filter(pk=endpoint_id)
+        found = with_health(visible_endpoints(self.person), self.now).filter(pk=endpoint_id)
         row = found.values(*ENDPOINT.columns).first()
         if row is None:
             raise Http404

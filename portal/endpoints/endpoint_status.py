@@ -1,8 +1,10 @@
-"""The status of an endpoint in one word and tone, from its last check (PURE)."""
+"""The status of an endpoint in one word and tone, from its health (PURE)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from checks.health import Health
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,21 @@ class EndpointStatus:
     tone: str
 
 
-def endpoint_status(state: str, ok: bool | None) -> EndpointStatus:
-    """`state` is the endpoint's; `ok` is that of the last finished check, None without one."""
+_BY_HEALTH = {
+    Health.LIVE: EndpointStatus("Live", "good"),
+    Health.FAILING: EndpointStatus("Handshake failing", "bad"),
+    Health.DRIFTED: EndpointStatus("Drifted", "bad"),
+    Health.UNKNOWN: EndpointStatus("Not known", "warn"),
+}
+
+
+def endpoint_status(state: str, health: str, *, checked: bool) -> EndpointStatus:
+    """`state` is the endpoint's; `checked` says whether a usual check has ever finished."""
     if state == "absent":
         return EndpointStatus("Removed", "")
     if state == "wanted":
         # Being built, rolled back or stuck: its request says which.
         return EndpointStatus("Not built yet", "busy")
-    if ok is None:
+    if not checked:
         return EndpointStatus("Deployed, not checked yet", "warn")
-    return EndpointStatus("Live", "good") if ok else EndpointStatus("Handshake failing", "bad")
+    return _BY_HEALTH[Health(health)]

@@ -33,6 +33,7 @@ from checks.protocol.urls import AllowedUrl, judge_url
 from checks.usual_check import UsualCheckSummary, usual_target_to_repeat
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
+from portal.endpoints.health import with_health
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, query_of_page, signed_in, to_page
 from portal.pages.forms import LogRowsForm
@@ -175,7 +176,8 @@ def _check_context(
     finished = checks.filter(finished_at__isnull=False)
     wanted = check_id or request.GET.get("check", "")
     newest = finished.order_by("-requested_at").first()
-    usual = finished.filter(options={}).order_by("-requested_at").first()
+    health = with_health(Endpoint.objects.select_related("health"), timezone.now())
+    known = health.get(pk=endpoint.pk)
     shown = newest
     if wanted:
         try:
@@ -189,7 +191,10 @@ def _check_context(
     transcript = _transcript(shown) if shown else None
     return {
         "endpoint": endpoint,
-        "endpoint_status": endpoint_status(endpoint.state, usual.ok if usual else None),
+        "endpoint_status": endpoint_status(
+            known.state, known.health_status, checked=known.looked_at is not None
+        ),
+        "health": known,
         "running": running,
         "check": shown,
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,

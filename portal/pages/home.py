@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from checks.models import Check
 from portal.endpoints.endpoint_status import EndpointStatus, endpoint_status
+from portal.endpoints.health import with_health
 from portal.pages.auth import SignedIn, signed_in, teams_of
 from portal.pages.paging import page_of
 from portal.people.models import Person, Team
@@ -32,6 +33,7 @@ class EndpointRow:
     endpoint: Endpoint
     team: str
     status: EndpointStatus
+    since: Any
     checked_at: Any
     request_id: Any
 
@@ -49,13 +51,14 @@ def home(request: SignedIn) -> HttpResponse:
     endpoints = endpoints.filter(
         owner__in=[chosen.slug] if chosen else [team.slug for team in teams]
     )
-    page = page_of(_with_last_check(endpoints), request.GET.get("before", ""))
+    page = page_of(_as_listed(endpoints), request.GET.get("before", ""))
     names = {team.slug: team.name for team in teams}
     rows = [
         EndpointRow(
             one,
             names.get(one.owner, one.owner),
-            endpoint_status(one.state, one.last_ok),
+            endpoint_status(one.state, one.health_status, checked=one.last_at is not None),
+            one.health_since,
             one.last_at,
             one.request_id,
         )
@@ -124,16 +127,11 @@ def stuck_context(person: Person) -> dict[str, Any]:
     return {"stuck_count": stuck.count(), "stuck": list(stuck.select_related("team")[:STUCK_SHOWN])}
 
 
-def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
-    """One query for the page: each endpoint with its last finished check and its latest request."""
-    checks = Check.objects.filter(
-        endpoint=OuterRef("pk"), finished_at__isnull=False, options={}
-    ).order_by("-requested_at")
+def _as_listed(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
+    """One query for the page: each endpoint with its health and its latest request."""
     newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
-    return endpoints.annotate(
-        last_ok=Subquery(checks.values("ok")[:1]),
-        last_at=Subquery(checks.values("finished_at")[:1]),
-        request_id=Subquery(newest.values("pk")[:1]),
+    return with_health(endpoints, timezone.now()).annotate(
+        last_at=F("health__checked_at"), request_id=Subquery(newest.values("pk")[:1])
     )
 
 

@@ -18,7 +18,8 @@ from checks import actions
 from checks.aws_view import AwsView
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import UNVERIFIED
-from checks.models import Check
+from checks.health import Health, next_health
+from checks.models import Check, EndpointHealth
 from checks.preflight import Level, PreflightResult
 from checks.preflight.serving import Serving
 from checks.privacy.actions import request_audit
@@ -111,6 +112,67 @@ def test_a_handshake_that_something_else_answers_is_not_live(
     answering(monkeypatch, seen.live(), served=OWN)
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert (check.ok, check.verdict) == (True, "WSE-LIVE")
+
+
+@pytest.mark.parametrize(
+    ("before", "ok", "drifted", "after"),
+    [
+        ("unknown", True, False, "live"),
+        ("failing", True, False, "live"),
+        ("drifted", True, False, "live"),
+        ("live", True, True, "drifted"),
+        ("live", False, True, "drifted"),
+        ("live", None, True, "drifted"),
+        ("live", False, False, "failing"),
+        ("live", False, None, "failing"),
+        ("live", None, False, "unknown"),
+        # its configuration was not read: what opened says little
+        ("live", True, None, "live"),
+        ("unknown", True, None, "unknown"),
+        ("failing", True, None, "unknown"),
+        ("drifted", True, None, "drifted"),
+        ("drifted", False, None, "drifted"),
+    ],
+)
+def test_health_follows_from_handshake_and_configuration(
+    before: str, ok: bool | None, drifted: bool | None, after: str
+) -> None:
+    assert next_health(Health(before), ok=ok, drifted=drifted) == after
+
+
+def test_health_is_kept_with_its_beginning_and_what_answers_instead(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_after(minutes: int, transcript: Transcript, served: Serving | None) -> EndpointHealth:
+        answering(monkeypatch, transcript, served=served)
+        at = NOW + timedelta(minutes=minutes)
+        made = make(actions.request_check(endpoint, by="ana", stream="s", now=at), at)
+        assert made.distribution_etag == (served.etag if served else "")
+        return EndpointHealth.objects.get(endpoint=endpoint)
+
+    own, elsewhere = replace(OWN, etag="E1"), replace(ELSEWHERE, etag="E2")
+    for minutes in (0, 15):
+        live = check_after(minutes, seen.live(), own)
+        assert (live.health, live.since, live.verdict) == ("live", NOW, "WSE-LIVE")
+    assert (live.checked_at, live.connect_ms) == (NOW + timedelta(minutes=15), 6.0)
+    for minutes, transcript in ((30, seen.live()), (45, NOT_FOUND)):
+        drifted = check_after(minutes, transcript, elsewhere)
+        assert (drifted.health, drifted.since) == ("drifted", NOW + timedelta(minutes=30))
+        assert drifted.reason == "/ws/chat matches the behavior *."
+        assert drifted.distribution_etag == "E2"
+    unread = check_after(60, seen.live(), None)
+    assert (unread.health, unread.verified_at) == ("drifted", NOW + timedelta(minutes=45))
+    again = check_after(75, seen.live(), own)
+    assert (again.health, again.reason) == ("live", "")
+
+
+def test_a_check_of_ones_own_says_nothing_about_health(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, NOT_FOUND, served=OWN)
+    options = HandshakeOptions(path="/elsewhere")
+    make(actions.request_check(endpoint, by="ana", stream="s", now=NOW, options=options))
+    assert not EndpointHealth.objects.exists()
 
 
 def test_what_could_not_be_verified_is_said(

@@ -9,6 +9,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from checks.health import Health
+from checks.models import Check, EndpointHealth
 from portal.people.models import Person, Team
 from portal.requests import planning
 from portal.requests.actions import Ticket, submit_request
@@ -35,10 +37,11 @@ BODY: dict[str, Any] = ANSWERS | {
 
 
 def ask(
-    person: Person, team: Team, *, ticket: str = "", at: datetime | None = None
+    person: Person, team: Team, *, ticket: str = "", at: datetime | None = None, name: str = ""
 ) -> EndpointRequest:
     """A request, just submitted."""
     answers = ANSWERS if team.slug == "chat" else FOREIGN_ANSWERS
+    answers = answers | ({"name": name} if name else {})
     return submit_request(
         person,
         team,
@@ -85,6 +88,19 @@ def deploy(request: EndpointRequest, **changes: Any) -> Endpoint:
     made = Endpoint.objects.create(**values | changes)
     put(request, State.LIVE, endpoint=made)
     return made
+
+
+def told_by(check: Check) -> Check:
+    """A finished usual check, and the health that it leaves."""
+    if not check.options:
+        health = Health.LIVE if check.ok else Health.FAILING
+        at = check.finished_at
+        values = {"since": at, "checked_at": at, "verified_at": at, "verdict": check.verdict}
+        EndpointHealth.objects.update_or_create(
+            endpoint=check.endpoint,
+            defaults=values | {"health": health, "connect_ms": check.connect_ms},
+        )
+    return check
 
 
 def happen(

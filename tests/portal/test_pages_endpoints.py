@@ -17,7 +17,7 @@ from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, failed, live
-from tests.portal.endpoint_requests import put
+from tests.portal.endpoint_requests import put, told_by
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
 
@@ -30,17 +30,19 @@ def checked(
     """A finished check that saw this."""
     at = timezone.now() - timedelta(minutes=minutes_ago)
     found = diagnose(transcript)
-    return Check.objects.create(
-        endpoint=endpoint,
-        requested_at=at,
-        due_at=at,
-        retry_until=at,
-        finished_at=at,
-        ok=transcript.live,
-        verdict=found[0].code,
-        transcript_data=transcript.to_dict(),
-        findings=[one.to_dict() for one in found],
-        **others,
+    return told_by(
+        Check.objects.create(
+            endpoint=endpoint,
+            requested_at=at,
+            due_at=at,
+            retry_until=at,
+            finished_at=at,
+            ok=transcript.live,
+            verdict=found[0].code,
+            transcript_data=transcript.to_dict(),
+            findings=[one.to_dict() for one in found],
+            **others,
+        )
     )
 
 

@@ -96,11 +96,17 @@ def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
 
 
 def test_health_is_a_word() -> None:
-    assert endpoint_status("deployed", True).word == "Live"
-    assert endpoint_status("deployed", False).word == "Handshake failing"
-    assert endpoint_status("deployed", None).word == "Deployed, not checked yet"
-    assert endpoint_status("wanted", None).word == "Not built yet"
-    assert endpoint_status("absent", True).word == "Removed"
+    words = {
+        ("deployed", "live", True): "Live",
+        ("deployed", "failing", True): "Handshake failing",
+        ("deployed", "drifted", True): "Drifted",
+        ("deployed", "unknown", True): "Not known",
+        ("deployed", "unknown", False): "Deployed, not checked yet",
+        ("wanted", "unknown", False): "Not built yet",
+        ("absent", "unknown", True): "Removed",
+    }
+    for (state, health, checked), word in words.items():
+        assert endpoint_status(state, health, checked=checked).word == word
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from portal.pages.paging import PAGE_SIZE
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from provisioning.models import AwsAccount, Endpoint, Run
-from tests.portal.endpoint_requests import ask, deploy, put
+from tests.portal.endpoint_requests import ask, deploy, put, told_by
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
 from tests.provisioning.examples import ACCOUNT
@@ -33,14 +33,16 @@ def build(
     spec = source.spec_data | {"name": name}
     endpoint = deploy(source, owner=owner, name=name, spec_data=spec, created_at=at, deployed_at=at)
     if ok is not None:
-        Check.objects.create(
-            endpoint=endpoint,
-            requested_at=at,
-            due_at=at,
-            retry_until=at,
-            finished_at=at,
-            ok=ok,
-            verdict="WSE-LIVE",
+        told_by(
+            Check.objects.create(
+                endpoint=endpoint,
+                requested_at=at,
+                due_at=at,
+                retry_until=at,
+                finished_at=at,
+                ok=ok,
+                verdict="WSE-LIVE",
+            )
         )
     return endpoint
 

@@ -87,7 +87,6 @@ def test_checks_of_one_distribution_share_a_reading_but_none_that_is_older_than_
         began.append(distribution_id)
         return read(aws, distribution_id)
 
-    monkeypatch.setattr(aws_view, "_reads", aws_view.DistributionReads())
     monkeypatch.setattr(distributions, "read", counted)
     asked = machine.now
     for seconds in (0, 1, 2):

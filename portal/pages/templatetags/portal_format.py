@@ -72,6 +72,18 @@ def since(moment: datetime | None) -> SafeString | str:
         words = f"{_roughly(seconds)} ago"
     else:
         words = moment.strftime("%-d %B %Y")
+    return _time(moment, words)
+
+
+@register.filter
+def lasting(since: datetime | None) -> SafeString | str:
+    """“for 3 min”, with the exact beginning in UTC as a tooltip and for machines."""
+    if since is None:
+        return ""
+    return _time(since, f"for {_roughly(max(1.0, (timezone.now() - since).total_seconds()))}")
+
+
+def _time(moment: datetime, words: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         moment.isoformat(),
