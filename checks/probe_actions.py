@@ -40,10 +40,11 @@ from checks.protocol.script import parse_script
 from checks.protocol.transcript import Transcript
 from checks.stored_secrets.actions import secret_values
 from checks.stored_secrets.sealed_options import SealExpiredError, seal, unseal
-from checks.usual_check import usual_target, with_usual
+from checks.usual_check import heartbeat_of, usual_target, with_usual
 from provisioning.models import Endpoint
 from provisioning.redaction.masking import KnownSecrets, mask_url
 from provisioning.redaction.references import UnknownSecretError
+from provisioning.spec.app_kinds import APP_KINDS
 
 LONGEST_LOG_ROWS = 60_000
 """Characters of log rows that can be given with one check."""
@@ -198,6 +199,7 @@ def _open_sockets(
         name=probe.endpoint.name,
         idle_pace=settings.PROBE_IDLE_PACE,
         opening=parse_script(probe.endpoint.spec.check_script),
+        heartbeat=heartbeat_of(APP_KINDS[probe.endpoint.spec.app_kind]),
     )
     if not connection.in_atomic_block:
         # The sockets can be silent for minutes; PostgreSQL has better uses for a connection.

@@ -15,7 +15,7 @@ from checks.protocol.handshake_options import (
     parse_fields,
     parse_handshake_options,
 )
-from checks.protocol.script import Hold, Script, Send, SendBinary, Step, parse_script
+from checks.protocol.script import Heartbeat, Hold, Script, Send, SendBinary, parse_script
 from provisioning.redaction.references import references
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.client_profiles import CLIENTS, ClientProfile
@@ -79,12 +79,29 @@ def usual_target_to_repeat(spec: EndpointSpec, domain_name: str) -> ProbeTarget:
 
 def usual_script(spec: EndpointSpec) -> Script:
     """After the 101: a ping, the messages that the settings name, and silence."""
-    return Script(steps=_stays_open(parse_script(spec.check_script), spec.stay_open_seconds))
+    steps = parse_script(spec.check_script)
+    if spec.stay_open_seconds:
+        steps = (*steps, Hold(float(spec.stay_open_seconds)))
+    return Script(steps=steps, heartbeat=heartbeat_of(APP_KINDS[spec.app_kind]))
 
 
 def custom_script(options: HandshakeOptions, spec: EndpointSpec) -> Script:
     """That of a check with its own options, which may have no script of its own."""
-    return Script.of_steps(options.steps) if options.script else usual_script(spec)
+    if not options.script:
+        return usual_script(spec)
+    beat = heartbeat_of(APP_KINDS[spec.app_kind])
+    # A script that sends it itself needs no help.
+    own = beat is not None and any(step == beat.message for step in options.steps)
+    return Script.of_steps(options.steps, None if own else beat)
+
+
+def heartbeat_of(kind: AppKind) -> Heartbeat | None:
+    """What a check of this kind sends to keep its connection."""
+    beat = kind.beat
+    if beat is None:
+        return None
+    data = bytes.fromhex(beat.sends_binary)
+    return Heartbeat(SendBinary(data) if data else Send(beat.sends), beat.every, beat.answers)
 
 
 @functools.lru_cache(maxsize=256)
@@ -95,7 +112,8 @@ def usual_check_faults(
     header that no handshake may carry, a credential, a reference to none of `stored_secrets`
     (None: any name is right).
     """
-    options = usual_options(spec)
+    options, kind = usual_options(spec), APP_KINDS[spec.app_kind]
+    faults: dict[str, str] = {}
     try:
         parse_handshake_options(
             options.to_dict(),
@@ -104,16 +122,22 @@ def usual_check_faults(
             stored_secrets=stored_secrets,
         )
     except HandshakeOptionsError as error:
-        faults = {SETTINGS[option]: fault for option, fault in error.faults.items()}
+        faults |= {SETTINGS[option]: fault for option, fault in error.faults.items()}
         # What a path pattern says openly is no secret, however it looks.
         if spec.check_path in spec.path_patterns:
             faults.pop("check_path", None)
-        return MappingProxyType(faults)
-    return MappingProxyType({})
-
-
-def _stays_open(steps: tuple[Step, ...], seconds: int) -> tuple[Step, ...]:
-    return (*steps, Hold(float(seconds))) if seconds else steps
+    join = kind.join
+    if (
+        join
+        and spec.stay_open_seconds >= join.within
+        and "check_script" not in faults
+        and not any(isinstance(step, Send) for step in options.steps)
+    ):
+        faults["stay_open_seconds"] = (
+            f"{kind.title} closes a client after {join.within} s unless it joins. Use fewer than "
+            f"{join.within} seconds, or add the message {join.step}."
+        )
+    return MappingProxyType(faults)
 
 
 def sent_and_awaited(script: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -129,7 +153,8 @@ def sent_and_awaited(script: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 class UsualCheckSummary:
     """What people read about a usual check: `path` is what it asks, `sends` the messages that go
     to the app (none: it is silent), `awaits` what must come back, both as lines of a script;
-    `seconds` of silence that the connection must survive; `headers` by name.
+    `seconds` of silence that the connection must survive, apart from the `heartbeat` (None where
+    none is due by then); `headers` by name.
     """
 
     kind: AppKind
@@ -140,6 +165,7 @@ class UsualCheckSummary:
     sends: tuple[str, ...]
     awaits: tuple[str, ...]
     seconds: int
+    heartbeat: Heartbeat | None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> UsualCheckSummary:
@@ -150,13 +176,17 @@ class UsualCheckSummary:
         if not said["check_path"]:
             raise ValueError("nothing is asked for")
         sends, awaits = sent_and_awaited(said["check_script"])
+        kind, seconds = APP_KINDS[said["app_kind"]], said["stay_open_seconds"]
+        beat = heartbeat_of(kind)
+        longest = seconds + sum(step.seconds for step in parse_script(said["check_script"]))
         return cls(
-            APP_KINDS[said["app_kind"]],
+            kind,
             CLIENTS[said["check_client"]],
             said["check_path"],
             said["subprotocols"],
             tuple(line.partition(":")[0] for line in said["check_headers"].splitlines()),
             sends,
             awaits,
-            said["stay_open_seconds"],
+            seconds,
+            beat if beat and beat.every < longest else None,
         )

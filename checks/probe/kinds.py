@@ -31,7 +31,7 @@ from checks.probe.probe_request import HEARS_WITHIN, ProbeRequest, Route, routes
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.deflate import OFFER
 from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
-from checks.protocol.script import ExpectText, Script, Step
+from checks.protocol.script import ExpectText, Heartbeat, Script, Step
 from checks.protocol.transcript import Transcript
 
 BEATS = 12
@@ -50,6 +50,8 @@ class ProbeContext:
     idle_pace: float = 1.0
     opening: tuple[Step, ...] = ()
     """The first steps that the app needs on an open socket."""
+    heartbeat: Heartbeat | None = None
+    """What keeps an open socket, in the app's own protocol."""
 
 
 async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeContext) -> Report:
@@ -92,7 +94,11 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeCon
         case ProbeKind.CROWD:
             return crowd_report(
                 await gather_crowd(
-                    target, network=network, clients=asked.number, opening=context.opening
+                    target,
+                    network=network,
+                    clients=asked.number,
+                    opening=context.opening,
+                    heartbeat=context.heartbeat,
                 )
             )
         case ProbeKind.BROADCAST:
@@ -103,6 +109,7 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeCon
                     clients=asked.number,
                     within_s=HEARS_WITHIN,
                     opening=context.opening,
+                    heartbeat=context.heartbeat,
                 )
             )
         case ProbeKind.IDLE:
@@ -112,6 +119,7 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, context: ProbeCon
                 seconds=asked.number,
                 every=asked.number / BEATS,
                 opening=context.opening,
+                heartbeat=context.heartbeat,
             )
             timeouts = context.view.idle_timeouts or usual_timeouts(pace=context.idle_pace)
             return idle_report(held.readings, timeouts, held.seen)

@@ -23,7 +23,7 @@ from checks.probe.probe_request import (
 )
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.handshake_options import ProbeTarget
-from checks.protocol.script import ExpectText, Gather, Hold, Script, Send, Step
+from checks.protocol.script import ExpectText, Gather, Heartbeat, Hold, Script, Send, Step
 from checks.protocol.transcript import Transcript
 
 MAX_IDLE_SECONDS = 900.0
@@ -47,10 +47,13 @@ async def measure_idle(
     seconds: float,
     every: float,
     opening: tuple[Step, ...] = (),
+    heartbeat: Heartbeat | None = None,
 ) -> Silence:
     """Hold one socket of each variant for `seconds`, after the `opening` steps that the app needs;
-    those that talk do so every `every` seconds.
+    those that talk do so every `every` seconds. A `heartbeat` is answered, but none is begun.
     """
+    if heartbeat is not None and heartbeat.every:
+        heartbeat = None
     seconds = min(seconds, MAX_IDLE_SECONDS)
     every = max(every, seconds / MAX_BEATS)
     opens = OPENING_SECONDS + sum(step.seconds for step in opening)
@@ -60,7 +63,7 @@ async def measure_idle(
             probe(
                 target,
                 network=network,
-                script=Script.of_steps((*opening, *steps_for(variant, seconds, every))),
+                script=Script.of_steps((*opening, *steps_for(variant, seconds, every)), heartbeat),
                 limits=limits,
             )
             for variant in VARIANTS
@@ -80,6 +83,7 @@ async def gather_crowd(
     join_s: float = JOINS_WITHIN,
     together_s: float = TOGETHER_SECONDS,
     opening: tuple[Step, ...] = (),
+    heartbeat: Heartbeat | None = None,
 ) -> tuple[Transcript, ...]:
     """Several clients side by side: each connects, takes the `opening` steps, waits until all have
     joined or `join_s` is over, and stays for `together_s`. Nothing else is sent.
@@ -94,7 +98,7 @@ async def gather_crowd(
             settled.add(mine)
             return len(settled) == clients
 
-        part = Script.of_steps((*opening, Gather(arrive, join_s), Hold(together_s)))
+        part = Script.of_steps((*opening, Gather(arrive, join_s), Hold(together_s)), heartbeat)
         try:
             return await probe(target, network=network, script=part, limits=limits)
         finally:
@@ -111,6 +115,7 @@ async def gather_broadcast(
     join_s: float = JOINS_WITHIN,
     within_s: float = HEARS_WITHIN,
     opening: tuple[Step, ...] = (),
+    heartbeat: Heartbeat | None = None,
 ) -> Broadcast:
     """The test with several browser windows: all join, each sends one line and must receive every
     other's, all leave.
@@ -137,7 +142,7 @@ async def gather_broadcast(
 
         # The first to leave must not take its line away from those who still listen.
         said = (Gather(arrive, join_s), Send(lines[mine]), ears[mine], Hold(0.2))
-        return Script.of_steps((*opening, *said))
+        return Script.of_steps((*opening, *said), heartbeat)
 
     async def take_part(mine: int) -> Transcript:
         try:

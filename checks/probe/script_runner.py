@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import secrets
 import time
 from collections import deque
@@ -95,6 +96,9 @@ class ScriptRunner:
             masking_key=functools.partial(secrets.token_bytes, 4),
             deflate=deflate,
         )
+        self._heartbeat = script.heartbeat
+        every = self._heartbeat.every if self._heartbeat else 0.0
+        self._beat_at = time.perf_counter() + every if every else math.inf
         self._inbox: deque[WebSocketEvent] = deque()
         self._unread: list[TextMessage | BinaryMessage] = []
 
@@ -291,7 +295,7 @@ class ScriptRunner:
         return None
 
     async def _next_event(self, phase: Phase, until: float) -> WebSocketEvent | None:
-        """The next event, or None at `until`. A ping is answered first."""
+        """The next event, or None at `until`. A ping and a heartbeat are answered first."""
         while True:
             while self._inbox:
                 event = self._inbox.popleft()
@@ -309,9 +313,19 @@ class ScriptRunner:
                             event.payload, self._clock.at(time.perf_counter())
                         )
                     )
+                beat, answers = self._heartbeat, self._heartbeat and self._heartbeat.answers
+                text = event.data if isinstance(event, TextMessage) else None
+                if beat and answers and text is not None and answers.search(text):
+                    self._beat(beat.message)
                 return event
-            if time.perf_counter() >= until or not await self._stream.wait(until):
+            if time.perf_counter() >= until:
                 return None
+            if not await self._stream.wait(min(until, self._beat_at)):
+                if self._heartbeat is None or time.perf_counter() < self._beat_at:
+                    return None
+                self._beat_at += self._heartbeat.every
+                self._beat(self._heartbeat.message)
+                continue
             data = self._stream.read()
             if data:
                 self._receive(data)
@@ -321,6 +335,15 @@ class ScriptRunner:
                         phase, "the connection was reset without a close frame", Reason.RESET
                     )
                 raise self._abnormal(phase, "the connection ended without a close frame")
+
+    def _beat(self, message: Send | SendBinary) -> None:
+        if not self._connection.can_send:
+            return
+        now = self._clock.at(time.perf_counter())
+        if isinstance(message, SendBinary):
+            self._stream.send(self._connection.send_binary(message.data, now))
+        else:
+            self._stream.send(self._connection.send_text(message.filled(self._nonce), now))
 
     async def _read_late_response(self) -> None:
         """Read the HTTP response after the 101, as far as it comes."""

@@ -253,12 +253,30 @@ Step: TypeAlias = Send | SendBinary | Expectation | SendPing | SendPong | Hold |
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A message that keeps the connection: sent `every` so many seconds, or after each text message
+    that `answers`.
+    """
+
+    message: Send | SendBinary
+    every: float = 0.0
+    answers: re.Pattern[str] | None = None
+
+    def __str__(self) -> str:
+        message = "send an empty message" if self.message == Send("") else str(self.message)
+        if self.answers is None:
+            return f"{message} every {self.every:g} s"
+        return f"{message} after each message that matches {self.answers.pattern}"
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What to do once the WebSocket is open.
 
     `first_frame_s` is how long to wait for a greeting, 0 for not at all. A `message`, with the
     nonce in it, must come back; without one no echo is expected. Then come a ping, the `steps`
-    until one fails, and the close. The default sends nothing but the ping and the close.
+    until one fails, and the close. The default sends nothing but the ping and the close. The
+    `heartbeat` is kept up all the time.
     """
 
     first_frame_s: float = 0.0
@@ -267,6 +285,7 @@ class Script:
     ping: bool = True
     ping_s: float = 5.0
     steps: tuple[Step, ...] = ()
+    heartbeat: Heartbeat | None = None
 
     @classmethod
     def handshake_only(cls) -> Script:
@@ -279,9 +298,9 @@ class Script:
         return cls(first_frame_s=2.0, message="edge check {nonce}")
 
     @classmethod
-    def of_steps(cls, steps: tuple[Step, ...]) -> Script:
+    def of_steps(cls, steps: tuple[Step, ...], heartbeat: Heartbeat | None = None) -> Script:
         """Upgrade, then these steps and nothing else."""
-        return cls(ping=False, steps=steps)
+        return cls(ping=False, steps=steps, heartbeat=heartbeat)
 
 
 def parse_script(text: str) -> tuple[Step, ...]:

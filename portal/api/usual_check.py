@@ -25,6 +25,8 @@ USUAL_CHECK_SHOWN = f.Object("UsualCheck", "What the usual check asks, sends and
             example=[]),
     f.Field("awaits", f.array(f.STRING), "What must come back.",
             example=['expect json $.type == "welcome" within 5']),
+    f.Field("heartbeat", f.STRING, "What is sent meanwhile to keep the connection; empty if "
+            "nothing is.", example="send 3 after each message that matches ^2$"),
 ))
 NEW_USUAL_CHECK = f.Body(
     "NewUsualCheck",
@@ -59,5 +61,9 @@ class UsualCheck(OfEndpoint):
 def show_usual_check(endpoint: Endpoint) -> dict[str, Any]:
     """The settings, and what follows from them."""
     summary = UsualCheckSummary.of(endpoint.spec.to_dict())
-    sent = {"sends": list(summary.sends), "awaits": list(summary.awaits)}
+    sent = {
+        "sends": list(summary.sends),
+        "awaits": list(summary.awaits),
+        "heartbeat": str(summary.heartbeat or ""),
+    }
     return USUAL_CHECK_SHOWN.show(usual_check_answers(endpoint.spec) | sent)

@@ -17,7 +17,7 @@ from checks.diagnosis.glossary import TERMS, terms_in
 from checks.diagnosis.verdicts import VERDICTS, verdict_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
-from checks.usual_check import sent_and_awaited
+from checks.usual_check import heartbeat_of, sent_and_awaited
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.troubleshooting import SYMPTOMS
 from portal.requests.lifecycle import NEXT_STEPS, TITLES
@@ -48,7 +48,9 @@ def help_index(request: SignedIn) -> HttpResponse:
 @require_safe
 def help_app_kinds(request: SignedIn) -> HttpResponse:
     """What a check of each kind of app asks, sends and awaits, and how the app behaves."""
-    kinds = [(kind, *sent_and_awaited(kind.script)) for kind in APP_KINDS.values()]
+    kinds = [
+        (kind, *sent_and_awaited(kind.script), heartbeat_of(kind)) for kind in APP_KINDS.values()
+    ]
     return render(request, "help/app_kinds.html", {"kinds": kinds})
 
 

@@ -32,6 +32,28 @@ class Sign:
 
 
 @dataclass(frozen=True)
+class Beat:
+    """What a client sends in the app's own protocol to keep its connection: `sends` as text, or
+    `sends_binary` in hexadecimal; `every` so many seconds, or whenever a text message `answers`.
+    """
+
+    sends: str = ""
+    sends_binary: str = ""
+    every: float = 0.0
+    answers: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True)
+class Join:
+    """A server that closes a client `within` so many seconds unless it sends something; `step` is
+    that, in the words of a script.
+    """
+
+    within: int
+    step: str
+
+
+@dataclass(frozen=True)
 class AppKind:
     """One row of the table; the file says what each member is."""
 
@@ -51,6 +73,8 @@ class AppKind:
     closes: str = ""
     refuses: str = ""
     answers: tuple[Sign, ...] = ()
+    beat: Beat | None = None
+    join: Join | None = None
 
     def check_path(self, path_patterns: Sequence[str]) -> str:
         """The path and query where this kind accepts WebSockets: its path below the first pattern,
@@ -100,6 +124,10 @@ def _read() -> Mapping[str, AppKind]:
             row[name] = tuple(row.get(name, ()))
         row["script"] = row.get("script", "").strip()
         row["answers"] = tuple(_sign(sign) for sign in signs)
+        if "beat" in row:
+            answers = row["beat"].pop("answers", None)
+            row["beat"] = Beat(**row["beat"], answers=answers and re.compile(answers))
+        row["join"] = Join(**row["join"]) if "join" in row else None
         kinds[key] = AppKind(key, **row)
     return MappingProxyType(kinds)
 

@@ -20,6 +20,14 @@ function schema() {
 // name: (HTTP server) => the app on it, as its own documentation begins.
 const SERVERS = {
   'socket.io': (server) => { new (load('socket.io').Server)(server); },
+  'socket.io-impatient': (server) => {
+    new (load('socket.io').Server)(server, { pingInterval: 100, pingTimeout: 200, connectTimeout: 600 });
+  },
+  'socket.io-2-impatient': (server) => { load('socket.io-2')(server, { pingInterval: 100, pingTimeout: 300 }); },
+  'engine.io-impatient': (server) => { load('engine.io').attach(server, { pingInterval: 100, pingTimeout: 200 }); },
+  'socketcluster-server-impatient': (server) => {
+    load('socketcluster-server').attach(server, { pingInterval: 100, pingTimeout: 300 });
+  },
   'socket.io-allow-request': (server) => {
     const allowRequest = (request, answer) => answer('not on the list', false);
     new (load('socket.io').Server)(server, { allowRequest });

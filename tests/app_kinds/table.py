@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from checks.usual_check import sent_and_awaited
+from checks.usual_check import heartbeat_of, sent_and_awaited
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 
 HEAD = """<!-- made by `python -m tests.app_kinds`, do not edit -->
@@ -13,8 +13,9 @@ HEAD = """<!-- made by `python -m tests.app_kinds`, do not edit -->
 
 What the usual check of an endpoint asks and sends, by the kind of app behind it, and how such an
 app behaves. A check opens the connection, sends a WebSocket ping, follows the steps below, keeps
-the connection open for `stay_open_seconds`, and closes it. The path is below the endpoint's own.
-Everything can be changed per endpoint. The portal shows the same under `/help/app-kinds/`."""
+the connection open for `stay_open_seconds` with the kind's own heartbeat, and closes it. The path
+is below the endpoint's own. Everything can be changed per endpoint. The portal shows the same under
+`/help/app-kinds/`."""
 COLUMNS = ("kind", "path", "sends", "expects", "heartbeat", "closes", "refuses", "source")
 
 
@@ -29,6 +30,7 @@ def document() -> str:
 
 def _row(kind: AppKind) -> str:
     sends, awaits = sent_and_awaited(kind.script)
+    beat = heartbeat_of(kind)
     offers = f"offers {_code(', '.join(kind.subprotocols))}" if kind.subprotocols else ""
     return _line(
         (
@@ -36,7 +38,7 @@ def _row(kind: AppKind) -> str:
             " ".join(filter(None, (_code(kind.path) if kind.path else "", offers))),
             "<br>".join(map(_code, sends)) or "no message",
             "<br>".join(map(_code, awaits)),
-            kind.heartbeat,
+            " ".join((kind.heartbeat, f"The check: {_code(str(beat))}." if beat else "")).rstrip(),
             kind.closes,
             " ".join(filter(None, (kind.refuses, kind.origin))),
             f"<{kind.source}>",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from checks.diagnosis.app_recognition import recognize_app
 from checks.diagnosis.transcript_rules import diagnose
+from checks.protocol.script import Script
 from checks.protocol.transcript import Transcript
 from provisioning.spec.app_kinds import APP_KINDS, kind_of_paths
 from tests.app_kinds.asking import APP, ask
@@ -153,7 +154,8 @@ MISFITS = (
 )
 
 IN_A_ROOM: dict[str, Any] = {
-    "check_script": 'send {"room":"check"}\nexpect json $.joined == "check"'
+    "check_script": 'send {"room":"check"}\nexpect json $.joined == "check"',
+    "stay_open_seconds": 1,
 }
 Answers = dict[object, Transcript]
 
@@ -251,6 +253,108 @@ def test_the_form_proposes_the_kind_of_a_usual_path(path: str, kind: str) -> Non
     assert kind_of_paths(("/other",)).key == "plain"
 
 
+# --- heartbeats, at servers that wait a fraction of a second for them
+
+
+AT_ONCE = 0.1
+"""Seconds between heartbeats here."""
+KEEP_ALIVE_1_S = """
+send-binary 10 0c 00 04 4d 51 54 54 04 02 00 01 00 00
+expect binary 20 02 00 00 within 5
+"""
+HEARTBEATS = (
+    Case("socket.io-impatient", "socketio", "/socket.io/*", {"stay_open_seconds": 1}),
+    Case("socket.io-2-impatient", "socketio2", "/socket.io/*", {"stay_open_seconds": 1}),
+    Case("engine.io-impatient", "engineio", "/engine.io/*", {"stay_open_seconds": 1}),
+    Case("signalr-impatient", "signalr", "/chat", {"stay_open_seconds": 1}),
+    Case("socketcluster-server-impatient", "socketcluster", "/socketcluster/*",
+         {"stay_open_seconds": 1}),
+    Case("phoenix-impatient", "phoenix", "/socket/*", {"stay_open_seconds": 1}),
+    Case("phoenix-impatient", "liveview", "/socket/websocket", {"stay_open_seconds": 1}),
+    Case("centrifugo-impatient", "centrifugo", "/connection/*", {"stay_open_seconds": 1}),
+    Case("hasura-impatient", "hasura", "/v1/graphql", {"stay_open_seconds": 1}),
+    Case("hasura-impatient", "graphql-transport-ws", "/v1/graphql", {"stay_open_seconds": 1}),
+    Case("aedes", "mqtt", "/mqtt", {"stay_open_seconds": 2, "check_script": KEEP_ALIVE_1_S}),
+)  # fmt: skip
+JOINED = "expect regex ^0 within 5\nsend 40"
+
+
+def hurried(script: Script) -> Script:
+    """A heartbeat that is due sooner."""
+    beat = script.heartbeat
+    if beat is None or not beat.every:
+        return script
+    return replace(script, heartbeat=replace(beat, every=AT_ONCE))
+
+
+def without_heartbeat(script: Script) -> Script:
+    """The check as if it knew of none."""
+    return replace(script, heartbeat=None)
+
+
+@pytest.fixture(scope="module")
+def kept(servers: AppServers) -> dict[str, tuple[Transcript, Transcript]]:
+    """With and without a heartbeat."""
+    ports: dict[str, int] = {}
+    for case in HEARTBEATS:
+        try:
+            ports[case.server] = servers.start(case.server)
+        except pytest.skip.Exception:
+            continue
+
+    async def both(case: Case) -> tuple[Transcript, Transcript]:
+        port, more = ports[case.server], case.settings
+        if case.kind == "socketio":
+            # Its server waits as long for a namespace as for a heartbeat.
+            more = more | {"check_script": JOINED}
+        with_it, without = await asyncio.gather(
+            ask(port, case.kind, case.pattern, alter=hurried, **more),
+            ask(port, case.kind, case.pattern, alter=without_heartbeat, **more),
+        )
+        return with_it, without
+
+    async def all_at_once() -> dict[str, tuple[Transcript, Transcript]]:
+        here = [case for case in HEARTBEATS if case.server in ports]
+        return dict(zip(map(str, here), await asyncio.gather(*map(both, here)), strict=True))
+
+    return asyncio.run(all_at_once())
+
+
+@pytest.mark.parametrize("case", HEARTBEATS, ids=str)
+def test_a_heartbeat_keeps_the_connection_and_its_lack_ends_it(
+    kept: dict[str, tuple[Transcript, Transcript]], case: Case
+) -> None:
+    if str(case) not in kept:
+        pytest.skip("this server comes from npm, which is not here")
+    with_it, without = kept[str(case)]
+    assert with_it.live, (with_it.failures, with_it.frames)
+    assert not without.live, without.frames
+
+
+def test_every_kind_with_a_heartbeat_of_its_own_is_tried() -> None:
+    assert {case.kind for case in HEARTBEATS} == {
+        kind.key for kind in APP_KINDS.values() if kind.beat is not None
+    }
+
+
+def test_a_client_that_must_join_is_closed_unless_it_does(servers: AppServers) -> None:
+    home = servers.start("home-assistant-impatient")
+    silent = asyncio.run(ask(home, "home-assistant", "/api/websocket", stay_open_seconds=1))
+    assert not silent.live
+    port = servers.start("socket.io-impatient")
+
+    async def both() -> tuple[Transcript, Transcript]:
+        silent, joined = await asyncio.gather(
+            ask(port, "socketio", "/socket.io/*", stay_open_seconds=1),
+            ask(port, "socketio", "/socket.io/*", stay_open_seconds=1, check_script=JOINED),
+        )
+        return silent, joined
+
+    outside, inside = asyncio.run(both())
+    assert not outside.live
+    assert inside.live, inside.failures
+
+
 # --- the four that nobody's protocol describes
 
 
@@ -284,7 +388,7 @@ def test_one_that_needs_a_first_message_is_live_with_one(servers: AppServers) ->
 def test_one_that_wants_a_token_is_live_with_a_stored_secret(
     servers: AppServers, settings: dict[str, Any]
 ) -> None:
-    port = servers.start("token")
+    port, settings = servers.start("token"), settings | {"stay_open_seconds": 1}
     seen = asyncio.run(ask(port, "plain", "/ws", secrets={"APP_TOKEN": TOKEN}, **settings))
     assert seen.live, seen.failures
     assert TOKEN not in str(seen.to_dict())

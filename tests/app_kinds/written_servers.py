@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,11 +49,22 @@ async def heard(socket: web.WebSocketResponse, seconds: float | None = None) -> 
     return str(message.data) if message.type is WSMsgType.TEXT else None
 
 
+async def heard_within(socket: web.WebSocketResponse, seconds: float) -> str | None:
+    """The same; a client that is silent for longer is closed."""
+    try:
+        return await heard(socket, seconds)
+    except TimeoutError:
+        await socket.close()
+        return None
+
+
 # --- SignalR: HubProtocol.md and TransportProtocols.md of dotnet/aspnetcore
 
 
-async def signalr(request: web.Request) -> web.StreamResponse:
-    """A hub with the method Echo, for clients that skip negotiation and for those that do not."""
+async def signalr(request: web.Request, silence: float = 30) -> web.StreamResponse:
+    """A hub with the method Echo, for clients that skip negotiation and for those that do not. It
+    closes after so many seconds of `silence`.
+    """
     if request.path.endswith("/negotiate"):
         return web.json_response(
             {
@@ -83,7 +95,7 @@ async def signalr(request: web.Request) -> web.StreamResponse:
         await socket.close()
         return socket
     await socket.send_str("{}" + RECORD_END)
-    while (said := await heard(socket)) is not None:
+    while (said := await heard_within(socket, silence)) is not None:
         for record in filter(None, said.split(RECORD_END)):
             message = json.loads(record)
             if message["type"] == 1:
@@ -101,12 +113,12 @@ async def signalr(request: web.Request) -> web.StreamResponse:
 # --- Phoenix Channels: "Writing a Channels Client" of the Phoenix guides
 
 
-async def phoenix(request: web.Request) -> web.StreamResponse:
-    """A socket with channels `room:*`; `check_origin` as by default."""
+async def phoenix(request: web.Request, silence: float = 60) -> web.StreamResponse:
+    """A socket with channels `room:*`; `check_origin` and `timeout` as by default."""
     if not same_origin(request):
         return web.Response(status=403)
     socket = await opened(request)
-    while (said := await heard(socket)) is not None:
+    while (said := await heard_within(socket, silence)) is not None:
         joined, number, topic, event, payload = json.loads(said)
         fits = event == "heartbeat" or topic.startswith(("room:", "lv:"))
         status = "ok" if fits else "error"
@@ -147,41 +159,56 @@ async def action_cable(request: web.Request) -> web.StreamResponse:
 # --- Centrifugo: "Client protocol" of centrifugal.dev
 
 
-async def centrifugo(request: web.Request) -> web.StreamResponse:
-    """Lets in clients without a token, as `allow_anonymous_connect_without_token` does."""
-    return await _centrifugo(request, anonymous=True)
-
-
-async def centrifugo_token(request: web.Request) -> web.StreamResponse:
-    """Demands a token, as by default."""
-    return await _centrifugo(request, anonymous=False)
-
-
-async def _centrifugo(request: web.Request, *, anonymous: bool) -> web.StreamResponse:
+async def centrifugo(
+    request: web.Request, *, anonymous: bool = False, every: float = 25, patience: float = 8
+) -> web.StreamResponse:
+    """Demands a token, as by default, or lets in `anonymous` clients, as the option
+    `allow_anonymous_connect_without_token` does. Pings, and closes a client that does not answer.
+    """
     if not same_origin(request):
         return web.Response(status=403)
     socket = await opened(request)
-    while (said := await heard(socket)) is not None:
-        for line in filter(None, said.splitlines()):
-            command = json.loads(line)
-            if "connect" not in command:
-                continue
-            if not anonymous and not command["connect"].get("token"):
-                await socket.close(code=3501, message=b"bad request")
-                return socket
-            connected = {"client": "42717627", "version": "6.5.0", "ping": 25, "pong": True}
-            await socket.send_json({"id": command["id"], "connect": connected})
+    ponged = asyncio.Event()
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(every)
+            ponged.clear()
+            await socket.send_json({})
+            try:
+                async with asyncio.timeout(patience):
+                    await ponged.wait()
+            except TimeoutError:
+                await socket.close(code=3012, message=b"no pong")
+
+    beating: asyncio.Task[None] | None = None
+    try:
+        while (said := await heard(socket)) is not None:
+            for command in map(json.loads, filter(None, said.splitlines())):
+                if command == {}:
+                    ponged.set()
+                if "connect" not in command:
+                    continue
+                if not anonymous and not command["connect"].get("token"):
+                    await socket.close(code=3501, message=b"bad request")
+                    return socket
+                connected = {"client": "42717627", "version": "6.5.0", "ping": 25, "pong": True}
+                await socket.send_json({"id": command["id"], "connect": connected})
+                beating = asyncio.create_task(beat())
+    finally:
+        if beating is not None:
+            beating.cancel()
     return socket
 
 
 # --- Home Assistant: "WebSocket API" of developers.home-assistant.io
 
 
-async def home_assistant(request: web.Request) -> web.StreamResponse:
-    """Asks for a token first."""
+async def home_assistant(request: web.Request, patience: float = 10) -> web.StreamResponse:
+    """Asks for a token first, and waits so many seconds for it."""
     socket = await opened(request, heartbeat=55)
     await socket.send_json({"type": "auth_required", "ha_version": "2026.11.0"})
-    said = await heard(socket)
+    said = await heard_within(socket, patience)
     if said is not None:
         await socket.send_json({"type": "auth_invalid", "message": "Invalid access token"})
         await socket.close()
@@ -226,11 +253,17 @@ async def novnc(request: web.Request) -> web.StreamResponse:
 # --- Hasura: graphql-transport-ws, with what hasura/graphql-engine says and when
 
 
-async def hasura(request: web.Request) -> web.StreamResponse:
-    """Pings before it acknowledges; wants no admin secret."""
+async def hasura(request: web.Request, silence: float | None = None) -> web.StreamResponse:
+    """Pings before it acknowledges; wants no admin secret. With `silence` it closes a client that
+    answers no ping.
+    """
     socket = await opened(request, "graphql-transport-ws", "graphql-ws")
-    await socket.send_json({"type": "ping", "payload": {"message": "keepalive"}})
-    while (said := await heard(socket)) is not None:
+    ping = {"type": "ping", "payload": {"message": "keepalive"}}
+    await socket.send_json(ping)
+    while (said := await heard_within(socket, silence or 60)) is not None:
+        if silence and json.loads(said)["type"] == "pong":
+            await asyncio.sleep(silence / 2)
+            await socket.send_json(ping)
         if json.loads(said)["type"] == "connection_init":
             await socket.send_json({"type": "connection_ack"})
     return socket
@@ -287,8 +320,8 @@ WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "signalr": {"/chat": signalr, "/chat/negotiate": signalr},
     "phoenix": {"/socket/websocket": phoenix, "/live/websocket": phoenix},
     "action-cable": {"/cable": action_cable},
-    "centrifugo": {"/connection/websocket": centrifugo},
-    "centrifugo-token": {"/connection/websocket": centrifugo_token},
+    "centrifugo": {"/connection/websocket": partial(centrifugo, anonymous=True)},
+    "centrifugo-token": {"/connection/websocket": centrifugo},
     "home-assistant": {"/api/websocket": home_assistant},
     "gradio": {"/queue/join": gradio},
     "streamlit": {"/_stcore/stream": streamlit},
@@ -298,5 +331,12 @@ WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "closes-after-5-s": {ANYWHERE: closes_after_5_s},
     "first-message-first": {ANYWHERE: first_message_first},
     "token": {ANYWHERE: token},
+    "signalr-impatient": {"/chat": partial(signalr, silence=0.4)},
+    "phoenix-impatient": {"/socket/websocket": partial(phoenix, silence=0.4)},
+    "centrifugo-impatient": {
+        "/connection/websocket": partial(centrifugo, anonymous=True, every=0.1, patience=0.2)
+    },
+    "home-assistant-impatient": {"/api/websocket": partial(home_assistant, patience=0.4)},
+    "hasura-impatient": {"/v1/graphql": partial(hasura, silence=0.4)},
 }
 """The handlers by server and path."""

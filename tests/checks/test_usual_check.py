@@ -12,10 +12,12 @@ from websockets.http11 import Request, Response
 
 from checks.diagnosis.app_recognition import recognize_app
 from checks.probe.prober import probe
+from checks.protocol.handshake_options import parse_handshake_options
 from checks.protocol.script import Hold, parse_script
 from checks.protocol.transcript import HandshakeRequest, Transcript
 from checks.usual_check import (
     UsualCheckSummary,
+    custom_script,
     usual_check_faults,
     usual_script,
     usual_target,
@@ -146,6 +148,16 @@ def test_a_check_says_what_was_asked_for() -> None:
         ({"check_headers": "Host: evil.example"}, "check_headers", "Host"),
         ({"check_headers": "Authorization: Bearer abc"}, "check_headers", "Secret"),
         ({"check_path": "/ws/chat?access_token=abc"}, "check_path", "Secret"),
+        (
+            {"app_kind": "socketio", "stay_open_seconds": 45},
+            "stay_open_seconds",
+            "add the message send 40",
+        ),
+        (
+            {"app_kind": "home-assistant", "stay_open_seconds": 10},
+            "stay_open_seconds",
+            "fewer than 10 seconds",
+        ),
     ],
 )
 def test_what_no_check_may_have_is_said_at_its_setting(
@@ -155,6 +167,45 @@ def test_what_no_check_may_have_is_said_at_its_setting(
     assert list(faults) == [field]
     assert advice in faults[field]
     assert usual_check_faults(spec()) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"app_kind": "socketio", "stay_open_seconds": 44},
+        {"app_kind": "socketio", "stay_open_seconds": 60, "check_script": "send 40"},
+        {"app_kind": "socketio2", "stay_open_seconds": 60},
+        {"app_kind": "phoenix", "stay_open_seconds": 60},
+    ],
+)
+def test_a_client_that_joins_or_leaves_in_time_may_stay(changes: dict[str, Any]) -> None:
+    assert usual_check_faults(spec(**changes)) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "heartbeat"),
+    [
+        ("plain", 60, ""),
+        ("socketio", 3, "send 3 after each message that matches ^2$"),
+        ("socketcluster", 3, "send an empty message after each message that matches ^$"),
+        ("signalr", 3, ""),
+        ("signalr", 20, 'send {"type":6}{0x1e} every 15 s'),
+        ("mqtt", 60, "send-binary c0 00 every 30 s"),
+        ("stomp", 60, ""),
+    ],
+)
+def test_a_heartbeat_is_said_if_it_can_be_due(kind: str, seconds: int, heartbeat: str) -> None:
+    made = spec(app_kind=kind, stay_open_seconds=seconds)
+    summary = UsualCheckSummary.of(made.to_dict())
+    assert str(summary.heartbeat or "") == heartbeat
+
+
+def test_a_script_of_its_own_gets_the_heartbeat_unless_it_sends_it() -> None:
+    made = spec(app_kind="socketio")
+    own = parse_handshake_options({"script": "hold 60"}, url=f"wss://{NAME}/")
+    assert custom_script(own, made).heartbeat == usual_script(made).heartbeat is not None
+    itself = parse_handshake_options({"script": "expect text 2\nsend 3"}, url=f"wss://{NAME}/")
+    assert custom_script(itself, made).heartbeat is None
 
 
 @pytest.mark.parametrize(
