@@ -156,6 +156,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
+CSRF_FAILURE_VIEW = "portal.pages.sign_in.csrf_failure"
 
 # The views name their own parsers, credentials and limits; only what DRF cannot be told per view
 # stands here.

@@ -37,6 +37,13 @@ document.addEventListener("htmx:afterSettle", () => {
   focusHeldBy = "";
 });
 
+// Nobody who signs in on this machine afterwards finds the drafts of who was here (draft.js).
+document.querySelector(".account-menu form")?.addEventListener("submit", () => {
+  for (const key of Object.keys(sessionStorage)) {
+    if (key.startsWith("draft:")) sessionStorage.removeItem(key);
+  }
+});
+
 const unreachable = document.getElementById("unreachable");
 if (unreachable) {
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -64,8 +65,24 @@ def to_page(request: SignedIn, url: str) -> HttpResponse:
 
 
 def _to_sign_in(request: SignedIn) -> HttpResponse:
-    page = _page_of(request.htmx) if request.htmx else request.get_full_path()
-    return to_page(request, redirect_to_login(page, resolve_url(settings.LOGIN_URL)).url)
+    """Afterwards the person is led to the page they were on; a button's address shows nothing."""
+    if request.method == "POST" or request.htmx:
+        page = _page_of(request.htmx) if request.htmx else _page_with_form(request)
+        return to_page(request, f"{_sign_in_url(page)}&ended=1")
+    return to_page(request, _sign_in_url(request.get_full_path()))
+
+
+def _sign_in_url(page: str) -> str:
+    return redirect_to_login(page, resolve_url(settings.LOGIN_URL)).url
+
+
+def _page_with_form(request: HttpRequest) -> str:
+    """The page of this site that the form was on; the home page if the browser does not say."""
+    page = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(page, {request.get_host()}):
+        return "/"
+    parts = urlsplit(page)
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
 def query_of_page(request: SignedIn) -> dict[str, str]:

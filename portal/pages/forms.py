@@ -33,7 +33,7 @@ from portal.pages.probe_offers import ProbeOffer
 from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
-from portal.requests.answers import parse_settings
+from portal.requests.answers import holds_credential, parse_settings
 from portal.requests.endpoint_names import name_fault
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount
@@ -183,6 +183,9 @@ class RequestForm(PageForm):
             for one in self.accounts
         ]
         self._offer("account_id", accounts, "Choose an account")
+        for row in FIELDS:
+            if holds_credential(row.name, self.text(row.name)):
+                self.fields[row.name].widget.attrs["data-draft"] = "never"
 
     @property
     def chosen_team(self) -> Team | None:

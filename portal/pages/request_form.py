@@ -7,7 +7,7 @@ what AWS says about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,6 +25,9 @@ from checks.preflight.custom_origins import evaluate_behavior
 from checks.usual_check import UsualCheckSummary
 from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
 from portal.pages.forms import RequestForm, request_form_data, settings_form_data
+from portal.pages.kept_answers import KeptAnswers, forget_answers, kept_answers
+from portal.pages.sign_in import survives_sign_in
+from portal.people.models import Team
 from portal.requests import inventory
 from portal.requests.actions import edit_request, submit_request
 from portal.requests.inventory import Fetched, Inventory
@@ -78,6 +81,7 @@ class FormPreflight:
     without_distribution: bool = False
 
 
+@survives_sign_in
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_new(request: SignedIn) -> HttpResponse:
@@ -86,8 +90,10 @@ def request_new(request: SignedIn) -> HttpResponse:
     if not teams:
         return render(request, "requests/no_team.html", status=403)
     if request.method != "POST":
-        form = RequestForm(_prefilled(request.GET), teams=teams)
-        return _page(request, form.without_errors(), None)
+        return _unsent(request, _prefilled(request.GET), teams, None)
+    forget_answers(request)
+    if "discard" in request.POST:
+        return redirect(request.get_full_path())
     form = RequestForm(_posted(request), teams=teams)
     if _is_preview(request):
         return _preview(request, form, None)
@@ -103,6 +109,7 @@ def request_new(request: SignedIn) -> HttpResponse:
     return redirect(submitted) if submitted else _page(request, form, None, status=422)
 
 
+@survives_sign_in
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
@@ -115,7 +122,10 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
     teams = [editing.team]
     if request.method != "POST":
         stored = request_form_data(editing.answers, editing.team, editing.justification)
-        return _page(request, RequestForm(stored, teams=teams).without_errors(), editing)
+        return _unsent(request, stored, teams, editing)
+    forget_answers(request)
+    if "discard" in request.POST:
+        return redirect(request.get_full_path())
     form = RequestForm(_posted(request), teams=teams)
     if _is_preview(request):
         return _preview(request, form, editing)
@@ -190,10 +200,27 @@ def _if_valid(form: RequestForm, action: Callable[[], T]) -> T | None:
     return None
 
 
-def _page(
-    request: SignedIn, form: RequestForm, editing: EndpointRequest | None, *, status: int = 200
+def _unsent(
+    request: SignedIn,
+    data: Mapping[str, Any],
+    teams: Sequence[Team],
+    editing: EndpointRequest | None,
 ) -> HttpResponse:
-    context = {"form": form, "editing": editing} | _context(form)
+    """The form with this data, or with what was kept while the person signed in."""
+    kept = kept_answers(request)
+    form = RequestForm(kept.answers if kept else data, teams=teams)
+    return _page(request, form.without_errors(), editing, kept=kept)
+
+
+def _page(
+    request: SignedIn,
+    form: RequestForm,
+    editing: EndpointRequest | None,
+    *,
+    kept: KeptAnswers | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context = {"form": form, "editing": editing, "kept": kept} | _context(form)
     return render(request, "requests/form.html", context, status=status)
 
 

@@ -7,18 +7,24 @@ a count of their own: others who guess cannot lock the person out there.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 import unicodedata
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core import signing
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 
+from portal.pages.kept_answers import keep_answers, known_answers
+from portal.people.models import Person
 from portal.people.rate_counter import rate_counter
 from portal.people.sessions import SessionStore
 
@@ -32,6 +38,9 @@ KNOWN_DEVICE = "known_device"
 KNOWN_FOR_SECONDS = 180 * 86_400
 LONGEST_NAME = 150
 """Characters: no name is longer; only these of a longer one are counted."""
+LONGEST_ANSWERS = 80_000
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 class SignInForm(AuthenticationForm):
@@ -81,6 +90,8 @@ class SignIn(LoginView):
         rate_counter().forget(self._counters()[0][0])
         SessionStore.clear_expired()
         response = super().form_valid(form)
+        if answers := self.request.POST.get("answers"):
+            keep_answers(self.request, self.get_success_url(), QueryDict(answers))
         response.set_cookie(
             KNOWN_DEVICE,
             signing.dumps([self._name(), secrets.token_hex(8)], salt=KNOWN_DEVICE),
@@ -91,6 +102,12 @@ class SignIn(LoginView):
             secure=settings.SESSION_COOKIE_SECURE,
         )
         return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """With the answers that wait for the sign-in."""
+        answers = self.request.POST.get("answers", "")
+        ended = bool(answers) or "ended" in self.request.GET
+        return super().get_context_data(**kwargs) | {"answers": answers, "ended": ended}
 
     def get_success_url(self) -> str:
         """Where `next` leads, unless that is the sign-in page itself: that would be a loop."""
@@ -121,3 +138,44 @@ class SignIn(LoginView):
             (f"sign-in:name:{name}", ATTEMPTS_PER_NAME),
             (f"sign-in:address:{address}", ATTEMPTS_PER_ADDRESS),
         ]
+
+
+def survives_sign_in(view: View[P]) -> View[P]:
+    """A form that is submitted without a session is not lost: the sign-in page carries its answers,
+    and the form shows them again. `csrf_failure` does the same for a form from an older session.
+    """
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        lost = request.method == "POST" and not isinstance(request.user, Person)
+        if lost and "HX-Request" not in request.headers:
+            return show_answers_again(request)
+        return view(request, *args, **kwargs)
+
+    guarded.survives_sign_in = True  # type: ignore[attr-defined]
+    return cast("View[P]", guarded)
+
+
+def show_answers_again(request: HttpRequest) -> HttpResponse:
+    """The form with the answers that this request posts; for people without a session, after they
+    have signed in. Nothing is submitted.
+    """
+    url = request.get_full_path()
+    if isinstance(request.user, Person):
+        keep_answers(request, url, request.POST)
+        return redirect(url)
+    answers = known_answers(request.POST).urlencode()
+    # The sign-in form must still fit into a request body.
+    waiting = {"answers": answers if len(answers) <= LONGEST_ANSWERS else "", "next": url}
+    context = {"form": SignInForm(request), "ended": True} | waiting
+    return render(request, "people/sign_in.html", context, status=403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form's token is of an older session, for example since the person signed in again in
+    another tab.
+    """
+    view = request.resolver_match.func if request.resolver_match else None
+    if reason.startswith("CSRF") and getattr(view, "survives_sign_in", False):
+        return show_answers_again(request)
+    return render(request, "403_csrf.html", status=403)

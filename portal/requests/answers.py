@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from checks.usual_check import usual_check_faults
+from provisioning.redaction.masking import (
+    mask_header,
+    mask_subprotocols,
+    mask_text,
+    mask_url,
+)
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.fields import CHECK_HEADERS, CHECK_PATH, CHECK_SCRIPT, SUBPROTOCOLS
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
 
 
@@ -22,3 +29,18 @@ def parse_settings(
     if faults := usual_check_faults(spec, stored_secrets):
         raise SpecError([FieldError(name, "invalid", fault) for name, fault in faults.items()])
     return spec
+
+
+def holds_credential(name: str, text: str) -> bool:
+    """Whether the answer to a question, valid or not, may be a credential or contain one. Questions
+    about AWS cannot take one.
+    """
+    if name == CHECK_PATH.name:
+        return mask_url(text) != text
+    if name == SUBPROTOCOLS.name:
+        words = text.replace(",", " ").split()
+        return list(mask_subprotocols(words)) != words
+    if name == CHECK_HEADERS.name:
+        headers = (line.partition(":") for line in text.splitlines())
+        return any(mask_header(key, value.strip()) != value.strip() for key, _, value in headers)
+    return name in ("justification", CHECK_SCRIPT.name) and mask_text(text, guess=True) != text

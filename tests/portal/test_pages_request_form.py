@@ -8,10 +8,13 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from portal.pages.forms import RequestForm
 from portal.people.models import Membership
 from portal.requests import inventory
+from portal.requests.answers import holds_credential
 from portal.requests.inventory import FetchCache, Fetched
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
@@ -404,3 +407,88 @@ def test_a_taken_name_is_said_on_leaving_its_field_and_when_the_form_is_sent(
     assert taken in text_of(client.post("/requests/new/", said))
     free = client.get("/requests/new/preview/", said | {"part": "name", "name": "another"})
     assert "field-error" not in free.content.decode()
+
+
+def test_a_form_that_meets_an_ended_session_comes_back_filled_in_and_is_not_submitted(
+    people: Cast, lab: Lab
+) -> None:
+    people.ana.set_password("only-for-this-test")
+    people.ana.save()
+    client = Client()
+    said = form_answers(lab, "int-orders", carry_over=["functions", "key-groups"], name="NOT ok")
+    said |= {"check_headers": "Authorization: Bearer abcdefghijkl", "unknown": "dropped"}
+    refused = client.post("/requests/new/?name=linked", said)
+    assert refused.status_code == 403
+    assert "Your session has ended. Nothing was submitted" in text_of(refused)
+    hidden = dict(refused.context["form"].initial) | {
+        name: refused.context[name] for name in ("next", "answers")
+    }
+    wrong = client.post("/sign-in/", hidden | {"username": "ana", "password": "wrong"})
+    assert wrong.context["answers"] == hidden["answers"]
+    right = client.post("/sign-in/", hidden | {"username": "ana", "password": "only-for-this-test"})
+    assert right["Location"] == "/requests/new/?name=linked"
+    for _ in range(2):
+        page = client.get(right["Location"])
+        assert "Not submitted yet." in text_of(page)
+        assert "a credential: Headers of the check." in text_of(page)
+        form = page.context["form"]
+        assert form.text("name") == "NOT ok"
+        assert form.text("justification") == "Chat for the support desk"
+        assert form.answers()["carry_over"] == ("functions", "key-groups")
+        assert f'value="{said["target_arn"]}" checked' in page.content.decode()
+        assert "abcdefghijkl" not in page.content.decode()
+    assert "abcdefghijkl" not in str(dict(client.session))
+    assert "dropped" not in str(dict(client.session))
+    assert not EndpointRequest.objects.exists()
+    assert "Not submitted yet" not in text_of(client.get("/tokens/"))
+    client.post("/requests/new/", said | {"name": "orders", "check_headers": ""})
+    assert EndpointRequest.objects.count() == 1
+    assert "Not submitted yet" not in text_of(client.get("/requests/new/"))
+
+
+def test_a_form_from_an_older_session_comes_back_too_and_can_be_discarded(
+    people: Cast, lab: Lab
+) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people.ana)
+    client.get("/requests/new/")
+    stale = form_answers(lab, name="from-another-tab") | {"csrfmiddlewaretoken": "x" * 64}
+    assert client.post("/requests/new/", stale)["Location"] == "/requests/new/"
+    page = client.get("/requests/new/")
+    assert page.context["form"].text("name") == "from-another-tab"
+    fresh = {"csrfmiddlewaretoken": client.cookies["csrftoken"].value, "discard": "1"}
+    assert client.post("/requests/new/", fresh)["Location"] == "/requests/new/"
+    assert client.get("/requests/new/").context["form"].text("name") == ""
+    assert not EndpointRequest.objects.exists()
+    cross_site = client.post("/requests/new/", stale, headers={"Origin": "https://evil.example"})
+    assert cross_site.status_code == 403
+    assert client.get("/requests/new/").context["form"].text("name") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "secret"),
+    [
+        ("check_path", "/ws?token=abcdefgh12345", True),
+        ("check_path", "/socket.io/?EIO=4&transport=websocket", False),
+        ("subprotocols", "graphql-ws, bearer, abcdefgh", True),
+        ("subprotocols", "graphql-transport-ws", False),
+        ("check_headers", "X-Tenant: demo\nX-Api-Key: abcdefgh", True),
+        ("check_headers", "X-Tenant: demo\nX-Key: ${secret:API_KEY}\nhalf a line", False),
+        ("check_script", 'send {"type": "auth", "token": "abcdefgh12345"}', True),
+        ("check_script", 'expect json $.type == "welcome"', False),
+        ("justification", "Chat; password: hunter2hunter2", True),
+        ("justification", "Chat for the support desk", False),
+        (
+            "target_arn",
+            "arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/Int/50dC6c495",
+            False,
+        ),
+    ],
+)
+def test_an_answer_that_may_be_a_credential_is_kept_nowhere(
+    name: str, text: str, secret: bool
+) -> None:
+    assert holds_credential(name, text) is secret
+    if name != "justification":
+        marked = RequestForm({name: text}, teams=[]).fields[name].widget.attrs.get("data-draft")
+        assert (marked == "never") is secret

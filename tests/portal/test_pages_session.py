@@ -138,7 +138,24 @@ def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Cast) -> No
     answer = Client().get(
         url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"}
     )
-    assert answer["HX-Redirect"] == "/sign-in/?next=/requests/"
+    assert answer["HX-Redirect"] == "/sign-in/?next=/requests/&ended=1"
+    assert "Your session has ended." in text_of(Client().get(answer["HX-Redirect"]))
+
+
+def test_a_button_pressed_after_the_session_ended_leads_back_to_its_page(people: Cast) -> None:
+    """Its own address takes no GET."""
+    mine = ask(people.ana, people.chat)
+    page, button = f"/requests/{mine.pk}/?before=9", f"/requests/{mine.pk}/cancel/"
+    for came_from, back in (
+        (f"http://testserver{page}", page),
+        ("https://evil.example/x", "/"),
+        ("http://[", "/"),
+        ("", "/"),
+    ):
+        answer = Client().post(button, headers={"Referer": came_from})
+        said = Client().get(answer["Location"]).wsgi_request.GET
+        assert (said["next"], said["ended"]) == (back, "1")
+    assert EndpointRequest.objects.get(pk=mine.pk).state == "planning"
 
 
 def test_no_cache_gives_a_page_for_a_fragment(people: Cast, endpoint: Endpoint) -> None:
@@ -155,7 +172,7 @@ def test_no_cache_gives_a_page_for_a_fragment(people: Cast, endpoint: Endpoint) 
 def test_headers_nobody_could_mean_lead_to_the_sign_in_page(people: Cast) -> None:
     client, url = Client(), f"/requests/{uuid4()}/standing/"
     answer = client.get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://["})
-    assert answer["HX-Redirect"] == "/sign-in/?next=/"
+    assert answer["HX-Redirect"] == "/sign-in/?next=/&ended=1"
     for key in ('"\\000\\000abcdefgh"', "x" * 5000, "%00%00%00%00%00%00%00%00"):
         assert client.get("/", headers={"Cookie": f"sessionid={key}"}).status_code == 302
 
@@ -244,7 +261,7 @@ def test_nothing_is_changed_by_get(people: Cast) -> None:
 def test_a_form_without_its_token_is_refused_in_words(people: Cast) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(people.ana)
-    refused = client.post("/requests/new/", {})
+    refused = client.post("/tokens/", {})
     assert refused.status_code == 403
     assert "has expired" in text_of(refused)
 
