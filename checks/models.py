@@ -173,6 +173,7 @@ class PrivacyAudit(LeasedRow):
 
     class Outcome(models.TextChoices):
         PASS = "pass", "private"
+        ACCEPTED = "accepted", "private, with accepted exceptions"
         FAIL = "fail", "exposed"
         UNKNOWN = "unknown", "unknown"
 
@@ -213,3 +214,47 @@ class EndpointHealth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint_id}: {self.health}"
+
+
+class PrivacyExceptionQuerySet(models.QuerySet["PrivacyException"]):
+    """Sets of accepted exceptions."""
+
+    def in_force(self, now: datetime) -> PrivacyExceptionQuerySet:
+        """Those that count now."""
+        return self.filter(withdrawn_at__isnull=True, until__gt=now)
+
+
+class PrivacyException(models.Model):
+    """That an approver accepts one way past CloudFront to an endpoint's target, for a time.
+
+    `exposure` is worded by provisioning.facts.exposures. `plan_digest` is the plan whose approval
+    accepted it, empty if it was accepted later. Accepting it again ends the row and makes another.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(
+        Endpoint, on_delete=models.CASCADE, related_name="privacy_exceptions"
+    )
+    exposure = models.CharField(max_length=400)
+    reason = models.CharField(max_length=400)
+    accepted_by = TruncatedCharField(max_length=150)
+    accepted_at = models.DateTimeField()
+    until = models.DateTimeField()
+    plan_digest = models.CharField(max_length=64, blank=True)
+    withdrawn_by = TruncatedCharField(max_length=150, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = models.Manager.from_queryset(PrivacyExceptionQuerySet)()
+
+    class Meta:
+        ordering = ("-accepted_at", "exposure")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["endpoint", "exposure"],
+                condition=Q(withdrawn_at__isnull=True),
+                name="privacy_exception_once",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.exposure}, accepted by {self.accepted_by} until {self.until:%Y-%m-%d}"

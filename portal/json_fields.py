@@ -66,6 +66,18 @@ def one_line(longest: int) -> Kind:
     return Kind({"type": "string", "maxLength": longest}, "", read)
 
 
+def texts(longest: int, most: int = 100) -> Kind:
+    """A list of strings."""
+
+    def read(value: Any) -> list[str]:
+        fits = isinstance(value, list) and 0 < len(value) <= most
+        if not fits or any(not isinstance(one, str) or len(one) > longest for one in value):
+            raise ValueError(f"A list of 1 to {most} texts.")
+        return list(value)
+
+    return Kind({"type": "array", "items": {"type": "string"}, "maxItems": most}, [], read)
+
+
 def whole_number(least: int, most: int) -> Kind:
     """An integer, or its digits."""
 

@@ -80,6 +80,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "editor": Problem(
         403, "You cannot decide on a request that you opened or edited", "Ask another approver."
     ),
+    "own_team": Problem(
+        403, "You cannot decide for your own team's endpoint", "Ask another approver."
+    ),
     "not_platform_admin": Problem(
         403, "Only a platform admin can do this", "Ask an admin of the platform team."
     ),
@@ -134,6 +137,9 @@ PROBLEMS: Mapping[str, Problem] = {
         422,
         "Unknown person",
         "requested_for and opened_by take usernames or e-mail addresses known here.",
+    ),
+    "bad_date": Problem(
+        422, "The date is not valid", "Send a day such as 2027-02-28, within the allowed time."
     ),
     "reason_required": Problem(
         422, "A reason is required", "Say why, so that the team knows what to change."

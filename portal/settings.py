@@ -146,6 +146,7 @@ CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
 
 # Privacy audits, and the key that signs what auditors keep.
 PRIVACY_AUDIT_HOURS = env.int("PRIVACY_AUDIT_HOURS", default=24)
+PRIVACY_EXCEPTION_DAYS = env.int("PRIVACY_EXCEPTION_DAYS", default=90)
 EVIDENCE_KEY_FILE = env.str("EVIDENCE_KEY_FILE", default="")
 
 AUTH_USER_MODEL = "people.Person"

@@ -76,6 +76,16 @@ urlpatterns = [
         privacy.audit_json,
         name="privacy-audit-json",
     ),
+    path(
+        "endpoints/<uuid:pk>/privacy/exceptions/",
+        privacy.exceptions_accept,
+        name="privacy-exceptions",
+    ),
+    path(
+        "endpoints/<uuid:pk>/privacy/exceptions/<uuid:exception_pk>/withdraw/",
+        privacy.exception_withdraw,
+        name="privacy-exception-withdraw",
+    ),
     path("teams/<slug:slug>/secrets/", secrets.secrets, name="secrets"),
     path(
         "teams/<slug:slug>/secrets/<uuid:pk>/replace/",

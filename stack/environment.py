@@ -73,6 +73,7 @@ def product_environment(
         "PROBE_ROUTES": "",
         "CHECK_EVERY_MINUTES": "15",
         "PRIVACY_AUDIT_HOURS": "24",
+        "PRIVACY_EXCEPTION_DAYS": "90",
         "EVIDENCE_KEY_FILE": str(state_dir / "evidence-key.pem"),
         "LAB_STATE_DIR": str(lab),
         "LAB_AWS_PORT": str(ports.aws),

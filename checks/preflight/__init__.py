@@ -8,7 +8,8 @@ question: a function, a row in its table below, a title in `results`, a row in d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from checks.preflight.certificates import origin_certificate, other_owners, viewer_certificate
 from checks.preflight.distribution import (
@@ -34,11 +35,20 @@ from checks.preflight.network import (
     group_managers,
     group_room,
     ingress,
+    other_sources,
     public_ingress,
     subnets,
 )
 from checks.preflight.permissions import permissions, service_role
-from checks.preflight.results import TITLES, Fix, Level, PreflightResult, PreflightSubject
+from checks.preflight.results import (
+    EXPOSED_BY,
+    PRIVACY,
+    TITLES,
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+)
 from checks.preflight.target import (
     idle,
     ip_type,
@@ -52,10 +62,20 @@ from checks.preflight.target import (
 )
 from checks.preflight.target_groups import attributes, group_fit, health, stickiness
 from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.exposures import Exposure, exposures
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
 
-__all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "evaluate"]
+__all__ = [
+    "PRIVACY",
+    "TITLES",
+    "Fix",
+    "Level",
+    "PreflightResult",
+    "PreflightSubject",
+    "blocks",
+    "evaluate",
+]
 
 TargetQuestion = Callable[[PreflightSubject, TargetFacts, Snapshot], Iterator[PreflightResult]]
 TARGET_QUESTIONS: tuple[TargetQuestion, ...] = (
@@ -78,6 +98,7 @@ TARGET_QUESTIONS: tuple[TargetQuestion, ...] = (
     group_room,
     group_managers,
     public_ingress,
+    other_sources,
     public_addresses,
     other_routes,
     health,
@@ -129,7 +150,15 @@ def evaluate(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightRe
                 results += distribution_question(subject, distribution, snapshot)
     if subject.target_arn:
         results += [account_question(subject, snapshot) for account_question in ACCOUNT_QUESTIONS]
-    return tuple(results)
+    found = exposures(target, subject.origin_ports) if target else ()
+    return tuple(_exposing(result, found) for result in results)
+
+
+def _exposing(result: PreflightResult, found: Sequence[Exposure]) -> PreflightResult:
+    kind = EXPOSED_BY.get(result.code)
+    if kind is None or result.level is not Level.WARN:
+        return result
+    return replace(result, exposes=tuple(one.what for one in found if one.kind is kind))
 
 
 def blocks(results: Iterable[PreflightResult]) -> bool:

@@ -11,13 +11,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from provisioning.facts.exposures import DENIES_IPV6
 from provisioning.facts.network import AclEntry, everybody
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
 
 FIRST_PORT, LAST_PORT = 1024, 65535
 _TCP, _ALL = "6", "-1"
-_DENY_IGW = "ipv6.deny_all_igw_traffic"
 
 
 def acls(
@@ -254,9 +254,9 @@ def ipv6(
     if gap := snapshot.gap("attributes"):
         yield unknown("PF-IPV6", gap.reason)
         return
-    denies = target.attribute(_DENY_IGW)
+    denies = target.attribute(DENIES_IPV6)
     if denies is None:
-        yield unknown("PF-IPV6", f"AWS did not return the attribute {_DENY_IGW}.")
+        yield unknown("PF-IPV6", f"AWS did not return the attribute {DENIES_IPV6}.")
     elif denies == "true":
         yield PreflightResult(
             "PF-IPV6", Level.PASS, "No IPv6 traffic from the internet is accepted."
@@ -271,7 +271,7 @@ def ipv6(
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Attributes.",
                 f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {target.arn} "
-                f"--attributes Key={_DENY_IGW},Value=true",
+                f"--attributes Key={DENIES_IPV6},Value=true",
                 'ip_address_type = "ipv4" in the aws_lb',
             ),
         )

@@ -6,7 +6,6 @@ PURE.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,8 +19,9 @@ from checks.preflight.results import (
     unknown,
 )
 from provisioning.facts import names
+from provisioning.facts.exposures import sources_besides_cloudfront
 from provisioning.facts.group_managers import RECONCILES, GroupManager, Tool
-from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule
+from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule, is_public
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
 
@@ -455,7 +455,7 @@ def public_ingress(
         yield unknown("PF-PUBLIC", gap.reason)
         return
     public = [
-        rule for rule in target.ingress if rule.source_kind == "cidr" and _is_public(rule.source)
+        rule for rule in target.ingress if rule.source_kind == "cidr" and is_public(rule.source)
     ]
     named = {
         rule.source for rule in target.ingress if rule.source_kind == "prefix-list" and rule.source
@@ -490,14 +490,40 @@ def public_ingress(
     )
 
 
+def other_sources(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Whether anything but CloudFront may reach the endpoint's ports: private sources bypass
+    CloudFront and its protections too.
+    """
+    code = "PF-ONLY-CLOUDFRONT"
+    if not target.security_groups or not subject.origin_ports:
+        return
+    needed = ("ingress", "prefix_list", "service_group")
+    if gap := next(filter(None, map(snapshot.gap, needed)), None):
+        yield unknown(code, gap.reason)
+        return
+    others = sources_besides_cloudfront(target, subject.origin_ports)
+    if not others:
+        yield PreflightResult(
+            code, Level.PASS, f"Nothing else is allowed on {join_ports(subject.origin_ports)}."
+        )
+        return
+    first = others[0]
+    yield PreflightResult(
+        code,
+        Level.WARN,
+        f"Also allowed: {', '.join(sorted({rule.source for rule in others}))}.",
+        "Anyone with such an address or group can bypass CloudFront and its protections.",
+        Fix(
+            f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete "
+            f"{first.rule_id}, unless these clients should reach the target directly.",
+            f"aws ec2 revoke-security-group-ingress --group-id {first.group_id} "
+            f"--security-group-rule-ids {first.rule_id}",
+            "only CloudFront's VPC origin security group in the group's ingress rules",
+        ),
+    )
+
+
 def _source(rule: SecurityGroupRule) -> str:
     return "everywhere" if rule.source_kind == "cidr" else rule.source
-
-
-def _is_public(cidr: str) -> bool:
-    """Whether a range holds addresses of the internet; what cannot be read is taken as public."""
-    try:
-        network = ipaddress.ip_network(cidr, strict=False)
-    except ValueError:
-        return True
-    return network.prefixlen == 0 or network.is_global

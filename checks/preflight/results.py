@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from checks.ordered import OrderedStrEnum
+from provisioning.facts.exposures import ExposureKind
 from provisioning.plan.path_ownership import PathRights
 from provisioning.spec.endpoint_spec import EndpointSpec
 
@@ -52,6 +53,7 @@ TITLES = {
     "PF-GROUP-ROOM": "The security group has room for the rule",
     "PF-GROUP-MANAGED": "No controller takes the security group's rule away",
     "PF-PUBLIC": "The security group allows nothing public",
+    "PF-ONLY-CLOUDFRONT": "The security group allows only CloudFront on the endpoint's ports",
     "PF-PUBLIC-ADDRESS": "The target has no public address",
     "PF-OTHER-ROUTE": "No other public route to the target",
     "PF-HEALTH": "The target's own targets are healthy",
@@ -84,6 +86,22 @@ TITLES = {
     "PF-ORIGIN-HOST": "API Gateway receives its own name as Host",
     "PF-ORIGIN-PUBLIC": "The origin needs no public address",
 }
+
+
+EXPOSED_BY: dict[str, ExposureKind] = {
+    "PF-SCHEME": ExposureKind.SCHEME,
+    "PF-SUBNET": ExposureKind.SUBNET,
+    "PF-PUBLIC": ExposureKind.PUBLIC_RULE,
+    "PF-ONLY-CLOUDFRONT": ExposureKind.OTHER_RULE,
+    "PF-PUBLIC-ADDRESS": ExposureKind.ADDRESS,
+    "PF-OTHER-ROUTE": ExposureKind.ROUTE,
+    "PF-IPV6": ExposureKind.IPV6,
+}
+"""The questions about what besides CloudFront reaches the target. An approver can accept what they
+warn of.
+"""
+PRIVACY = ("PF-TARGET", "PF-GROUP", *EXPOSED_BY)
+"""The questions that the privacy audit of a live endpoint asks again."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +158,8 @@ class Amendment:
 @dataclass(frozen=True)
 class PreflightResult:
     """One answer. `seen` is what AWS said, `why` what follows from it; `in_plan`: the plan fixes
-    it; `amendment`: the plan would fix it if the request were changed like this.
+    it; `amendment`: the plan would fix it if the request were changed like this. `exposes` are the
+    ways past CloudFront that a warning is about, as provisioning.facts.exposures words them.
     """
 
     code: str
@@ -150,6 +169,7 @@ class PreflightResult:
     fix: Fix | None = None
     in_plan: bool = False
     amendment: Amendment | None = None
+    exposes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -162,6 +182,7 @@ class PreflightResult:
             "level": self.level.value,
             "title": self.title,
             "amendment": self.amendment.to_dict() if self.amendment else None,
+            "exposes": list(self.exposes),
         }
 
 

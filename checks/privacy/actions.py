@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from checks.actions import renew_connection
 from checks.models import EndpointHealth, PrivacyAudit
 from checks.preflight import PreflightSubject
 from checks.privacy import signing
+from checks.privacy.exceptions import acceptances, iso_utc
 from checks.privacy.keys import KeyFault, signing_key
 from checks.privacy.rules import Answer, Outcome, audit, facts_seen, in_words, not_seen, outcome_of
 from provisioning import events
@@ -25,7 +26,12 @@ from provisioning.models import Endpoint
 
 LEASE_SECONDS = 180.0
 EVENT = "privacy.audited"
-_LEVELS = {Outcome.PASS: "good", Outcome.FAIL: "error", Outcome.UNKNOWN: "warning"}
+_LEVELS = {
+    Outcome.PASS: "good",
+    Outcome.ACCEPTED: "info",
+    Outcome.FAIL: "error",
+    Outcome.UNKNOWN: "warning",
+}
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +47,7 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
     asked = PrivacyAudit.objects.select_related("endpoint__account").filter(pk=audit_id).first()
     if asked is None or not asked.claim(clock(), LEASE_SECONDS):
         return
-    snapshot, answers = _observe(asked.endpoint)
+    snapshot, answers = _observe(asked.endpoint, clock())
     renew_connection()
     if snapshot is not None and (held := snapshot.held_back) is not None:
         pause = timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
@@ -50,16 +56,15 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
     _record(asked, snapshot, answers, clock())
 
 
-def _observe(endpoint: Endpoint) -> tuple[Snapshot | None, tuple[Answer, ...]]:
+def _observe(endpoint: Endpoint, now: datetime) -> tuple[Snapshot | None, tuple[Answer, ...]]:
     """What AWS says, and the answers. A bug of ours makes every answer unknown, so that the audit
     still finishes.
     """
     spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
     try:
         taken = endpoint.account.snapshot_for(spec.target_arn, spec.distribution_id)
-        return taken, audit(
-            PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key)), taken
-        )
+        subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
+        return taken, audit(subject, taken, acceptances(endpoint, now))
     except AwsError as error:
         return None, not_seen(f"The calls to AWS failed: {error} {error.fix}".strip())
     except DatabaseError:
@@ -119,12 +124,12 @@ def _document(
     endpoint, spec = asked.endpoint, asked.endpoint.spec
     return {
         "kind": "privacy-audit",
-        "version": 1,
+        "version": 2,
         "id": str(asked.pk),
         "made_by": {"portal": settings.PORTAL_URL, "owner": settings.PROVISIONING_OWNER},
         "asked_by": asked.requested_by,
-        "asked_at": _moment(asked.requested_at),
-        "made_at": _moment(now),
+        "asked_at": iso_utc(asked.requested_at),
+        "made_at": iso_utc(now),
         "endpoint": {
             "id": str(endpoint.pk),
             "name": endpoint.name,
@@ -140,7 +145,3 @@ def _document(
         "questions": [answer.to_dict() for answer in answers],
         "aws_answered": facts_seen(snapshot) if snapshot else None,
     }
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

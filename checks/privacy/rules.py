@@ -1,46 +1,43 @@
-"""Is an endpoint still private? Judged from one snapshot of AWS: pass, fail, or unknown (PURE).
+"""Is an endpoint still private? Judged from one snapshot of AWS: pass, accepted, fail, or unknown
+(PURE).
 
-The preflight's answers that concern privacy, and two that only a deployed endpoint can be asked.
-What could not be seen never counts as a pass. Sources: CloudFront Developer Guide, "Restrict access
-with VPC origins"; Amazon VPC User Guide, security groups and route tables.
+The preflight's answers that concern privacy, and one that only a deployed endpoint can be asked; so
+the two never contradict each other. What could not be seen never counts as a pass. Sources:
+CloudFront Developer Guide, "Restrict access with VPC origins"; Amazon VPC User Guide, security
+groups and route tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from checks.ordered import OrderedStrEnum
-from checks.preflight import Level, PreflightSubject, evaluate
-from provisioning.facts.network import SecurityGroupRule
+from checks.preflight import PRIVACY, TITLES, Level, PreflightSubject, evaluate
 from provisioning.facts.path_patterns import covers
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
 
 
 class Outcome(OrderedStrEnum):
-    """The result of an answer or a whole audit. Unknown: it was not seen, so nothing is
-    promised.
+    """The result of an answer or a whole audit. Accepted: something gets past CloudFront, and an
+    approver has accepted just that. Unknown: it was not seen, so nothing is promised.
     """
 
     PASS = "pass"  # noqa: S105
+    ACCEPTED = "accepted"
     UNKNOWN = "unknown"
     FAIL = "fail"
 
 
-QUESTIONS = {
-    "PF-TARGET": "The target exists and was inspected",
-    "PF-SCHEME": "The target is internal",
-    "PF-PUBLIC-ADDRESS": "The target has no public address",
-    "PF-SUBNET": "The target's subnets have no route to an internet gateway",
-    "PF-GROUP": "The target has a security group",
-    "PF-PUBLIC": "The security group allows no public source",
-    "PA-ONLY-CLOUDFRONT": "The security group allows only CloudFront on the endpoint's ports",
-    "PF-OTHER-ROUTE": "Nothing else exposes the target to the internet",
-    "PF-IPV6": "Nothing is reachable over IPv6",
-    "PA-VPC-ORIGIN": "The endpoint's paths use the VPC origin of its target",
+BUILT_AS_APPROVED = "PA-VPC-ORIGIN"
+QUESTIONS = {code: TITLES[code] for code in PRIVACY} | {
+    BUILT_AS_APPROVED: "The endpoint's paths use the VPC origin of its target"
 }
+"""What the preflight asks before approval, and one question that only a built endpoint can be
+asked.
+"""
 ASKED_WHERE_IT_APPLIES = frozenset({"PF-IPV6"})
 """The preflight says nothing about IPv6 if the target has none."""
 
@@ -49,9 +46,20 @@ _OUTCOMES = {Level.PASS: Outcome.PASS, Level.UNKNOWN: Outcome.UNKNOWN}
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """That somebody has accepted one exposure: who, why, when, and until when (UTC, ISO 8601)."""
+
+    exposure: str
+    by: str
+    reason: str
+    at: str
+    until: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """The answer to one question: `seen` is what AWS said, `why` what follows, `fix` how to
-    fix it.
+    fix it. `exposes` are the ways past CloudFront, `accepted` says which of them are accepted.
     """
 
     code: str
@@ -59,21 +67,37 @@ class Answer:
     seen: str
     why: str = ""
     fix: str = ""
+    exposes: tuple[str, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
 
     @property
     def statement(self) -> str:
         """What is true if it passes."""
         return QUESTIONS[self.code]
 
+    @property
+    def not_accepted(self) -> tuple[str, ...]:
+        """The ways past CloudFront that nobody has accepted."""
+        known = {one.exposure for one in self.accepted}
+        return tuple(one for one in self.exposes if one not in known)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self) | {"outcome": self.outcome.value, "statement": self.statement}
+        return asdict(self) | {
+            "outcome": self.outcome.value,
+            "statement": self.statement,
+            "exposes": list(self.exposes),
+            "accepted": [asdict(one) for one in self.accepted],
+        }
 
 
-def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
+def audit(
+    subject: PreflightSubject, snapshot: Snapshot, accepted: Iterable[Acceptance] = ()
+) -> tuple[Answer, ...]:
     """1. The preflight's answers to the questions of privacy, in the order of QUESTIONS.
-    2. The two questions for deployed endpoints only.
+    2. The question for built endpoints only.
     3. A question without an answer is unknown.
+    4. A failure of which every exposure is accepted counts as accepted.
     """
     given = []
     for result in evaluate(subject, snapshot):
@@ -84,15 +108,26 @@ def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
         if result.code == "PF-TARGET" and outcome is Outcome.FAIL:
             outcome = Outcome.UNKNOWN  # without a target there is nothing to inspect
         fix = result.fix.advice if result.fix else ""
-        given.append(Answer(result.code, outcome, result.seen, result.why, fix))
-    given += [*_only_cloudfront(subject, snapshot), _vpc_origin(subject, snapshot)]
+        given.append(Answer(result.code, outcome, result.seen, result.why, fix, result.exposes))
+    given.append(_vpc_origin(subject, snapshot))
     answers: list[Answer] = []
     for code in QUESTIONS:
         found = [one for one in given if one.code == code]
         if not found and code not in ASKED_WHERE_IT_APPLIES:
             found = [_unknown(code, "There is no answer.")]
         answers += found
-    return tuple(answers)
+    acceptances = tuple(accepted)
+    return tuple(_with_acceptances(one, acceptances) for one in answers)
+
+
+def _with_acceptances(answer: Answer, accepted: Sequence[Acceptance]) -> Answer:
+    if answer.outcome is not Outcome.FAIL:
+        return answer
+    fitting = tuple(one for one in accepted if one.exposure in answer.exposes)
+    judged = replace(answer, accepted=fitting)
+    if fitting and not judged.not_accepted:
+        return replace(judged, outcome=Outcome.ACCEPTED)
+    return judged
 
 
 def not_seen(reason: str) -> tuple[Answer, ...]:
@@ -101,18 +136,18 @@ def not_seen(reason: str) -> tuple[Answer, ...]:
 
 
 def outcome_of(answers: Sequence[Answer]) -> Outcome:
-    """One failure fails the audit; otherwise one unknown answer makes it unknown."""
-    said = {one.outcome for one in answers}
-    if Outcome.FAIL in said:
-        return Outcome.FAIL
-    return Outcome.PASS if said == {Outcome.PASS} else Outcome.UNKNOWN
+    """The worst of the answers; unknown without any."""
+    return max((one.outcome for one in answers), default=Outcome.UNKNOWN)
 
 
 def in_words(answers: Sequence[Answer]) -> str:
     """The outcome in a sentence or two, for an event."""
+    accepted = sorted({one for answer in answers for one in _accepted_by(answer)})
     match outcome_of(answers):
         case Outcome.PASS:
             return "Privacy audit passed: the target is not reachable from the internet."
+        case Outcome.ACCEPTED:
+            return f"Privacy audit passed with accepted exceptions: {'; '.join(accepted)}."
         case Outcome.FAIL:
             wrong = [one for one in answers if one.outcome is Outcome.FAIL]
             return " ".join(
@@ -127,6 +162,10 @@ def in_words(answers: Sequence[Answer]) -> str:
                 f"Privacy audit inconclusive: {count} of {len(answers)} questions could not be "
                 "answered."
             )
+
+
+def _accepted_by(answer: Answer) -> list[str]:
+    return [f"{one.exposure} (accepted by {one.by})" for one in answer.accepted]
 
 
 def facts_seen(snapshot: Snapshot) -> dict[str, Any]:
@@ -156,53 +195,9 @@ def facts_seen(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[Answer]:
-    """Stricter than the preflight: private sources bypass CloudFront and its protections too."""
-    code, target = "PA-ONLY-CLOUDFRONT", snapshot.target
-    if target is None or not target.security_groups:
-        return
-    if (
-        gap := snapshot.gap("ingress")
-        or snapshot.gap("prefix_list")
-        or snapshot.gap("service_group")
-    ):
-        yield _unknown(code, gap.reason)
-        return
-    reaching = [
-        rule for rule in target.ingress if any(rule.covers(port) for port in subject.origin_ports)
-    ]
-
-    def is_cloudfront(rule: SecurityGroupRule) -> bool:
-        if rule.source_kind == "prefix-list":
-            return rule.source in target.cloudfront_lists
-        from_group = rule.source_kind == "group" and bool(rule.source)
-        return from_group and rule.source == target.service_group_id
-
-    others = [rule for rule in reaching if not is_cloudfront(rule)]
-    if others:
-        yield Answer(
-            code,
-            Outcome.FAIL,
-            f"Also allowed: {', '.join(sorted({rule.source for rule in others}))}.",
-            "Anyone with such an address or group can bypass CloudFront and its protections.",
-            f"EC2 > Security Groups > {others[0].group_id} > Edit inbound rules: delete "
-            f"{others[0].rule_id}, unless these clients should reach the target directly.",
-        )
-    elif reaching:
-        yield Answer(
-            code,
-            Outcome.PASS,
-            f"Allowed: {', '.join(sorted({rule.source for rule in reaching}))}.",
-        )
-    else:
-        yield Answer(
-            code, Outcome.PASS, "No source is allowed on these ports, not even CloudFront."
-        )
-
-
 def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
     """Follows each path from behavior to origin, VPC origin and target."""
-    code, distribution = "PA-VPC-ORIGIN", snapshot.distribution
+    code, distribution = BUILT_AS_APPROVED, snapshot.distribution
     if gap := snapshot.gap("distribution") or snapshot.gap("vpc_origins"):
         return _unknown(code, gap.reason)
     if distribution is None:

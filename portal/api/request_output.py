@@ -188,6 +188,8 @@ PREFLIGHT_RESULT = f.Object("PreflightResult", "What was found out about the tar
     f.Field("fix", f.of(FIX), null=True),
     f.Field("in_plan", f.FLAG, "Whether the plan fixes it."),
     f.Field("amendment", f.of(AMENDMENT), null=True),
+    f.Field("exposes", f.array(f.STRING), "What gets past CloudFront. Whoever approves the plan "
+            "accepts it.", example=[]),
 ))
 REQUEST = f.Object("EndpointRequest", "An endpoint request in full.", (
     *REQUEST_SUMMARY.fields,

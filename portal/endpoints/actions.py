@@ -64,7 +64,7 @@ def check_now(
     if refusal:
         return refusal
     check = request_check(
-        endpoint, by=str(person), stream=_stream(endpoint), now=now, options=options, saved=saved
+        endpoint, by=str(person), stream=stream_of(endpoint), now=now, options=options, saved=saved
     )
     asked = HandshakeOptions.from_dict(saved.options) if saved else options
     if not asks_for(check, asked, now=now):
@@ -134,7 +134,7 @@ def save_check(
                 "too_many",
                 f"An endpoint has at most {MAX_SAVED_CHECKS} saved checks. Delete one first.",
             )
-        stream = _stream(endpoint)
+        stream = stream_of(endpoint)
         saved = checks.save_check(
             endpoint,
             name,
@@ -178,12 +178,12 @@ def change_usual_check(
         # One that is running has read the settings as they were.
         if Check.objects.under_way().filter(endpoint=locked).exists():
             return _CHECK_UNDER_WAY
-        check = request_check(locked, by=str(person), stream=_stream(locked), now=now)
+        check = request_check(locked, by=str(person), stream=stream_of(locked), now=now)
         changed = [row.label.lower() for row in USUAL_CHECK if before[row.name] != after[row.name]]
         if not changed:
             return check
         Endpoint.objects.filter(pk=endpoint.pk).update(spec_data=after)
-        if stream := _stream(locked):
+        if stream := stream_of(locked):
             events.append(
                 stream,
                 "endpoint.usual_check_changed",
@@ -199,7 +199,7 @@ def delete_saved_check(person: Person, saved: SavedCheck, *, now: datetime) -> D
     refusal = check_refusal(person, saved.endpoint)
     if refusal:
         return refusal
-    stream, pk = _stream(saved.endpoint), saved.pk
+    stream, pk = stream_of(saved.endpoint), saved.pk
     with transaction.atomic():
         deleted, _ = SavedCheck.objects.filter(pk=pk).delete()
         if deleted and stream:
@@ -219,7 +219,7 @@ def delete_saved_check(person: Person, saved: SavedCheck, *, now: datetime) -> D
     return None
 
 
-def _stream(endpoint: Endpoint) -> str:
+def stream_of(endpoint: Endpoint) -> str:
     """The stream that the endpoint's events go to: its newest request's."""
     source = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at").first()
     return source.stream if source else ""

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
-from checks.models import PrivacyAudit
+from checks.models import PrivacyAudit, PrivacyException
 from checks.privacy.actions import request_audit
 from portal.endpoints.actions import check_refusal
 from portal.people.models import Person
@@ -33,12 +33,19 @@ def audit_now(person: Person, endpoint: Endpoint, *, now: datetime) -> PrivacyAu
     refusal = check_refusal(person, endpoint)
     if refusal:
         return refusal
+    return audit_again(endpoint, by=str(person), now=now)
+
+
+def audit_again(endpoint: Endpoint, *, by: str, now: datetime) -> PrivacyAudit:
+    """Request an audit, or return the one that is running."""
     told = _with_stream(Endpoint.objects.filter(pk=endpoint.pk)).get()
-    return request_audit(endpoint, by=str(person), stream=told.stream or "", now=now)
+    return request_audit(endpoint, by=by, stream=told.stream or "", now=now)
 
 
 def request_due_audits(now: datetime) -> int:
-    """Request an audit of every live endpoint whose last one is too old; return how many."""
+    """Request an audit of every live endpoint whose last one is too old, or older than the end of
+    an accepted exception; return how many.
+    """
     if not settings.PRIVACY_AUDIT_HOURS:
         return 0
     recent = PrivacyAudit.objects.filter(endpoint=OuterRef("pk")).filter(
@@ -48,7 +55,16 @@ def request_due_audits(now: datetime) -> int:
     live = Endpoint.objects.filter(
         state=Endpoint.State.DEPLOYED, deployed_at__lte=now - FIRST_AFTER
     )
-    due = list(_with_stream(live.filter(~Exists(recent)))[:AT_ONCE])
+    ended = PrivacyException.objects.filter(
+        endpoint=OuterRef("pk"), withdrawn_at__isnull=True, until__lte=now
+    )
+    since = PrivacyAudit.objects.filter(
+        Q(finished_at__isnull=True) | Q(requested_at__gte=OuterRef("until")),
+        endpoint=OuterRef("endpoint"),
+    )
+    due = list(
+        _with_stream(live.filter(~Exists(recent) | Exists(ended.filter(~Exists(since)))))[:AT_ONCE]
+    )
     for endpoint in due:
         request_audit(endpoint, by=BY_SCHEDULE, stream=endpoint.stream or "", now=now)
     return len(due)

@@ -17,10 +17,12 @@ from portal.pages.home import stuck_context
 from portal.pages.paging import page_of
 from portal.pages.requests import plan_context
 from portal.people.models import Person, Team
+from portal.requests.accepted_exceptions import last_day
 from portal.requests.lifecycle import Denied, State, Verb, may
 from portal.requests.models import Approval, EndpointRequest
 from portal.requests.verbs import LONGEST_REASON, VERBS_BY_NAME
 from provisioning.models import Endpoint
+from provisioning.plan.reliance import exposures_of
 
 NEIGHBORS_SHOWN = 20
 
@@ -76,7 +78,11 @@ def decide(request: SignedIn, pk: UUID) -> HttpResponse:
         return redirect("approval", pk)
     verb = VERBS_BY_NAME[decision]
     reason = posted_text(request, "reason", LONGEST_REASON)
-    given = {"plan_digest": request.POST.get("digest", ""), "reason": reason}
+    given = {
+        "plan_digest": request.POST.get("digest", ""),
+        "reason": reason,
+        "accept_until": posted_text(request, "accept_until", 10),
+    }
     outcome = verb.use(request.user, shown, given, timezone.now())
     if not isinstance(outcome, Denied):
         messages.success(request, verb.done)
@@ -111,6 +117,9 @@ def _page(
         "waiting": waiting,
         "decisions": list(decisions),
         "neighbors": _neighbors(request.user, shown) if shown.plan_digest else None,
+        "exposures": exposures_of(shown.plan_data) if shown.plan_digest else [],
+        "last_day": last_day(timezone.now()).isoformat(),
+        "today": timezone.now().date().isoformat(),
     }
     return render(
         request, "approvals/detail.html", context | plan_context(shown) | more, status=status

@@ -12,18 +12,34 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from checks.models import PrivacyAudit
+from checks.models import PrivacyAudit, PrivacyException
 from checks.privacy import signing
 from checks.privacy.keys import KeyFault, public_pem, signing_key
 from checks.privacy.rules import Outcome
 from portal.endpoints.actions import check_refusal
 from portal.endpoints.privacy_audits import audit_now
-from portal.pages.auth import SignedIn, endpoint_or_404, path_of_page, signed_in, to_page
+from portal.endpoints.privacy_exceptions import (
+    accept_found,
+    acceptance_refusal,
+    open_exposures,
+    withdraw_exception,
+)
+from portal.pages.auth import (
+    SignedIn,
+    endpoint_or_404,
+    path_of_page,
+    posted_text,
+    signed_in,
+    to_page,
+)
 from portal.people.models import Person
+from portal.requests.accepted_exceptions import last_day
 from portal.requests.lifecycle import Denied
+from portal.requests.verbs import LONGEST_REASON
 from provisioning.models import Endpoint
+from provisioning.redaction.masking import mask_prose
 
 MAX_SHOWN = 100
 
@@ -49,11 +65,49 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
     made = PrivacyAudit.objects.filter(endpoint=endpoint, finished_at__isnull=False).defer(
         "document"
     )
+    context |= _exceptions_context(request.user, endpoint)
     context["audits"] = made.order_by("-requested_at")[:MAX_SHOWN]
     if request.htmx:
         context["on_list"] = path_of_page(request) == request.path
         return render(request, "privacy/_audit_finished.html", context)
     return render(request, "privacy/list.html", context)
+
+
+@signed_in
+@require_POST
+def exceptions_accept(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Accept what the latest audit found."""
+    endpoint = endpoint_or_404(request.user, pk)
+    reason = posted_text(request, "reason", LONGEST_REASON)
+    denied = accept_found(
+        request.user,
+        endpoint,
+        request.POST.getlist("exposures"),
+        reason=mask_prose(reason, LONGEST_REASON),
+        until=posted_text(request, "until", 10),
+        now=timezone.now(),
+    )
+    if denied:
+        messages.warning(request, denied.reason)
+    else:
+        messages.success(request, "Accepted. The endpoint is audited again.")
+    return redirect("privacy", pk)
+
+
+@signed_in
+@require_POST
+def exception_withdraw(request: SignedIn, pk: UUID, exception_pk: UUID) -> HttpResponse:
+    """End an exception before its time."""
+    endpoint = endpoint_or_404(request.user, pk)
+    found = PrivacyException.objects.filter(endpoint=endpoint, pk=exception_pk).first()
+    if found is None:
+        raise Http404
+    denied = withdraw_exception(request.user, found, now=timezone.now())
+    if denied:
+        messages.warning(request, denied.reason)
+    else:
+        messages.success(request, "Withdrawn. The endpoint is audited again.")
+    return redirect("privacy", pk)
 
 
 @signed_in
@@ -108,6 +162,22 @@ def privacy_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
         "latest_audit": known.filter(finished_at__isnull=False).order_by("-requested_at").first(),
         "audit_running": known.filter(finished_at__isnull=True).first(),
         "may_audit": check_refusal(person, endpoint) is None,
+    }
+
+
+def _exceptions_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
+    """What is accepted, what was, and what this person may accept."""
+    now = timezone.now()
+    rows = PrivacyException.objects.filter(endpoint=endpoint)
+    in_force = list(rows.in_force(now))
+    may_accept = acceptance_refusal(person, endpoint) is None
+    return {
+        "exceptions": in_force,
+        "ended_exceptions": rows.exclude(pk__in=[one.pk for one in in_force])[:MAX_SHOWN],
+        "may_accept": may_accept,
+        "open_exposures": open_exposures(endpoint) if may_accept else [],
+        "last_day": last_day(now).isoformat(),
+        "today": now.date().isoformat(),
     }
 
 

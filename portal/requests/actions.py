@@ -17,6 +17,7 @@ from django.db import transaction
 
 from checks.stored_secrets.actions import names_of
 from portal.people.models import Person, Team
+from portal.requests.accepted_exceptions import accept_exposures, end_of
 from portal.requests.answers import parse_settings
 from portal.requests.endpoint_names import name_fault
 from portal.requests.entitlement import check_requester
@@ -26,6 +27,7 @@ from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.plan.path_ownership import Contest
+from provisioning.plan.reliance import exposures_of
 from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line, printable
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -169,13 +171,24 @@ def replan_request(person: Person, request: EndpointRequest, *, now: datetime) -
 
 
 def approve_request(
-    person: Person, request: EndpointRequest, *, plan_digest: str, reason: str = "", now: datetime
+    person: Person,
+    request: EndpointRequest,
+    *,
+    plan_digest: str,
+    reason: str = "",
+    accept_until: str = "",
+    now: datetime,
 ) -> Allowed | Denied:
     """Approve exactly the plan with this digest. The run starts with the next tick.
 
-    Decided again under the row's lock: others may have acted since the page was read.
+    What besides CloudFront reaches the target, by that plan, is accepted with it until the end of
+    the day `accept_until`; that takes a reason. Decided again under the row's lock: others may have
+    acted since the page was read.
     """
     reason = on_one_line(reason)
+    until = end_of(accept_until, now)
+    if isinstance(until, Denied):
+        return until
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.APPROVE, person, digest=plan_digest)
         if isinstance(allowed, Denied):
@@ -192,6 +205,13 @@ def approve_request(
             return Denied(
                 "path_contested", f"{surprise}, and nobody has agreed to that. Replan the request."
             )
+        exposed = exposures_of(locked.plan_data)
+        if exposed and not reason.strip():
+            return Denied(
+                "reason_required",
+                f"This plan leaves ways past CloudFront: {'; '.join(exposed)}. To accept that, "
+                "give a reason; it is recorded.",
+            )
         _record_decision(locked, Approval.Decision.APPROVED, person, reason, now)
         text = _with_reason(f"{person} approved plan {plan_digest[:8]}", reason)
         record(locked, "request.approved", text, now, person, level="good")
@@ -204,6 +224,17 @@ def approve_request(
             now=now,
         )
         move(locked, Verb.APPROVE, now, endpoint=run.endpoint, run=run)
+        if exposed:
+            accept_exposures(
+                person,
+                run.endpoint,
+                exposed,
+                reason=reason,
+                until=until,
+                stream=locked.stream,
+                now=now,
+                plan_digest=plan_digest,
+            )
         _record_for_path_holders(locked, contested, now)
     return allowed
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from portal.people.models import ApiToken, Person
 from portal.people.rate_counter import rate_counter
 from portal.requests import actions, preflight_amendments
+from portal.requests.accepted_exceptions import UNTIL_HELP
 from portal.requests.lifecycle import Allowed, Denied, State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.redaction.masking import mask_prose
@@ -98,7 +99,18 @@ VERBS: tuple[RequestVerb, ...] = (
                 "9f2c4e1a" * 8,
                 required=True,
             ),
-            _reason("Recorded with the approval.", "Checked with the network team"),
+            _reason(
+                "Recorded with the approval. Required if the plan leaves ways past CloudFront, "
+                "which the approval accepts.",
+                "Checked with the network team",
+            ),
+            VerbField(
+                "accept_until",
+                f"How long these ways past CloudFront are accepted. {UNTIL_HELP} Default: as long "
+                "as the platform team allows.",
+                "2027-02-28",
+                longest=10,
+            ),
         ),
     ),
     RequestVerb(

@@ -26,6 +26,15 @@ def everybody(ranges: Iterable[str]) -> bool:
     return any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(networks))
 
 
+def is_public(cidr: str) -> bool:
+    """Whether a range holds addresses of the internet; what cannot be read is taken as public."""
+    try:
+        network = ipaddress.ip_network(cidr, strict=False)
+    except ValueError:
+        return True
+    return network.prefixlen == 0 or network.is_global
+
+
 @dataclass(frozen=True)
 class SecurityGroupRule:
     """An inbound rule of a security group. `source_kind` is cidr, prefix-list or group; ports are

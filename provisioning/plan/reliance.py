@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioning.facts.certificate import Certificate
 from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.exposures import GAPS, exposures
 from provisioning.facts.guards import answering_behavior, left_behind
 from provisioning.facts.path_patterns import overlap
 from provisioning.facts.snapshot import Snapshot
@@ -15,6 +16,7 @@ from provisioning.plan.path_ownership import Contest, describe, taken_from
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 NOT_KNOWN = "not known"
+EXPOSED = "exposed_by_"
 
 
 def relies_on(
@@ -106,7 +108,27 @@ def relies_on(
             }
         ),
         "paths_of_others": sorted(str(one) for one in contested),
+        **_exposed(spec, target, snapshot),
     }
+
+
+def _exposed(spec: EndpointSpec, target: TargetFacts, snapshot: Snapshot) -> dict[str, Any]:
+    """What besides CloudFront reaches the target, by kind."""
+    found = exposures(target, spec.origin_ports)
+    return {
+        f"{EXPOSED}{kind}": NOT_KNOWN
+        if any(map(snapshot.gap, gaps))
+        else sorted(one.what for one in found if one.kind is kind)
+        for kind, gaps in GAPS.items()
+    }
+
+
+def exposures_of(plan: Mapping[str, Any]) -> list[str]:
+    """What besides CloudFront reaches the target, as far as a plan (its dict) knows: whoever
+    approves it accepts that.
+    """
+    listed = (value for key, value in plan.get("relies_on", {}).items() if key.startswith(EXPOSED))
+    return sorted({what for value in listed if value != NOT_KNOWN for what in value})
 
 
 def _certificates(spec: EndpointSpec, target: TargetFacts) -> list[str]:

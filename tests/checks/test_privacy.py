@@ -26,20 +26,33 @@ from cryptography.hazmat.primitives.serialization import (
 from django.core.management import CommandError, call_command
 
 from checks.models import PrivacyAudit
-from checks.preflight import PreflightSubject
+from checks.preflight import Level, PreflightSubject, evaluate
+from checks.preflight.results import EXPOSED_BY
 from checks.privacy import actions, signing
 from checks.privacy.keys import KeyFault, signing_key
-from checks.privacy.rules import QUESTIONS, Answer, Outcome, audit, facts_seen, not_seen, outcome_of
+from checks.privacy.rules import (
+    QUESTIONS,
+    Acceptance,
+    Answer,
+    Outcome,
+    audit,
+    facts_seen,
+    in_words,
+    not_seen,
+    outcome_of,
+)
 from portal.system_checks import evidence_can_be_signed
 from provisioning.aws.errors import AwsError
 from provisioning.facts.distribution import Origin
-from provisioning.facts.names import Arn, VpcOriginId
+from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId
 from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
 from provisioning.models import AwsAccount, Endpoint, Event
+from provisioning.plan.planner import make_plan
+from provisioning.plan.reliance import exposures_of
 from tests.architecture.source import PROJECT
 from tests.checks.conftest import NOW
 from tests.checks.test_preflight import READY, SUBNETS
-from tests.provisioning.examples import TARGET, behavior, rule, snapshot, spec
+from tests.provisioning.examples import OWNER, RIGHTS, TARGET, behavior, rule, snapshot, spec
 
 SUBJECT = PreflightSubject.of(spec(), origin_id="edge-portal-1")
 OURS: dict[str, Any] = {
@@ -75,15 +88,98 @@ def test_an_endpoint_that_only_cloudfront_reaches_passes_every_question() -> Non
     assert outcome_of(by_group) is Outcome.PASS
 
 
+OPENINGS: tuple[tuple[dict[str, Any], set[str]], ...] = (
+    ({"kind": "instance", "scheme": "internet-facing"}, {"PF-SCHEME"}),
+    ({"public_addresses": ("203.0.113.7",)}, {"PF-PUBLIC-ADDRESS"}),
+    ({"addresses_behind": ("203.0.113.7",)}, {"PF-PUBLIC-ADDRESS"}),
+    (
+        {"kind": "instance", "subnets": (replace(SUBNETS[0], maps_public=True),)},
+        {"PF-PUBLIC-ADDRESS"},
+    ),
+    ({"subnets": (replace(SUBNETS[0], public=True),)}, {"PF-SUBNET"}),
+    ({"ingress": (rule(), rule("cidr", "0.0.0.0/0"))}, {"PF-PUBLIC", "PF-ONLY-CLOUDFRONT"}),
+    ({"ingress": (rule(), rule("cidr", "8.8.8.0/24", port=22))}, {"PF-PUBLIC"}),
+    ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {"PF-ONLY-CLOUDFRONT"}),
+    ({"ingress": (rule(), rule("group", "sg-web"))}, {"PF-ONLY-CLOUDFRONT"}),
+    ({"internet_facing_load_balancers": ("pub-nlb",)}, {"PF-OTHER-ROUTE"}),
+    ({"api_gateway_links": ("HTTP API orders",)}, {"PF-OTHER-ROUTE"}),
+    (
+        {"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)},
+        {"PF-IPV6"},
+    ),
+)
+
+
+@pytest.mark.parametrize(("target", "codes"), OPENINGS)
+def test_what_the_preflight_warns_of_is_what_the_audit_finds(
+    target: dict[str, Any], codes: set[str]
+) -> None:
+    """So the approver knows of everything that would be red, and can accept it: just that, and no
+    more.
+    """
+    facts = seen(target)
+    warned = {
+        one.code
+        for one in evaluate(SUBJECT, facts)
+        if one.code in EXPOSED_BY and one.level is not Level.PASS
+    }
+    assert warned == codes
+    assert not_passed(facts) == dict.fromkeys(codes, Outcome.FAIL)
+    plan = make_plan(spec(), facts, endpoint_key="1", owner=OWNER, rights=RIGHTS)
+    left_open = exposures_of(plan.to_dict())
+    found = {exposure for one in audit(SUBJECT, facts) for exposure in one.exposes}
+    assert left_open == sorted(found) != []
+    accepted = [acceptance(exposure) for exposure in left_open]
+    answers = audit(SUBJECT, facts, accepted)
+    assert {one.code for one in answers if one.outcome is Outcome.ACCEPTED} == codes
+    assert outcome_of(answers) is Outcome.ACCEPTED
+    assert outcome_of(audit(SUBJECT, facts, accepted[1:])) is Outcome.FAIL
+
+
+def test_an_accepted_exception_covers_nothing_that_comes_later() -> None:
+    office = rule("cidr", "10.10.0.0/16")
+    accepted = (acceptance("sg-1 allows tcp 80 from 10.10.0.0/16"),)
+    known = audit(SUBJECT, seen({"ingress": (rule(), office)}), accepted)
+    assert outcome_of(known) is Outcome.ACCEPTED
+    assert "passed with accepted exceptions: sg-1 allows tcp 80" in in_words(known)
+    for later in (
+        rule("cidr", "10.10.0.0/15"),
+        rule("group", "sg-web"),
+        replace(office, from_port=0),
+        replace(office, group_id=SecurityGroupId("sg-2")),
+    ):
+        answers = audit(SUBJECT, seen({"ingress": (rule(), office, later)}), accepted)
+        (told,) = [one for one in answers if one.outcome is Outcome.FAIL]
+        assert (told.accepted, len(told.not_accepted)) == (accepted, 1)
+    gone = audit(SUBJECT, seen(), accepted)
+    assert outcome_of(gone) is Outcome.PASS
+    unseen = seen({"ingress": (rule(), office)}, gaps=(Gap("ingress", "The role may not ask."),))
+    assert outcome_of(audit(SUBJECT, unseen, accepted)) is Outcome.UNKNOWN
+
+
+def test_what_was_not_approved_cannot_be_accepted() -> None:
+    """A path that leads elsewhere, a balancer that became public: no exception fits."""
+    for facts in (
+        seen(distribution={"behaviors": ()}),
+        seen({"scheme": "internet-facing"}),
+    ):
+        wrong = [one for one in audit(SUBJECT, facts) if one.outcome is Outcome.FAIL]
+        assert [one.exposes for one in wrong] == [()]
+
+
+def acceptance(exposure: str) -> Acceptance:
+    return Acceptance(exposure, "Olga", "Known.", "2026-11-21T09:00Z", "2027-02-19T00:00Z")
+
+
 @pytest.mark.parametrize(
     ("target", "distribution", "codes"),
     [
         ({"scheme": "internet-facing"}, {}, {"PF-SCHEME"}),
         ({"public_addresses": ("203.0.113.7",)}, {}, {"PF-PUBLIC-ADDRESS"}),
         ({"subnets": (replace(SUBNETS[0], public=True),)}, {}, {"PF-SUBNET"}),
-        ({"ingress": (rule(), rule("cidr", "0.0.0.0/0"))}, {}, {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
-        ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
-        ({"ingress": (rule(), rule("group", "sg-web"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
+        ({"ingress": (rule(), rule("cidr", "0.0.0.0/0"))}, {}, {"PF-PUBLIC", "PF-ONLY-CLOUDFRONT"}),
+        ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {}, {"PF-ONLY-CLOUDFRONT"}),
+        ({"ingress": (rule(), rule("group", "sg-web"))}, {}, {"PF-ONLY-CLOUDFRONT"}),
         ({"internet_facing_load_balancers": ("pub-nlb",)}, {}, {"PF-OTHER-ROUTE"}),
         (
             {
@@ -124,7 +220,7 @@ def test_cloudfront_is_known_by_either_of_its_lists() -> None:
     assert not_passed(seen(both | {"origin_facing_ipv6_list": "pl-6"})) == {}
     assert not_passed(seen(both)) == {
         "PF-PUBLIC": Outcome.UNKNOWN,
-        "PA-ONLY-CLOUDFRONT": Outcome.FAIL,
+        "PF-ONLY-CLOUDFRONT": Outcome.FAIL,
     }
 
 
@@ -160,8 +256,8 @@ def test_a_vpc_origin_made_for_another_target_fails_and_a_foreign_one_is_not_kno
         ("subnets", {"PF-SUBNET"}),
         ("addresses", {"PF-PUBLIC-ADDRESS"}),
         ("internet_facing_load_balancers", {"PF-OTHER-ROUTE"}),
-        ("ingress", {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
-        ("service_group", {"PA-ONLY-CLOUDFRONT"}),
+        ("ingress", {"PF-PUBLIC", "PF-ONLY-CLOUDFRONT"}),
+        ("service_group", {"PF-ONLY-CLOUDFRONT"}),
         ("vpc_origins", {"PA-VPC-ORIGIN"}),
     ],
 )
@@ -228,7 +324,7 @@ def test_people_are_told_when_the_outcome_changes(
     assert told == [0, 0, 1, 1, 2, 3]
     first, second, third = Event.objects.order_by("seq")
     assert (first.level, first.kind) == ("error", "privacy.audited")
-    assert "Nothing else exposes the target to the internet. pub-nlb" in first.text
+    assert "No other public route to the target. pub-nlb" in first.text
     assert (second.level, third.level) == ("warning", "good")
     assert list(
         PrivacyAudit.objects.order_by("requested_at").values_list("outcome", flat=True)

@@ -72,7 +72,7 @@ class Api:
         created: dict[str, Any] = answer.json()
         return created
 
-    def approve(self, request: dict[str, Any], reason: str = "") -> httpx.Response:
+    def approve(self, request: dict[str, Any], reason: str = "Agreed.") -> httpx.Response:
         """Agree to the plan that `request` shows."""
         return self.post(
             f"/requests/{request['id']}/approve",

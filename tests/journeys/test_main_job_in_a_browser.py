@@ -229,10 +229,12 @@ def refused_for_ana(product: Product, ana: Page, request_id: str) -> None:
 
 def approve(olga: Page, digest: str) -> str:
     """From the queue to the decision; the digest that was agreed to."""
-    olga.get_by_role("link", name="Approvals").click()
+    olga.get_by_role("link", name="Approvals").first.click()
     olga.get_by_role("link", name="Review orders").click()
     expect(olga.get_by_role("region", name="Changes in AWS")).to_contain_text("/ws/orders")
     agreed = olga.locator("input[name=digest]").input_value()
+    expect(olga.get_by_text("By approving, you accept that besides CloudFront")).to_be_visible()
+    olga.get_by_label("Reason").fill("The office network may reach orders.")
     olga.get_by_role("button", name=f"Approve plan {digest[:8]}").click()
     expect(olga.get_by_text("Approved. Building starts now.")).to_be_visible()
     return agreed

@@ -118,7 +118,7 @@ def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Cast, lab: 
         of_answer("listRequestEvents", Client().get(f"{url}/events?html=true", headers=headers))
         == []
     )
-    approval = {"plan_digest": request.plan_digest}
+    approval = {"plan_digest": request.plan_digest, "reason": "Agreed."}
     refused = Client().post(f"{url}/approve", approval, content_type=JSON, headers=headers)
     assert (refused.status_code, of_answer("approveRequest", refused)) == (403, [])
     approved = Client().post(

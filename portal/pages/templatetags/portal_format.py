@@ -245,6 +245,7 @@ def amendment_offer(result: Any) -> dict[str, Any] | None:
 
 AUDITS = {
     "pass": ("Private", "Passed", "good"),
+    "accepted": ("Private with exceptions", "Accepted", "warn"),
     "fail": ("Exposed", "Failed", "bad"),
     "unknown": ("Unknown", "Unknown", "warn"),
 }
