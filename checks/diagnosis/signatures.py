@@ -50,6 +50,7 @@ class Signature:
     said: re.Pattern[str] | None = None
     offered: bool | None = None
     asked: re.Pattern[str] | None = None
+    heard: re.Pattern[str] | None = None
 
     def to_dict(self) -> dict[str, str]:
         """For storage and the API."""
@@ -63,6 +64,8 @@ class Signature:
         offers = seen.request is not None and bool(seen.request.subprotocols)
         if self.offered is not None and self.offered != offers:
             return False
+        if self.heard is not None:
+            return seen.upgraded and not seen.live and bool(self.heard.search(_bytes_heard(seen)))
         if not self.status:
             return self._fits_close(seen)
         return (
@@ -78,14 +81,25 @@ class Signature:
         if not closed_by_app(seen) or seen.close is None:
             return False
         words = (seen.close.reason, *last_messages(seen))
-        return (not self.close or seen.close.code in self.close) and (
-            self.said is None or any(self.said.search(text) for text in words)
+        return (
+            (not self.close or seen.close.code in self.close)
+            and (self.said is None or any(self.said.search(text) for text in words))
+            and (self.asked is None or bool(self.asked.search(seen.url)))
         )
 
 
 def closed_by_app(seen: Transcript) -> bool:
     """A WebSocket that opened, and that the other side then closed with a close frame."""
     return seen.upgraded and not seen.live and seen.close is not None and seen.close.by == "peer"
+
+
+def _bytes_heard(seen: Transcript) -> str:
+    """The binary messages in hexadecimal, as one: a packet need not be one message."""
+    return " ".join(
+        frame.preview
+        for frame in seen.frames
+        if frame.direction == "received" and frame.opcode == "binary"
+    )
 
 
 def last_messages(seen: Transcript) -> tuple[str, ...]:
@@ -108,7 +122,7 @@ def _load(text: str) -> tuple[Signature, ...]:
             raise ValueError(f"{fields['by']}: no verdict {sorted(unknown)}")
         if not fields["source"].startswith("https://"):
             raise ValueError(f"{fields['by']}: the source is no address")
-        if not {"status", "close", "said"} & fields.keys():
+        if not {"status", "close", "said", "heard"} & fields.keys():
             raise ValueError(f"{fields['by']}: neither a status nor a close")
         fields["certainty"] = Certainty(fields["certainty"])
         fields["also"] = tuple(fields.get("also", ()))
@@ -118,7 +132,7 @@ def _load(text: str) -> tuple[Signature, ...]:
             (name, re.compile(pattern or r"^\s*$"))
             for name, pattern in fields.get("headers", {}).items()
         )
-        for name in ("body", "reason", "said", "asked"):
+        for name in ("body", "reason", "said", "asked", "heard"):
             if name in fields:
                 fields[name] = re.compile(fields[name])
         loaded.append(Signature(**fields))

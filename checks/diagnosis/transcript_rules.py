@@ -201,6 +201,10 @@ _BY_BROKEN_RULE: dict[str, VerdictCode] = {
 }
 
 
+_SAID_WHY = frozenset({Reason.CLOSED_BY_PEER, Reason.ABNORMAL_CLOSE, Reason.UNEXPECTED})
+"""Ends of an open WebSocket before which the other side may have said why."""
+
+
 def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> list[Diagnosis]:
     if failure.reason is Reason.UPGRADE_REFUSED and seen.response is not None:
         return _by_status(seen, seen.response, origin_tls)
@@ -217,9 +221,9 @@ def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> 
             if not finding.ok and finding.rule in _BY_BROKEN_RULE
         ]
     found = _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", LOW),))
-    known = recognize(seen) if failure.reason is Reason.CLOSED_BY_PEER else None
+    known = recognize(seen) if failure.reason in _SAID_WHY else None
     if known is not None:
-        found = (*_by_signature(known), ("WSE-CLOSED", LOW))
+        found = (*_by_signature(known), *((code, LOW) for code, _ in found))
     if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
         # A connection that is cut means something else in each phase.
         if seen.upgraded:

@@ -43,6 +43,9 @@ const SERVERS = {
     const wss = new WebSocketServer({ server, path: '/ws' });
     wss.on('connection', (socket) => socket.on('message', (data, binary) => socket.send(data, { binary })));
   },
+  'ws-verify-client': (server) => {
+    new WebSocketServer({ server, path: '/ws', verifyClient: (info, done) => done(false, 401) });
+  },
   'graphql-ws': (server) => {
     const wss = new WebSocketServer({ server, path: '/graphql', handleProtocols: load('graphql-ws').handleProtocols });
     load('graphql-ws/use/ws').useServer({ schema: schema() }, wss);

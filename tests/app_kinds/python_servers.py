@@ -19,7 +19,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.app_kinds.written_servers import WRITTEN, application
+from tests.app_kinds.written_servers import SIGNED, WRITTEN, application
 
 Stop = Callable[[], Awaitable[None]]
 PythonServer = Callable[[socket.socket], Awaitable[Stop]]
@@ -146,7 +146,8 @@ async def autobahn(listening: socket.socket) -> Stop:
 
 async def written(name: str, listening: socket.socket) -> Stop:
     """One of `written_servers`."""
-    return await under_aiohttp(application(WRITTEN[name]), listening)
+    server = None if name.startswith("home-assistant") else SIGNED.get(name, "")
+    return await under_aiohttp(application(WRITTEN[name], server), listening)
 
 
 PYTHON_SERVERS: Mapping[str, PythonServer] = {

@@ -22,11 +22,21 @@ RECORD_END = "\x1e"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(routes: Mapping[str, Handler]) -> web.Application:
-    """An aiohttp application of handlers by path."""
+def application(routes: Mapping[str, Handler], server: str | None = None) -> web.Application:
+    """An aiohttp application of handlers by path, which signs as `server`: "" for a product that
+    does not sign, None for aiohttp.
+    """
     app = web.Application()
     for path, handler in routes.items():
         app.router.add_route("*", path, handler)
+
+    async def sign(_: web.Request, response: web.StreamResponse) -> None:
+        if server is not None:
+            response.headers.pop("Server", None)
+        if server:
+            response.headers["Server"] = server
+
+    app.on_response_prepare.append(sign)
     return app
 
 
@@ -41,6 +51,11 @@ async def opened(request: web.Request, *subprotocols: str, **more: Any) -> web.W
     socket = web.WebSocketResponse(protocols=subprotocols, **more)
     await socket.prepare(request)
     return socket
+
+
+def bearer_of(request: web.Request) -> str:
+    """The token of the Authorization header."""
+    return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
 
 async def heard(socket: web.WebSocketResponse, seconds: float | None = None) -> str | None:
@@ -61,9 +76,11 @@ async def heard_within(socket: web.WebSocketResponse, seconds: float) -> str | N
 # --- SignalR: HubProtocol.md and TransportProtocols.md of dotnet/aspnetcore
 
 
-async def signalr(request: web.Request, silence: float = 30) -> web.StreamResponse:
+async def signalr(
+    request: web.Request, silence: float = 30, *, authorize: bool = False
+) -> web.StreamResponse:
     """A hub with the method Echo, for clients that skip negotiation and for those that do not. It
-    closes after so many seconds of `silence`.
+    closes after so many seconds of `silence`; with `authorize` it wants a token.
     """
     if request.path.endswith("/negotiate"):
         return web.json_response(
@@ -76,17 +93,17 @@ async def signalr(request: web.Request, silence: float = 30) -> web.StreamRespon
                 ],
             }
         )
+    if authorize and TOKEN not in (bearer_of(request), request.query.get("access_token")):
+        return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
     if request.query.get("id", "one") != "one":
         return web.Response(status=404, text="No Connection with that ID")
     if request.headers.get("Upgrade", "").lower() != "websocket":
         return web.Response(status=400, text="Connection ID required")
     socket = await opened(request)
-    try:
-        asked = await heard(socket, 15)
-    except TimeoutError:
-        asked = None
+    asked: str | None = ""
+    while asked is not None and RECORD_END not in asked:
+        asked = await heard_within(socket, 15)
     if asked is None:
-        await socket.close()
         return socket
     wanted = json.loads(asked.partition(RECORD_END)[0])
     if wanted.get("protocol") != "json":
@@ -184,7 +201,12 @@ async def centrifugo(
     beating: asyncio.Task[None] | None = None
     try:
         while (said := await heard(socket)) is not None:
-            for command in map(json.loads, filter(None, said.splitlines())):
+            try:
+                commands = [json.loads(line) for line in said.splitlines() if line]
+            except ValueError:
+                await socket.close(code=3501, message=b"bad request")
+                return socket
+            for command in commands:
                 if command == {}:
                     ponged.set()
                 if "connect" not in command:
@@ -231,7 +253,13 @@ async def gradio(request: web.Request) -> web.StreamResponse:
 
 
 async def streamlit(request: web.Request) -> web.StreamResponse:
-    """The stream of an app; it says nothing before a browser asks to run the script."""
+    """The stream of an app; it says nothing before a browser asks to run the script. Any other path
+    is the page.
+    """
+    if request.path != "/_stcore/stream":
+        return web.Response(
+            text="<!doctype html><title>Streamlit</title>", content_type="text/html"
+        )
     if not same_origin(request):
         return web.Response(status=403)
     socket = await opened(request, "streamlit", heartbeat=20)
@@ -242,9 +270,14 @@ async def streamlit(request: web.Request) -> web.StreamResponse:
 # --- websockify in front of a VNC server: RFC 6143, 7.1.1
 
 
-async def novnc(request: web.Request) -> web.StreamResponse:
-    """The VNC server's version line."""
+async def novnc(request: web.Request, *, target: bool = True) -> web.StreamResponse:
+    """The VNC server's version line, unless its `target` cannot be reached."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        return web.Response(status=405, text="Method Not Allowed")
     socket = await opened(request, "binary")
+    if not target:
+        await socket.close(code=1011, message=b"Failed to connect to downstream server")
+        return socket
     await socket.send_bytes(b"RFB 003.008\n")
     await socket.receive()
     return socket
@@ -253,9 +286,11 @@ async def novnc(request: web.Request) -> web.StreamResponse:
 # --- Hasura: graphql-transport-ws, with what hasura/graphql-engine says and when
 
 
-async def hasura(request: web.Request, silence: float | None = None) -> web.StreamResponse:
-    """Pings before it acknowledges; wants no admin secret. With `silence` it closes a client that
-    answers no ping.
+async def hasura(
+    request: web.Request, silence: float | None = None, *, secret: bool = False
+) -> web.StreamResponse:
+    """Pings before it acknowledges. With `silence` it closes a client that answers no ping, with
+    `secret` one that does not name the admin secret.
     """
     socket = await opened(request, "graphql-transport-ws", "graphql-ws")
     ping = {"type": "ping", "payload": {"message": "keepalive"}}
@@ -264,19 +299,133 @@ async def hasura(request: web.Request, silence: float | None = None) -> web.Stre
         if silence and json.loads(said)["type"] == "pong":
             await asyncio.sleep(silence / 2)
             await socket.send_json(ping)
-        if json.loads(said)["type"] == "connection_init":
-            await socket.send_json({"type": "connection_ack"})
+        message = json.loads(said)
+        if message["type"] != "connection_init":
+            continue
+        given = message.get("payload", {}).get("headers", {}).get("x-hasura-admin-secret")
+        if secret and given != TOKEN:
+            why = b"x-hasura-admin-secret/x-hasura-access-key required, but not found"
+            await socket.close(code=4400, message=why)
+            return socket
+        await socket.send_json({"type": "connection_ack"})
     return socket
+
+
+# --- Jupyter Server: services/kernels/websocket.py and base/handlers.py
+
+
+KERNEL = "5fd2b8a4-7a5c-4d6b-9f0e-2b1f3c4d5e6f"
+"""The one that runs."""
+
+
+async def jupyter(request: web.Request) -> web.StreamResponse:
+    """The channels of a kernel; `allow_origin` as by default."""
+
+    def refused(status: int, words: str) -> web.Response:
+        page = f"<!DOCTYPE HTML><html><body><h1>{status} : {words}</h1></body></html>"
+        return web.Response(status=status, text=page, content_type="text/html")
+
+    if not same_origin(request):
+        return web.Response(status=403, text="Cross origin websockets not allowed")
+    given = request.headers.get("Authorization", "").removeprefix("token ")
+    if TOKEN not in (given, request.query.get("token")):
+        return refused(403, "Forbidden")
+    if request.match_info["kernel"] != KERNEL:
+        return refused(404, f"Kernel does not exist: {request.match_info['kernel']}")
+    return await stays(await opened(request, "v1.kernel.websocket.jupyter.org", heartbeat=30))
+
+
+# --- code-server: src/node/http.ts and routes/errors.ts
+
+
+async def code_server(request: web.Request) -> web.StreamResponse:
+    """A workbench, which hears nothing before the client's own protocol begins."""
+    if not same_origin(request):
+        return web.Response(status=403, reason="Forbidden")
+    if request.cookies.get("code-server-session") != TOKEN:
+        return web.Response(status=401, reason="Unauthorized")
+    return await stays(await opened(request))
+
+
+# --- n8n: packages/cli/src/push/index.ts; it opens the WebSocket before it looks
+
+
+async def n8n(request: web.Request) -> web.StreamResponse:
+    """The push connection of the editor."""
+    socket = await opened(request, heartbeat=60)
+    if request.cookies.get("n8n-auth") != TOKEN:
+        # A close frame without a code, which aiohttp cannot write.
+        assert request.transport is not None
+        request.transport.write(b"\x88\x00")
+        return await stays(socket)
+    refusal = ""
+    if "pushRef" not in request.query:
+        refusal = 'The query parameter "pushRef" is missing!'
+    elif not same_origin(request):
+        refusal = "Invalid origin!"
+    if refusal:
+        await socket.send_str(refusal)
+        await socket.close(code=1008)
+        return socket
+    return await stays(socket)
+
+
+# --- the plain servers of languages that are not here: what their libraries refuse, and how
+
+
+async def gorilla(request: web.Request) -> web.StreamResponse:
+    """Go with gorilla/websocket (server.go); http.NotFound elsewhere."""
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if request.path != "/ws":
+        return web.Response(status=404, text="404 page not found\n", headers=headers)
+    if not same_origin(request):
+        headers["Sec-Websocket-Version"] = "13"
+        return web.Response(status=403, text="Forbidden\n", headers=headers)
+    return await stays(await opened(request))
+
+
+async def coder(request: web.Request) -> web.StreamResponse:
+    """Go with coder/websocket (accept.go)."""
+    if not same_origin(request):
+        origin = request.headers["Origin"].partition("//")[2]
+        words = f'request Origin "{origin}" is not authorized for Host "{request.host}"\n'
+        return web.Response(status=403, text=words)
+    return await stays(await opened(request))
+
+
+async def spring(request: web.Request) -> web.StreamResponse:
+    """Spring (OriginHandshakeInterceptor) in Boot, whose error page is JSON."""
+    vary = {"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
+    if request.path != "/ws":
+        error = {"timestamp": "2026-11-30T16:00:00.000+00:00", "status": 404}
+        return web.json_response(
+            error | {"error": "Not Found", "path": request.path}, status=404, headers=vary
+        )
+    if not same_origin(request):
+        return web.Response(status=403, headers=vary)
+    return await stays(await opened(request))
+
+
+async def kestrel(request: web.Request) -> web.StreamResponse:
+    """ASP.NET Core (WebSocketMiddleware)."""
+    if request.path != "/ws" or not same_origin(request):
+        return web.Response(status=404 if request.path != "/ws" else 403)
+    return await stays(await opened(request))
 
 
 # --- servers of nobody's protocol
 
 
+async def stays(socket: web.WebSocketResponse) -> web.StreamResponse:
+    """Open until the client goes; it says nothing."""
+    while await heard(socket) is not None:
+        pass
+    return socket
+
+
 async def silent(request: web.Request) -> web.StreamResponse:
     """Opens, and says nothing."""
-    socket = await opened(request)
-    await socket.receive()
-    return socket
+    return await stays(await opened(request))
 
 
 async def closes_after_5_s(request: web.Request) -> web.StreamResponse:
@@ -308,8 +457,7 @@ TOKEN = "vEry-s3cret.t0ken-0f-the-4pp"
 
 async def token(request: web.Request) -> web.StreamResponse:
     """Wants a bearer token, in the Authorization header or in the query."""
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if TOKEN not in (given, request.query.get("token")):
+    if TOKEN not in (bearer_of(request), request.query.get("token")):
         challenge = {"WWW-Authenticate": "Bearer"}
         return web.json_response({"error": "invalid token"}, status=401, headers=challenge)
     return await silent(request)
@@ -324,9 +472,19 @@ WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "centrifugo-token": {"/connection/websocket": centrifugo},
     "home-assistant": {"/api/websocket": home_assistant},
     "gradio": {"/queue/join": gradio},
-    "streamlit": {"/_stcore/stream": streamlit},
+    "streamlit": {ANYWHERE: streamlit},
     "novnc": {"/websockify": novnc},
     "hasura": {"/v1/graphql": hasura},
+    "jupyter": {"/api/kernels/{kernel}/channels": jupyter},
+    "code-server": {ANYWHERE: code_server},
+    "n8n": {"/rest/push": n8n},
+    "gorilla": {ANYWHERE: gorilla},
+    "coder": {ANYWHERE: coder},
+    "spring": {ANYWHERE: spring},
+    "kestrel": {ANYWHERE: kestrel},
+    "signalr-authorize": {"/chat": partial(signalr, authorize=True)},
+    "novnc-without-target": {"/websockify": partial(novnc, target=False)},
+    "hasura-secret": {"/v1/graphql": partial(hasura, secret=True)},
     "silent": {ANYWHERE: silent},
     "closes-after-5-s": {ANYWHERE: closes_after_5_s},
     "first-message-first": {ANYWHERE: first_message_first},
@@ -340,3 +498,13 @@ WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "hasura-impatient": {"/v1/graphql": partial(hasura, silence=0.4)},
 }
 """The handlers by server and path."""
+SIGNED: Mapping[str, str] = {
+    "signalr": "Kestrel",
+    "signalr-authorize": "Kestrel",
+    "kestrel": "Kestrel",
+    "phoenix": "Cowboy",
+    "streamlit": "TornadoServer/6.5.2",
+    "jupyter": "TornadoServer/6.5.2",
+    "novnc": "WebSockify Python/3.12.3",
+}
+"""The Server header of those that send one; Home Assistant is aiohttp itself."""
