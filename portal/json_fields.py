@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,12 +136,19 @@ def _read_time(value: Any) -> Any:
         raise ValueError("A time with zone, as in 2026-11-21T09:00:00Z.") from None
 
 
+def _read_uuid(value: Any) -> str:
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        raise ValueError("An ID, as in 0b3c2c64-5a47-4f0e-9f0e-3f3c0f6c7f11.") from None
+
+
 STRING = Kind({"type": "string"}, "")
 INTEGER = Kind({"type": "integer"}, 1)
 NUMBER = Kind({"type": "number"}, 1.0)
 FLAG = Kind({"type": "boolean"}, False, _read_flag)
 JSON = Kind({"type": "object", "additionalProperties": {}}, {})
-UUID = Kind({"type": "string", "format": "uuid"}, EXAMPLE_ID, show=str)
+UUID = Kind({"type": "string", "format": "uuid"}, EXAMPLE_ID, _read_uuid, str)
 _RFC3339 = {"type": "string", "format": "date-time"}
 TIME = Kind(_RFC3339, "2026-11-21T09:00:00.000Z", _read_time, format_timestamp)
 

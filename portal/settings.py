@@ -113,7 +113,10 @@ CELERY_BROKER_URL = REDIS_URL
 # A worker for each queue: checks can wait minutes for silent sockets, and provisioning must never
 # wait for checks.
 CELERY_TASK_DEFAULT_QUEUE = "provisioning"
-CELERY_TASK_ROUTES = {"checks.tasks.*": {"queue": "checks"}}
+CELERY_TASK_ROUTES = {
+    "checks.tasks.*": {"queue": "checks"},
+    "provisioning.drift.tasks.*": {"queue": "checks"},
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -143,6 +146,8 @@ PROBE_ROUTES = env.list("PROBE_ROUTES", default=[])  # name=wss://{name}.interna
 PROBE_ALLOW_PRIVATE = env.bool("PROBE_ALLOW_PRIVATE", default=False)
 PROBE_IDLE_PACE = env.float("PROBE_IDLE_PACE", default=1.0)
 CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
+
+DRIFT_EVERY_MINUTES = env.int("DRIFT_EVERY_MINUTES", default=60)
 
 # Privacy audits, and the key that signs what auditors keep.
 PRIVACY_AUDIT_HOURS = env.int("PRIVACY_AUDIT_HOURS", default=24)

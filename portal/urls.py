@@ -6,6 +6,7 @@ from django.urls import include, path
 from portal.pages import (
     approvals,
     custom_checks,
+    drift,
     endpoints,
     errors,
     home,
@@ -86,6 +87,11 @@ urlpatterns = [
         privacy.exception_withdraw,
         name="privacy-exception-withdraw",
     ),
+    path("endpoints/<uuid:pk>/drift/", drift.endpoint_drift, name="drift-endpoint"),
+    path("drift/", drift.drift, name="drift"),
+    path("drift/accounts/<str:account_id>/", drift.account_compare, name="drift-compare"),
+    path("drift/<uuid:pk>/ignore/", drift.finding_ignore, name="drift-ignore"),
+    path("drift/<uuid:pk>/count/", drift.finding_count, name="drift-count"),
     path("teams/<slug:slug>/secrets/", secrets.secrets, name="secrets"),
     path(
         "teams/<slug:slug>/secrets/<uuid:pk>/replace/",

@@ -448,6 +448,97 @@ class JournalEntry(models.Model):
         )
 
 
+class DriftReport(models.Model):
+    """One comparison of an account with the portal's rows. `troubles` are what AWS did not show,
+    in words.
+    """
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="drift_reports")
+    requested_by = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    troubles = models.JSONField(default=list)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-requested_at"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account"],
+                condition=Q(finished_at__isnull=True),
+                name="drift_report_one_at_a_time_per_account",
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["account", "-requested_at"], name="drift_report_by_account")
+        ]
+
+    def __str__(self) -> str:
+        return f"drift report of {self.account_id}: {self.requested_at}"
+
+
+class DriftFindingQuerySet(models.QuerySet["DriftFinding"]):
+    """Sets of findings."""
+
+    def open(self) -> DriftFindingQuerySet:
+        """Those that the last report of their source still showed."""
+        return self.filter(resolved_at__isnull=True)
+
+    def ignored(self, now: datetime) -> DriftFindingQuerySet:
+        """Open ones that somebody has agreed to for now."""
+        return self.open().filter(ignored_until__gt=now)
+
+    def to_resolve(self, now: datetime) -> DriftFindingQuerySet:
+        """Open ones that nobody has agreed to."""
+        return self.open().filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=now))
+
+
+class DriftFinding(models.Model):
+    """A difference between AWS and the portal, for as long as it lasts; the fields are those of
+    `provisioning.drift.comparison.Difference`. Somebody may agree to it until a date; when it
+    changes, that no longer counts.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="drift_findings")
+    endpoint = models.ForeignKey(
+        Endpoint, null=True, blank=True, on_delete=models.CASCADE, related_name="drift_findings"
+    )
+    code = models.CharField(max_length=10)
+    resource = models.CharField(max_length=20)
+    subject = models.CharField(max_length=300)
+    setting = models.CharField(max_length=120, blank=True)
+    approved = models.TextField(blank=True)
+    seen = models.TextField(blank=True)
+    source = models.CharField(max_length=60)
+    text = models.TextField()
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    ignored_until = models.DateTimeField(null=True, blank=True)
+    ignored_by = models.CharField(max_length=150, blank=True)
+    ignored_reason = models.CharField(max_length=500, blank=True)
+
+    objects = models.Manager.from_queryset(DriftFindingQuerySet)()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-first_seen_at", "code", "resource", "subject"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["account"], condition=Q(resolved_at__isnull=True), name="drift_open"
+            ),
+            models.Index(
+                fields=["endpoint"],
+                condition=Q(resolved_at__isnull=True),
+                name="drift_open_by_endpoint",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class EventStream(models.Model):
     """A topic of events. Its row lock orders its events; `last_seq` has no gaps."""
 

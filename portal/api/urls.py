@@ -7,6 +7,7 @@ from django.urls import path, re_path
 from portal.api import (
     checks,
     docs,
+    drift,
     endpoints,
     privacy_exceptions,
     probes,
@@ -48,6 +49,10 @@ resources = [
         f"{ENDPOINT}/privacy-exceptions/<uuid:exception_id>",
         privacy_exceptions.OnePrivacyException.as_view(),
     ),
+    path(f"{ENDPOINT}/drift-reports", drift.DriftReports.as_view()),
+    path("drift-findings", drift.DriftFindings.as_view()),
+    path("drift-findings/<uuid:finding_id>/ignore", drift.IgnoreFinding.as_view()),
+    path("drift-findings/<uuid:finding_id>/stop-ignoring", drift.StopIgnoring.as_view()),
     path("secrets", secrets.Secrets.as_view()),
     path("secrets/<uuid:secret_id>", secrets.OneSecret.as_view()),
     path("secrets/<uuid:secret_id>/replace", secrets.ReplaceSecret.as_view()),

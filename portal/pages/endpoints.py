@@ -36,6 +36,7 @@ from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.health import with_health
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, query_of_page, signed_in, to_page
+from portal.pages.drift import drift_context
 from portal.pages.forms import LogRowsForm
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
@@ -124,6 +125,7 @@ def detail_page(
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
         **privacy_context(request.user, endpoint),
+        **drift_context(request.user, endpoint),
     }
     context |= _check_context(request, endpoint, check_id, log_form) | _uptime_context(
         endpoint, request.GET.get("uptime", "")

@@ -130,9 +130,10 @@ def stuck_context(person: Person) -> dict[str, Any]:
 def _as_listed(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
     """One query for the page: each endpoint with its health and its latest request."""
     newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
-    return with_health(endpoints, timezone.now()).annotate(
+    listed: QuerySet[Any] = with_health(endpoints, timezone.now()).annotate(
         last_at=F("health__checked_at"), request_id=Subquery(newest.values("pk")[:1])
     )
+    return listed
 
 
 def _chosen(teams: list[Team], slug: str) -> Team | None:

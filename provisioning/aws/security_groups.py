@@ -42,6 +42,17 @@ def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[Secu
     return tuple(rules)
 
 
+def owned_rules(aws: Aws, region: str, owner: str) -> tuple[SecurityGroupRule, ...]:
+    """Every ingress rule of the Region that carries the portal's tag."""
+    rules: list[SecurityGroupRule] = []
+    with calling("DescribeSecurityGroupRules"):
+        pages = aws.ec2_read(region).get_paginator("describe_security_group_rules")
+        for page in pages.paginate(Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}]):
+            rules += [_rule(cast("Any", found)) for found in page["SecurityGroupRules"]]
+    # A filter that is not understood must not make a stranger's rule ours.
+    return tuple(rule for rule in rules if rule.owner == owner)
+
+
 def group_tags(
     aws: Aws, region: str, group_ids: Sequence[str]
 ) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:

@@ -155,7 +155,7 @@ def _adjusted(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> Config:
     return dict(existing) | {
         key: _merged(existing.get(key), value)
         for key, value in wanted.items()
-        if not _has(existing.get(key), value)
+        if not has_settings(existing.get(key), value)
     }
 
 
@@ -166,7 +166,7 @@ def _merged(existing: Any, wanted: Any) -> Any:
     return wanted
 
 
-def _has(existing: Any, wanted: Any) -> bool:
+def has_settings(existing: Any, wanted: Any) -> bool:
     """Whether `existing` says what is wanted. It may say more; AWS orders lists of words as it
     likes, and may leave out what is empty or off.
     """
@@ -174,7 +174,7 @@ def _has(existing: Any, wanted: Any) -> bool:
         return _is_off(wanted)
     if isinstance(wanted, Mapping):
         return isinstance(existing, Mapping) and all(
-            _has(existing.get(key), value) for key, value in wanted.items()
+            has_settings(existing.get(key), value) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return isinstance(existing, list) and sorted(map(repr, existing)) == sorted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -41,7 +42,7 @@ def test_a_worker_waits_for_what_another_is_reading(
                 account=account, distribution_id=DISTRIBUTION, began_at=NOW, etag="E1"
             )
 
-        monkeypatch.setattr(distribution_reads.time, "sleep", the_other_is_done)
+        monkeypatch.setattr(time, "sleep", the_other_is_done)
         found = distribution_reads.read_routes(account, DISTRIBUTION, since=NOW, now=NOW)
     assert found is not None
     assert (found.etag, len(waits)) == ("E1", 1)

@@ -18,6 +18,7 @@ from openapi_spec_validator import validate
 from checks.models import Check
 from portal.api.checks import CHECK
 from portal.api.docs import api_document
+from portal.api.drift import FINDING
 from portal.api.endpoints import ENDPOINT
 from portal.api.probes import PROBE
 from portal.api.request_output import REQUEST
@@ -138,12 +139,13 @@ def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Cast) -
         ("getCheck", f"{url}/checks/{check.pk}"),
         ("listProbes", f"{url}/probes"),
         ("listSavedChecks", f"{url}/saved-checks"),
+        ("listDriftFindings", "/api/v1/drift-findings"),
     ):
         assert of_answer(operation_id, Client().get(path, headers=headers)) == [], operation_id
 
 
 def test_a_component_that_may_be_null_is_never_required_to_be_there() -> None:
-    objects, uses = [REQUEST, CHECK, PROBE, SAVED_CHECK, ENDPOINT], set()
+    objects, uses = [REQUEST, CHECK, PROBE, SAVED_CHECK, ENDPOINT, FINDING], set()
     while objects:
         for field in objects.pop().fields:
             if inner := field.kind.object:

@@ -442,6 +442,8 @@ def test_the_document_has_every_route_and_what_may_go_wrong() -> None:
                 "replanRequest",
                 "createCheck",
                 "runSavedCheck",
+                "compareWithAws",
+                "stopIgnoringDriftFinding",
             ):
                 assert operation["requestBody"]["content"]["application/json"]["examples"]
                 assert {"400", "413", "415", "422"} <= set(operation["responses"])

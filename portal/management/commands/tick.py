@@ -18,6 +18,7 @@ from checks import tasks as checks
 from portal.endpoints import tasks as endpoints
 from portal.requests import tasks as requests
 from provisioning import tasks as provisioning
+from provisioning.drift import tasks as drift
 
 log = logging.getLogger("portal.ticker")
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         failing: set[str] = set()
         while not stopping.wait(settings.PROVISIONING_TICK_SECONDS):
             close_old_connections()
-            for package in (provisioning, requests, endpoints, checks):
+            for package in (provisioning, requests, endpoints, checks, drift):
                 run_tick(package.tick, package.__name__, failing)
 
 

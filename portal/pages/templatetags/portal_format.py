@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 
 from checks.models import Check, PrivacyAudit, Probe
 from portal.requests.lifecycle import State
+from portal.requests.plan_diff import KNOWN_VALUES, LABELS
+from provisioning.drift.comparison import TITLES
 from provisioning.spec.app_kinds import APP_KINDS
 
 register = template.Library()
@@ -73,6 +75,24 @@ def since(moment: datetime | None) -> SafeString | str:
     else:
         words = moment.strftime("%-d %B %Y")
     return _time(moment, words)
+
+
+@register.filter
+def drift_title(resource: str) -> str:
+    """The kind of resource that a finding of drift is about."""
+    return TITLES[resource]
+
+
+@register.filter
+def setting_label(setting: str) -> str:
+    """`VpcOriginConfig.OriginReadTimeout` → “Response timeout (seconds)”."""
+    return LABELS.get(setting.replace(".", " "), setting)
+
+
+@register.filter
+def known_value(value: str) -> str:
+    """What one of AWS's managed policies does, instead of its ID."""
+    return KNOWN_VALUES.get(value, value)
 
 
 @register.filter

@@ -1,0 +1,163 @@
+"""Drift as pages show it: of one endpoint, and of every account for the platform team."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from portal.endpoints.drift import (
+    IGNORE_DAYS,
+    LONGEST_REASON,
+    compare_now,
+    ignore_finding,
+    last_reports,
+    may_ignore,
+    stop_ignoring,
+    troubles_for,
+    visible_findings,
+)
+from portal.pages.auth import SignedIn, endpoint_or_404, posted_text, signed_in, to_page
+from portal.people.models import Person
+from portal.requests.lifecycle import Denied
+from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint
+
+FINDINGS_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class ShownFinding:
+    """A finding, and whether it is ignored now and this person may change that."""
+
+    row: DriftFinding
+    ignored: bool
+    may_ignore: bool
+
+
+@dataclass(frozen=True)
+class AccountDrift:
+    """An account with its findings, its last report and the one under way."""
+
+    account: AwsAccount
+    findings: list[ShownFinding]
+    last: DriftReport | None
+    running: DriftReport | None
+
+
+@signed_in
+@require_safe
+def drift(request: SignedIn) -> HttpResponse:
+    """Every account's findings, for those who see every team."""
+    if not request.user.sees_everything:
+        raise Http404
+    found: dict[str, list[ShownFinding]] = {}
+    for row in visible_findings(request.user)[: FINDINGS_SHOWN + 1]:
+        found.setdefault(row.account_id, []).append(_shown(request.user, row))
+    accounts = [
+        AccountDrift(one, found.get(one.pk, []), *last_reports(one))
+        for one in AwsAccount.objects.all()
+    ]
+    total = sum(map(len, found.values()))
+    context = {"accounts": accounts, "truncated": total > FINDINGS_SHOWN, **_choices(request.user)}
+    return render(request, "drift/list.html", context)
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def endpoint_drift(request: SignedIn, pk: UUID) -> HttpResponse:
+    """One endpoint's findings as a fragment, which refreshes itself while a report is made. A POST
+    requests one.
+    """
+    endpoint = endpoint_or_404(request.user, pk)
+    page = reverse("endpoint-detail", args=[pk])
+    if request.method == "POST":
+        answer = compare_now(request.user, endpoint.account, endpoint, now=timezone.now())
+        if isinstance(answer, Denied):
+            messages.warning(request, answer.reason)
+            return to_page(request, page)
+    if not request.htmx:
+        return redirect(f"{page}#drift")
+    context = {"endpoint": endpoint} | drift_context(request.user, endpoint)
+    return render(request, "drift/_endpoint.html", context)
+
+
+@signed_in
+@require_POST
+def account_compare(request: SignedIn, account_id: str) -> HttpResponse:
+    """Compare an account with AWS now."""
+    if not request.user.sees_everything:
+        raise Http404
+    account = get_object_or_404(AwsAccount, pk=account_id)
+    answer = compare_now(request.user, account, None, now=timezone.now())
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+    return redirect(f"{reverse('drift')}#account-{account.pk}")
+
+
+@signed_in
+@require_POST
+def finding_ignore(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Agree to a finding for some days, with a reason."""
+    finding = _finding_or_404(request.user, pk)
+    days = posted_text(request, "days", 3)
+    if days not in map(str, IGNORE_DAYS):
+        raise Http404
+    reason, now = posted_text(request, "reason", LONGEST_REASON), timezone.now()
+    answer = ignore_finding(request.user, finding, reason=reason, days=int(days), now=now)
+    return _back(request, finding, answer, f"Ignored for {days} day{'' if days == '1' else 's'}.")
+
+
+@signed_in
+@require_POST
+def finding_count(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Let an ignored finding count again."""
+    finding = _finding_or_404(request.user, pk)
+    answer = stop_ignoring(request.user, finding, now=timezone.now())
+    return _back(request, finding, answer, "It counts again.")
+
+
+def drift_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
+    """What the endpoint's page says about drift."""
+    rows = visible_findings(person).filter(endpoint=endpoint)
+    last, running = last_reports(endpoint.account)
+    return {
+        "findings_of_drift": [_shown(person, row) for row in rows[:FINDINGS_SHOWN]],
+        "drift_last": last,
+        "drift_running": running,
+        "drift_troubles": troubles_for(endpoint, last) if last else [],
+        "may_compare": person.decides or person.belongs_to(endpoint.owner),
+        **_choices(person),
+    }
+
+
+def _choices(person: Person) -> dict[str, Any]:
+    return {"ignore_days": IGNORE_DAYS, "reason_limit": LONGEST_REASON, "decides": person.decides}
+
+
+def _shown(person: Person, row: DriftFinding) -> ShownFinding:
+    ignored = row.ignored_until is not None and row.ignored_until > timezone.now()
+    return ShownFinding(row, ignored, person.decides or may_ignore(person, row))
+
+
+def _finding_or_404(person: Person, pk: UUID) -> DriftFinding:
+    return get_object_or_404(visible_findings(person), pk=pk)
+
+
+def _back(
+    request: SignedIn, finding: DriftFinding, answer: Denied | None, done: str
+) -> HttpResponse:
+    """To the page that the finding is on."""
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+    else:
+        messages.success(request, done)
+    if finding.endpoint_id and request.POST.get("from") != "list":
+        return redirect(f"{reverse('endpoint-detail', args=[finding.endpoint_id])}#drift")
+    return redirect(f"{reverse('drift')}#account-{finding.account_id}")

@@ -1,0 +1,168 @@
+"""Asks AWS what an account has, and compares it with the portal's rows.
+
+Each distribution, the list of VPC origins and the security groups of a Region are read once, for
+all endpoints of the account. What AWS does not show is a trouble, never a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from provisioning.aws import distributions, security_groups, vpc_origins
+from provisioning.aws.errors import OVER_BUDGET, AwsError
+from provisioning.drift import comparison
+from provisioning.drift.comparison import Applied, Difference
+from provisioning.facts import names
+from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
+
+
+@dataclass
+class Observed:
+    """The differences, the sources that AWS showed, and what it did not show, in words."""
+
+    differences: list[Difference] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    troubles: list[str] = field(default_factory=list)
+
+    def add(self, source: str, found: Iterable[Difference]) -> None:
+        """What one source shows."""
+        self.sources.add(source)
+        self.differences += found
+
+    def missed(self, source: str, error: AwsError) -> None:
+        """AWS did not show a source. Raises the error if only our call budget was used up."""
+        if error.code == OVER_BUDGET:
+            raise error
+        self.troubles.append(f"{source}: {error}")
+
+
+def observe(account: AwsAccount) -> Observed:
+    """Everything that differs in an account. Raises AwsError if the call budget does not suffice:
+    ask again later.
+    """
+    observed, applied = Observed(), applied_in(account)
+    _distributions(account, applied, observed)
+    _vpc_origins(account, applied, observed)
+    _rules(account, applied, observed)
+    return observed
+
+
+def applied_in(account: AwsAccount) -> list[Applied]:
+    """The deployed endpoints of an account, as approved; without those that a run changes now."""
+    deployed = account.endpoints.filter(state=Endpoint.State.DEPLOYED).exclude(
+        runs__state__in=Run.ACTIVE
+    )
+    neighbors = frozenset(_origins_of_endpoints(account))
+    origins = {row.key: row.aws_id for row in VpcOrigin.objects.filter(account=account)}
+    found = []
+    for endpoint in deployed.prefetch_related("ingress_rules"):
+        done = endpoint.runs.filter(state=Run.State.DONE).order_by("-created_at").first()
+        if done is not None:
+            found.append(_applied(endpoint, done, origins, neighbors))
+    return found
+
+
+def _applied(
+    endpoint: Endpoint, done: Run, origins: Mapping[str, str], neighbors: frozenset[str]
+) -> Applied:
+    spec, plan = done.spec, done.plan_data
+    after: dict[str, list[Any]] = {}
+    for item in plan["items"]:
+        if item["after"]:
+            after.setdefault(item["resource"], []).append(item["after"])
+    aws_id, origin = origins.get(spec.vpc_origin_key, ""), after["origin"][-1]
+    private = origin["VpcOriginConfig"] | ({"VpcOriginId": aws_id} if aws_id else {})
+    own = {(one.group_id, one.port, one.source_group_id) for one in endpoint.ingress_rules.all()}
+    others = {
+        (one["GroupId"], one["Port"], one["Source"])
+        for one in after.get("ingress-rule", ())
+        if one["Source"] != names.SERVICE_GROUP_NAME
+    }
+    return Applied(
+        endpoint=endpoint.key,
+        distribution_id=spec.distribution_id,
+        origin=origin | {"VpcOriginConfig": private},
+        behaviors=tuple(after["behavior"]),
+        vpc_origin_id=aws_id,
+        vpc_origin=after["vpc-origin"][-1],
+        region=spec.region,
+        rules=tuple(sorted(own | others)),
+        agreed=neighbors | frozenset(plan["relies_on"]["overlapping_behaviors"]),
+    )
+
+
+def _distributions(account: AwsAccount, applied: list[Applied], observed: Observed) -> None:
+    """Also those whose endpoints are gone: something of theirs may be left there."""
+    aws, owner = account.client(), settings.PROVISIONING_OWNER
+    known = set(_origins_of_endpoints(account))
+    listed = account.endpoints.values_list("spec_data__distribution_id", flat=True)
+    for distribution_id in sorted(set(listed)):
+        source = comparison.distribution_source(distribution_id)
+        try:
+            record = distributions.read(aws, distribution_id)
+        except AwsError as error:
+            observed.missed(source, error)
+            continue
+        config = record.config if record else None
+        here = [one for one in applied if one.distribution_id == distribution_id]
+        found = [each for one in here for each in comparison.compare_distribution(one, config)]
+        if config is not None:
+            found += comparison.orphan_origins(distribution_id, config, owner=owner, known=known)
+        observed.add(source, found)
+
+
+def _vpc_origins(account: AwsAccount, applied: list[Applied], observed: Observed) -> None:
+    aws, owner = account.client(), settings.PROVISIONING_OWNER
+    rows = VpcOrigin.objects.filter(account=account).values_list("key", flat=True)
+    known = {names.vpc_origin_name(owner, key) for key in rows}
+    configs: dict[str, Mapping[str, Any] | None] = {}
+    try:
+        present = vpc_origins.list_all(aws)
+        ids = {one.id for one in present}
+        for aws_id in sorted({one.vpc_origin_id for one in applied if one.vpc_origin_id}):
+            # One that is shared by another account is in no list of ours.
+            record = vpc_origins.read(aws, aws_id) if aws_id in ids else None
+            configs[aws_id] = record.config if record else None
+        orphans = [
+            comparison.orphan_vpc_origin(one)
+            for one in comparison.named_as_ours(present, owner=owner, known=known)
+            if vpc_origins.owner_of(aws, vpc_origins.arn(account.pk, one.id)) == owner
+        ]
+    except AwsError as error:
+        observed.missed(comparison.VPC_ORIGINS, error)
+        return
+    found = [
+        each
+        for one in applied
+        if one.vpc_origin_id
+        for each in comparison.compare_vpc_origin(one, configs[one.vpc_origin_id])
+    ]
+    observed.add(comparison.VPC_ORIGINS, found + orphans)
+
+
+def _rules(account: AwsAccount, applied: list[Applied], observed: Observed) -> None:
+    aws, owner = account.client(), settings.PROVISIONING_OWNER
+    rows = account.ingress_rules.values_list("group_id", "port", "source_group_id")
+    known = set(rows)
+    for region in sorted({account.region, *(one.region for one in applied)}):
+        here = [one for one in applied if one.region == region]
+        groups = sorted({group for one in here for group, _, _ in one.rules})
+        source = comparison.rules_source(region)
+        try:
+            present = security_groups.ingress_rules(aws, region, groups)
+            tagged = security_groups.owned_rules(aws, region, owner)
+        except AwsError as error:
+            observed.missed(source, error)
+            continue
+        found = [each for one in here for each in comparison.compare_rules(one, present)]
+        observed.add(source, [*found, *comparison.orphan_rules(region, tagged, known=known)])
+
+
+def _origins_of_endpoints(account: AwsAccount) -> Iterable[str]:
+    """The origins of all endpoints that are built or being built."""
+    for endpoint in account.endpoints.exclude(state=Endpoint.State.ABSENT).only("id"):
+        yield names.origin_id(settings.PROVISIONING_OWNER, endpoint.key)
