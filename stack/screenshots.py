@@ -53,7 +53,7 @@ def take_screenshots(folder: Path) -> int:
         olga.get_by_role("heading", name="Your decision").wait_for()
         _shoot(olga, folder / "decision.png")
         olga.get_by_role("button", name="Approve").first.click()
-        ana.get_by_text("AWS is creating VPC origin").first.wait_for()
+        ana.get_by_text("Created VPC origin").first.wait_for()
         _shoot(ana, folder / "console.png")
         ana.get_by_text("Clients can connect").first.wait_for(timeout=120_000)
         ana.locator('main a[href^="/endpoints/"]').first.click()

@@ -1,5 +1,6 @@
-// What plain HTML cannot do: put the focus on an error summary or a result, copy a command, say that
-// the portal is out of reach.
+// What plain HTML cannot do: put the focus on an error summary or a result, copy a command, keep
+// relative times true, take back an error once its field changes, say that the portal is out of
+// reach.
 // Every page works without it.
 "use strict";
 
@@ -51,6 +52,55 @@ if (unreachable) {
   }
   document.addEventListener("htmx:afterOnLoad", () => { unreachable.hidden = true; });
 }
+
+// An error is about the value that was sent: it goes when its field changes, also from the summary.
+document.addEventListener("change", (event) => {
+  const field = event.target.closest(".field");
+  const error = field?.querySelector("[id$=_error]");
+  if (!error) return;
+  for (const control of [field, ...field.querySelectorAll("[aria-invalid]")]) {
+    control.removeAttribute("aria-invalid");
+    const others = (control.getAttribute("aria-describedby") ?? "").replace(error.id, "").trim();
+    if (others) control.setAttribute("aria-describedby", others);
+    else control.removeAttribute("aria-describedby");
+  }
+  const summary = document.querySelector("[aria-labelledby=form-errors-title]");
+  for (const link of summary?.querySelectorAll("li a") ?? []) {
+    if (link.hash.slice(1) === error.id.replace(/_error$/, "")) link.closest("li").remove();
+  }
+  error.remove();
+  const left = summary?.querySelectorAll("li").length;
+  if (left === 0) summary.remove();
+  else if (left) summary.querySelector("h2").textContent = `Fix ${left} problem${left > 1 ? "s" : ""}`;
+});
+
+// The words of portal_format: since, lasting, until.
+function roughly(seconds) {
+  for (const [unit, size] of [["day", 86400], ["h", 3600], ["min", 60]]) {
+    const count = Math.floor(seconds / size);
+    if (count) return `${count} ${unit}${unit === "day" && count > 1 ? "s" : ""}`;
+  }
+  return `${Math.floor(seconds)} s`;
+}
+
+function relativeWords(kind, seconds) {
+  if (kind === "until") return seconds > 0 ? `in ${roughly(seconds)}` : "now";
+  if (kind === "lasting") return `for ${roughly(Math.max(seconds, 1))}`;
+  return seconds < 5 ? "just now" : `${roughly(seconds)} ago`;
+}
+
+// By the server's clock: this machine's may be wrong.
+const clockAhead = Date.now() - Number(document.body.dataset.now) * 1000;
+const AS_A_DATE = 14 * 86400;
+setInterval(() => {
+  for (const time of document.querySelectorAll("time[data-relative]")) {
+    const kind = time.dataset.relative;
+    const passed = (Date.now() - clockAhead - Date.parse(time.dateTime)) / 1000;
+    if (kind === "since" && passed >= AS_A_DATE) continue;
+    const words = relativeWords(kind, kind === "until" ? -passed : passed);
+    if (time.textContent !== words) time.textContent = words;
+  }
+}, 5000);
 
 for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
 document.addEventListener("htmx:load", (event) => {

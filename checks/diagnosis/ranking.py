@@ -252,7 +252,7 @@ def _next_probe(
     # their own. But another edge may lead to another app, so a refusal counts once it is repeated.
     if ranked[0].certainty == HIGH and ranked[0].code != "WSE-1006" and not seen.by_edge:
         return ProbeKind.AGAIN if seen.status not in (0, 101) and not seen.again else None
-    if seen.plain_get is None and (
+    if (seen.plain_get is None and not _refused_in_any_case(seen)) and (
         seen.status >= 500
         or seen.status == 400
         or (seen.status >= 200 and ranked[0].code in ("WSE-UNKNOWN", "WSE-PROXY-UPGRADE"))
@@ -270,6 +270,12 @@ def _next_probe(
     if not seen.routes:
         return ProbeKind.ROUTES
     return None
+
+
+def _refused_in_any_case(seen: Observations) -> bool:
+    """A plain GET would get the same 400, and tell nothing."""
+    asked = seen.handshake.request
+    return seen.status == 400 and asked is not None and asked.websocket_only
 
 
 _MAY_LOOK_AT_CLIENT: frozenset[VerdictCode] = frozenset(

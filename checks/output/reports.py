@@ -289,6 +289,11 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
         told = f"A plain GET is answered with {get}, the upgrade is not: {_outcome(handshake)}"
     code = None if handshake.live else diagnose(handshake)[0].code
     lines = tuple(f"{name}: {_told(seen)}" for name, seen in pair)
+    if get == 400 and plain.request is not None and plain.request.websocket_only:
+        lines += (
+            "Engine.IO refuses every plain GET that says transport=websocket. Run this probe with "
+            "transport=polling in the path instead.",
+        )
     return Report(handshake.live, told, lines, code, table.routes, table.rows)
 
 

@@ -142,8 +142,8 @@ def group_fit(
 def stickiness(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
-    """Good to know: an open WebSocket stays with its target anyway; cookies matter for reconnects
-    and polling.
+    """Good to know: an open WebSocket stays with its target anyway. A session that begins with
+    polling or a negotiation needs the same target for its next request.
     """
     if target.kind != "application":
         return
@@ -163,9 +163,10 @@ def stickiness(
         "PF-STICKY",
         Level.WARN,
         f"{loose[0].name} has {len(loose[0].targets)} targets and no stickiness.",
-        "The paths also carry an HTTP API. If it starts a session by "
-        "polling, as Socket.IO does, each poll may reach another target, "
-        "and the session breaks.",
+        "The paths also carry HTTP requests. Clients that poll or negotiate before they open a "
+        "WebSocket, as Socket.IO, SockJS and SignalR clients do by default, fail when the next "
+        "request reaches another target. Clients that use only the WebSocket transport need no "
+        "stickiness.",
         Fix(
             f"EC2 > Target Groups > {loose[0].name} > Attributes > Stickiness.",
             f"aws elbv2 modify-target-group-attributes --target-group-arn {loose[0].arn} "

@@ -113,6 +113,13 @@ class HandshakeRequest:
     origin: str | None = None
     upgrade: bool = True
 
+    @property
+    def websocket_only(self) -> bool:
+        """Engine.IO answers a plain GET of this address with 400 in any case: its query asks for
+        the WebSocket transport.
+        """
+        return "transport=websocket" in self.request_line
+
     def to_bytes(self) -> bytes:
         """The request exactly as it goes onto the wire."""
         lines = [self.request_line, *[line.raw for line in self.headers], "", ""]

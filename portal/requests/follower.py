@@ -91,7 +91,7 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
 
 def _handle_done(request: EndpointRequest, now: datetime) -> None:
     move(request, Verb.DEPLOYED, now)
-    text = "Built. Making a real handshake through CloudFront."
+    text = "Making a real handshake through CloudFront."
     record(request, "request.provisioned", text, now)
     endpoint = _request_first_check(request, now)
     checks.schedule_usual_check(endpoint, stream=request.stream, now=now)
@@ -119,8 +119,8 @@ def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetim
         return
     move(request, verb, now, reason="" if ok else text[:500])
     if ok:
-        live = "Live: the handshake through CloudFront succeeded."
-        record(request, "request.live", live, now, level="good")
+        done = "Request complete. Clients can connect."
+        record(request, "request.live", done, now, level="good")
     else:
         failing = "Built, but the handshake fails. The verdict names the cause and the fix."
         record(request, "request.unanswered", failing, now, level="error")

@@ -59,11 +59,14 @@ KNOWN_VALUES = {
 
 @dataclass(frozen=True)
 class DiffLine:
-    """One setting; an empty `before` did not exist, an empty `after` goes away."""
+    """One setting; an empty `before` did not exist, an empty `after` goes away. `stays` if what was
+    before is another resource, which is not changed: the behavior that has answered the path.
+    """
 
     label: str
     before: str
     after: str
+    stays: bool = False
 
     @property
     def changes(self) -> bool:
@@ -108,8 +111,9 @@ def _item(item: Mapping[str, Any]) -> Item:
     word, tone = ACTIONS.get(item["action"], (item["action"], ""))
     changes = item["action"] == "create"
     before = dict(_flat(item["before"] or {})) if changes else {}
+    stays = "answered_by" in before
     after = dict(_flat(item["after"]))
-    if "answered_by" in before:
+    if stays:
         before["PathPattern"] = before.pop("answered_by")
     lines = []
     left_out = 0
@@ -118,7 +122,9 @@ def _item(item: Mapping[str, Any]) -> Item:
         if not was and not becomes:
             left_out += 1
         else:
-            lines.append(DiffLine(LABELS.get(key, key), was if changes else becomes, becomes))
+            lines.append(
+                DiffLine(LABELS.get(key, key), was if changes else becomes, becomes, stays)
+            )
     return Item(
         item["title"],
         word,

@@ -93,9 +93,7 @@ def create(context: RunContext) -> Outcome:
                 return Retry("AWS says the name already exists; checking again.", error.code)
             raise
         _remember(context, row, record.facts.id, record.facts.status)
-        return Ready(
-            f"AWS is creating VPC origin {record.facts.id}.", {"vpc_origin_id": record.facts.id}
-        )
+        return Ready(f"Created VPC origin {record.facts.id}.", {"vpc_origin_id": record.facts.id})
 
 
 @errors_as_outcomes

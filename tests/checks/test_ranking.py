@@ -739,10 +739,16 @@ def test_a_row_hints_at_what_it_can_tell(
     assert (first.code, first.certainty != "high") == (code, True)
 
 
+ENGINE_IO = request_to("wss://d1.example/socket.io/?EIO=4&transport=websocket")
 NEXT = [
     (Observations(refused(403, APP)), ProbeKind.AWS),
     (Observations(refused(403, APP), looked=True), ProbeKind.WITHOUT_ORIGIN),
     (Observations(refused(502), looked=True), ProbeKind.PLAIN_GET),
+    (
+        Observations(refused(400), looked=True, without_origin=refused(400)),
+        ProbeKind.PLAIN_GET,
+    ),
+    (Observations(replace(refused(400), request=ENGINE_IO), looked=True), ProbeKind.AGAIN),
     (Observations(refused(502), looked=True, plain_get=refused(502)), ProbeKind.AGAIN),
     (
         Observations(refused(502), looked=True, plain_get=refused(502), again=(refused(502),)),

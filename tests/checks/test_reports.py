@@ -145,6 +145,15 @@ def test_a_plain_get_tells_whether_only_the_upgrade_fails(
     assert not told.ok or all(cell.state != "bad" for _, cells in told.rows for cell in cells)
 
 
+def test_a_plain_get_that_engine_io_always_refuses_is_told() -> None:
+    get = plain("400 Bad Request")
+    assert get.request is not None
+    line = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1"
+    of_engine_io = replace(get, request=replace(get.request, request_line=line))
+    assert "transport=polling" in plain_get_report(live(), of_engine_io).lines[-1]
+    assert not any("polling" in told for told in plain_get_report(live(), get).lines)
+
+
 def test_the_first_way_that_fails_is_named() -> None:
     told = routes_report([("edge", BAD_GATEWAY), ("direct", live())])
     assert told.headline.startswith("First failure: edge, Upgraded (101)")

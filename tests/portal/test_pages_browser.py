@@ -5,6 +5,7 @@ phones are enough.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import connections
@@ -16,6 +17,7 @@ from pytest_django.live_server_helper import LiveServer
 from checks.models import Check, PrivacyAudit, Probe
 from checks.output.comparison import Cell
 from checks.output.reports import Report
+from portal.pages.templatetags import portal_format
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
@@ -103,6 +105,31 @@ def test_an_answer_typed_later_is_judged_too_and_advanced_settings_stay_open(pag
     expect(page.locator("#form-preflight")).to_contain_text("Not ready.")
     expect(page.get_by_label("HTTP port", exact=True)).to_have_value("9000")
     expect(page.get_by_label("HTTPS port", exact=True)).to_be_focused()
+
+
+def test_relative_times_and_errors_follow_what_happens_on_the_page(page: Page) -> None:
+    page.goto("/requests/new/")
+    now = timezone.now()
+    for seconds in (0, 5, 59, 60, 3_599, 3_600, 86_399, 86_400, 200_000):
+        for kind, words in (
+            ("since", portal_format.since(now - timedelta(seconds=seconds + 0.2))),
+            ("lasting", portal_format.lasting(now - timedelta(seconds=seconds + 0.2))),
+            ("until", portal_format.until(now + timedelta(seconds=seconds + 0.8))),
+        ):
+            said = page.evaluate("([kind, s]) => relativeWords(kind, s)", [kind, seconds + 0.2])
+            assert f">{said}<" in str(words), (kind, seconds)
+    assert page.locator("time[data-relative=since]").count() == 1
+
+    page.locator("main").get_by_role("button", name="Create plan").last.click()
+    summary = page.get_by_role("alert")
+    expect(summary).to_contain_text("Fix 5 problems")
+    page.get_by_label("Distribution", exact=True).select_option(index=1)
+    expect(summary).to_contain_text("Fix 4 problems")
+    expect(page.locator("#id_distribution_id_error")).to_have_count(0)
+    expect(page.locator("#id_distribution_id")).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#id_justification_error")).to_have_count(1)
+    page.get_by_label("int-orders").check()
+    expect(summary).to_contain_text("Fix 3 problems")
 
 
 def test_the_form_loses_nothing(page: Page, people: Cast) -> None:

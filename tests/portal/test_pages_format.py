@@ -90,6 +90,10 @@ def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
         ("Allowed HTTP methods", "", "GET, HEAD"),
     ]
     assert behavior.left_out == 2
+    shown = render_to_string("requests/_plan.html", {"plan": view})
+    assert "<ins>/ws</ins>" in shown
+    assert "(currently *)" in shown
+    assert "<del>" not in shown, "a plan that only creates takes nothing away"
     assert not shared.changes
     assert not any(line.changes for line in shared.lines)
     assert (view.creates, view.unchanged, view.expected_seconds) == (1, 1, 20)
@@ -155,9 +159,10 @@ def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
             "requests/_preflight.html", {"results": results, "blocked": "block" in levels}
         )
 
-    assert "Ready to build." in page("pass", "warn")
+    assert "Ready to build." in page("pass", "fixable")
+    assert "Ready to build, with 2 warnings." in page("pass", "warn", "warn")
     told = page("pass", "unknown", "warn")
-    assert "Ready to build." not in told
+    assert "Ready to build" not in told
     assert "1 question could not be answered" in told
     assert (
         told.index("Could not be checked")

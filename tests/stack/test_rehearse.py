@@ -65,7 +65,7 @@ def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile
 SIGNS = {
     "provisioning-worker": "Create the VPC origin",
     "checks-worker": "Create the VPC origin",
-    "web": "AWS is creating VPC origin vo_",
+    "web": "Created VPC origin vo_",
     "redis": ": Deploying",
     "ticker": "Add the origin and behaviors",
 }

@@ -74,7 +74,7 @@ def since(moment: datetime | None) -> SafeString | str:
         words = f"{_roughly(seconds)} ago"
     else:
         words = moment.strftime("%-d %B %Y")
-    return _time(moment, words)
+    return _time(moment, words, "since")
 
 
 @register.filter
@@ -100,13 +100,17 @@ def lasting(since: datetime | None) -> SafeString | str:
     """“for 3 min”, with the exact beginning in UTC as a tooltip and for machines."""
     if since is None:
         return ""
-    return _time(since, f"for {_roughly(max(1.0, (timezone.now() - since).total_seconds()))}")
+    return _time(
+        since, f"for {_roughly(max(1.0, (timezone.now() - since).total_seconds()))}", "lasting"
+    )
 
 
-def _time(moment: datetime, words: str) -> SafeString:
+def _time(moment: datetime, words: str, kind: str) -> SafeString:
+    """portal.js keeps the words true while the page is open."""
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time datetime="{}" data-relative="{}" title="{}">{}</time>',
         moment.isoformat(),
+        kind,
         moment.strftime("%-d %B %Y, %H:%M:%S UTC"),
         words,
     )
@@ -117,12 +121,7 @@ def until(moment: datetime) -> SafeString:
     """“in 12 days”, with the exact time."""
     seconds = (moment - timezone.now()).total_seconds()
     words = f"in {_roughly(seconds)}" if seconds > 0 else "now"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        moment.isoformat(),
-        moment.strftime("%-d %B %Y, %H:%M UTC"),
-        words,
-    )
+    return _time(moment, words, "until")
 
 
 @register.filter
@@ -225,10 +224,10 @@ LEVEL_GROUPS = (
 
 
 @register.filter
-def unknown_count(results: Any) -> int:
-    """How many preflight results, objects or their stored dicts, are unknown."""
+def count_level(results: Any, level: str) -> int:
+    """How many preflight results, objects or their stored dicts, have this level."""
     return sum(
-        (one["level"] if isinstance(one, dict) else one.level) == "unknown" for one in results or ()
+        (one["level"] if isinstance(one, dict) else one.level) == level for one in results or ()
     )
 
 
