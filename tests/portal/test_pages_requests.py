@@ -59,7 +59,7 @@ def test_the_plan_shows_each_resource_before_and_after(people: Cast, lab: Lab) -
     assert "Create VPC origin edge-portal-" in words
     assert "Create Security group: TCP 80 from CloudFront" in words
     assert "Create Behavior /ws/chat" in words
-    assert "Matching behavior * /ws/chat" in words
+    assert "Matching behavior /ws/chat (currently *)" in words
     assert "every header, cookie and query string (AllViewer)" in words
     assert "Olga" in words or "olga" in words
     assert "No extra charge for the VPC origin" in words
