@@ -48,6 +48,11 @@ class DistributionRecord:
     domain_name: str
 
 
+def arn(account_id: str, distribution_id: str) -> Arn:
+    """The ARN that tags hang on."""
+    return Arn(f"arn:aws:cloudfront::{account_id}:distribution/{distribution_id}")
+
+
 def list_all(aws: Aws) -> tuple[DistributionSummary, ...]:
     """Every distribution of the account."""
     return tuple(

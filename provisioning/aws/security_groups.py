@@ -53,6 +53,26 @@ def owned_rules(aws: Aws, region: str, owner: str) -> tuple[SecurityGroupRule, .
     return tuple(rule for rule in rules if rule.owner == owner)
 
 
+def rules_with_tags(
+    aws: Aws, region: str, rule_ids: Sequence[str]
+) -> tuple[tuple[SecurityGroupRule, dict[str, str]], ...]:
+    """Those of these rules that exist, each with its tags."""
+    if not rule_ids:
+        return ()
+    with calling("DescribeSecurityGroupRules"):
+        # By filter, since one ID that does not exist refuses a call by IDs.
+        found = aws.ec2_read(region).describe_security_group_rules(
+            Filters=[{"Name": "security-group-rule-id", "Values": list(rule_ids)}]
+        )["SecurityGroupRules"]
+    return tuple(
+        (
+            _rule(cast("Any", one)),
+            {tag["Key"]: tag.get("Value", "") for tag in one.get("Tags", ())},
+        )
+        for one in found
+    )
+
+
 def group_tags(
     aws: Aws, region: str, group_ids: Sequence[str]
 ) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from provisioning.aws.errors import AwsError, calling
 from provisioning.aws.session import Aws
+from provisioning.aws.tags import of_resource as tags_of
 from provisioning.facts.distribution import Origin
 from provisioning.facts.names import OWNER_TAG, Arn, VpcOriginId
 from provisioning.facts.snapshot import VpcOriginFacts
@@ -70,21 +71,7 @@ def unusable(
 
 def owner_of(aws: Aws, vpc_origin_arn: str) -> str:
     """The value of the owner tag; empty when there is none, or when the VPC origin is gone."""
-    try:
-        with calling("ListTagsForResource"):
-            answer = aws.cloudfront_read.list_tags_for_resource(Resource=vpc_origin_arn)
-    except AwsError as error:
-        if error.is_absent:
-            return ""
-        raise
-    return next(
-        (
-            tag.get("Value", "")
-            for tag in answer["Tags"].get("Items", ())
-            if tag["Key"] == OWNER_TAG
-        ),
-        "",
-    )
+    return tags_of(aws, vpc_origin_arn).get(OWNER_TAG, "")
 
 
 def distributions_of(aws: Aws, vpc_origin_id: str) -> int:
