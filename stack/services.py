@@ -16,6 +16,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,24 @@ SOCKET_PATH_LIMIT = 103
 """Bytes of a unix socket's path: 107 on Linux, 103 on macOS."""
 
 UNPRIVILEGED_USER = "nobody"
+EMPTY_DATABASE = (
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    *("-c", "timezone=UTC"),
+)
+"""initdb's arguments."""
+
+NOT_DURABLE = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
+"""Settings of a server whose data need not survive the machine, nor grow old."""
 
 
 class ServiceError(Exception):
@@ -108,9 +127,7 @@ class Postgres:
             "unix_socket_permissions": "0700",
             "max_connections": "200",
             "log_min_messages": "warning",
-            "fsync": "on" if self.durable else "off",
-            "full_page_writes": "on" if self.durable else "off",
-        }
+        } | ({} if self.durable else NOT_DURABLE)
         command = [str(_postgres_bin() / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -145,24 +162,24 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _initialise(self) -> None:
-        """Run initdb in another folder, then rename it: so an incomplete one is never used."""
+        """Copy the empty database that an earlier start kept, or make one and keep it. It is made
+        in another folder, then renamed: so an incomplete one is never used.
+        """
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        command = [
-            str(_postgres_bin() / "initdb"),
-            "-D",
-            str(fresh),
-            "-U",
-            POSTGRES_USER,
-            "--auth=trust",
-        ]
-        command += [
-            "--encoding=UTF8",
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-        ]
-        command += ["-c", "timezone=UTC", *([] if self.durable else ["--no-sync"])]
+        kept = _kept_empty_database()
+        if kept.exists():
+            _copy_private(kept, fresh)
+            if self.durable:
+                self._initdb("--sync-only", "-D", str(fresh))
+        else:
+            wanted = ("-D", str(fresh), "-U", POSTGRES_USER, *EMPTY_DATABASE)
+            self._initdb(*wanted, *([] if self.durable else ["--no-sync"]))
+            _keep(fresh, kept)
+        fresh.rename(self.data)
+
+    def _initdb(self, *arguments: str) -> None:
+        command = [str(_postgres_bin() / "initdb"), *arguments]
         made = subprocess.run(  # noqa: S603 - built above
             launched(command, death_signal=signal.SIGKILL, user=unprivileged_user()),
             cwd=self.directory,
@@ -174,7 +191,6 @@ class Postgres:
         )
         if made.returncode != 0:
             raise ServiceError(f"initdb failed in {self.directory}:\n{made.stdout}{made.stderr}")
-        fresh.rename(self.data)
 
     def _end_left_over_server(self) -> None:
         """End the server in the pid file, if it is ours: the pid may have been reused."""
@@ -287,6 +303,38 @@ def _postgres_bin() -> Path:
             "Use Python 3.11 to 3.14 on Linux or macOS, or set DATABASE_URL to your own server."
         )
     return installs[-1].parent
+
+
+def _kept_empty_database() -> Path:
+    """Where this environment keeps what initdb makes, which takes a second and is always the same:
+    by PostgreSQL's files and initdb's arguments.
+    """
+    binary = (_postgres_bin() / "postgres").stat()
+    made_of = repr((binary.st_size, binary.st_mtime_ns, POSTGRES_USER, EMPTY_DATABASE))
+    name = hashlib.sha256(made_of.encode()).hexdigest()[:12]
+    return Path(sys.prefix) / f"empty-database-{name}"
+
+
+def _keep(database: Path, kept: Path) -> None:
+    """Keep a copy, complete or not at all. Without it, the next start runs initdb again."""
+    with contextlib.suppress(OSError, shutil.Error):
+        copy = Path(tempfile.mkdtemp(prefix=f"{kept.name}.", dir=kept.parent))
+        try:
+            shutil.copytree(database, copy, dirs_exist_ok=True)
+            # One that another process kept meanwhile stays: a folder with files is not replaced.
+            copy.rename(kept)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copy_private(kept: Path, fresh: Path) -> None:
+    """Copy a kept database for the server's user."""
+    shutil.copytree(kept, fresh)
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam(UNPRIVILEGED_USER).pw_uid
+        for folder, folders, files in os.walk(fresh):
+            for name in (".", *folders, *files):
+                os.chown(Path(folder, name), owner, -1)
 
 
 def _make_private(directory: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from stack.processes import launched
+from stack import services as services_module
+from stack.processes import Supervisor, launched
 from stack.product import SERVICES, Stack
 from stack.services import SOCKET_PATH_LIMIT, Postgres, Redis, ServiceError, redis_binary
 from stack.state import StateError
@@ -100,7 +102,8 @@ def until(true: Callable[[], bool]) -> None:
 KILLED = """
 import json, sys, time
 from pathlib import Path
-from stack.processes import launched
+from stack import services as services_module
+from stack.processes import Supervisor, launched
 from stack.product import SERVICES, Stack
 stack = Stack(Path(sys.argv[1]) / "state", parts=SERVICES, durable=False)
 stack.start()
@@ -149,7 +152,54 @@ def test_a_pid_file_that_names_a_stranger_is_put_aside(short_dir: Path) -> None:
         stranger.kill()
 
 
-@pytest.mark.slow
+@pytest.fixture
+def own_environment(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A virtual environment in which nothing is kept yet."""
+    environment = short_dir / "environment"
+    environment.mkdir()
+    monkeypatch.setattr(sys, "prefix", str(environment))
+    return environment
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_initdb_runs_once_for_an_environment(
+    short_dir: Path, own_environment: Path, durable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Postgres(short_dir / "first", durable=False).prepare()
+    [kept] = own_environment.iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700, "a database is nobody else's"
+    monkeypatch.setattr(services_module, "EMPTY_DATABASE", ("--no-such-argument",))
+    with pytest.raises(ServiceError, match="no-such-argument"):
+        Postgres(short_dir / "other", durable=durable).prepare()
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "prefix", str(own_environment))
+    monkeypatch.setattr(Postgres, "_initdb", only_sync)
+    second = Postgres(short_dir / "second", durable=durable)
+    second.prepare()
+    supervisor = Supervisor(short_dir / "run", short_dir / "logs", say=print)
+    try:
+        child = second.child(os.environ)
+        supervisor.start(child)
+        supervisor.wait_ready(child)
+        second.ensure_database()
+    finally:
+        supervisor.stop()
+
+
+def only_sync(self: Postgres, *arguments: str) -> None:
+    assert self.durable, "a database that need not last is not written to disk"
+    assert arguments[0] == "--sync-only"
+
+
+def test_where_nothing_can_be_kept_initdb_runs_each_time(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(short_dir / "nowhere"))
+    postgres = Postgres(short_dir / "postgres", durable=False)
+    postgres.prepare()
+    assert (postgres.data / "PG_VERSION").exists()
+
+
 def test_initdb_that_was_interrupted_is_done_again(short_dir: Path) -> None:
     half = short_dir / "state" / "postgres" / "data.new"
     with services(short_dir) as stack:
