@@ -259,7 +259,8 @@ def team_session(stack: Stack) -> boto3.Session:
     env = stack.env
     own = boto3.Session("lab", "lab", region_name=env["AWS_DEFAULT_REGION"])
     role = own.client("sts", endpoint_url=env["AWS_ENDPOINT_URL"]).assume_role(
-        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/edge-portal", RoleSessionName="bench"
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/OrganizationAccountAccessRole",
+        RoleSessionName="bench",
     )["Credentials"]
     keys = (role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"])
     return boto3.Session(*keys, region_name=env["AWS_DEFAULT_REGION"])

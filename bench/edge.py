@@ -249,7 +249,7 @@ def _end(process: subprocess.Popen[Any]) -> None:
 def _deploy(url: str, echo_port: int) -> str:
     """Create a VPC origin and a distribution; returns the distribution's domain name."""
     keys: dict[str, Any] = {"endpoint_url": url, "region_name": "us-east-1"}
-    role = f"arn:aws:iam::{CHAT_ACCOUNT}:role/edge-portal"
+    role = f"arn:aws:iam::{CHAT_ACCOUNT}:role/OrganizationAccountAccessRole"
     sts = boto3.client("sts", aws_access_key_id="lab", aws_secret_access_key="lab", **keys)  # noqa: S106
     given = sts.assume_role(RoleArn=role, RoleSessionName="bench")["Credentials"]
     keys |= {

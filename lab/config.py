@@ -67,6 +67,8 @@ class LabConfig:
     app_port: int
     time_scale: float
     quotas: Mapping[str, int]
+    external_id: str = ""
+    """What the seeded roles demand of whoever assumes them; empty: nothing."""
 
     @property
     def aws_url(self) -> str:
@@ -92,6 +94,7 @@ class LabConfig:
             app_port=_port(environment, "LAB_APP_PORT", 8004),
             time_scale=_scale(environment),
             quotas=_quotas(environment),
+            external_id=environment.get("LAB_EXTERNAL_ID") or "",
         )
 
 

@@ -8,6 +8,7 @@ proxy or another database.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from stack.ports import LOOPBACK, Ports
@@ -82,6 +83,8 @@ def product_environment(
         "LAB_APP_PORT": str(ports.apps),
         "LAB_TIME_SCALE": f"{time_scale:g}",
         "LAB_QUOTAS": "{}",
+        # Kept with the lab's state, as this secret is.
+        "LAB_EXTERNAL_ID": sha256(f"ExternalId {secret_key}".encode()).hexdigest()[:32],
         # Calls to the lab must not go through a company proxy.
         "NO_PROXY": f"{LOOPBACK},localhost",
         "no_proxy": f"{LOOPBACK},localhost",

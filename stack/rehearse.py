@@ -140,7 +140,8 @@ class Rehearsal:
             region_name=env["AWS_DEFAULT_REGION"],
         )
         role = own.client("sts", endpoint_url=env["AWS_ENDPOINT_URL"]).assume_role(
-            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/edge-portal", RoleSessionName="rehearsal"
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/OrganizationAccountAccessRole",
+            RoleSessionName="rehearsal",
         )["Credentials"]
         team = boto3.Session(
             role["AccessKeyId"],

@@ -11,7 +11,12 @@ from collections.abc import Iterable
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
 from provisioning.facts.names import SERVICE_ROLE_NAME
-from provisioning.facts.permissions import CREATE_SERVICE_ROLE, VPC_ORIGIN_SERVICE, Permission
+from provisioning.facts.permissions import (
+    CREATE_SERVICE_ROLE,
+    OFF_LIMITS_TAG,
+    VPC_ORIGIN_SERVICE,
+    Permission,
+)
 from provisioning.facts.snapshot import Snapshot
 
 _OPENING = frozenset(
@@ -47,9 +52,9 @@ def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
             "and the organization's policies.",
             Fix(
                 "IAM > Roles > edge-portal > Permissions: compare with the "
-                "portal's IAM policy (docs/iam-policy.json), then check its "
-                "permissions boundary and the organization's service control "
-                "policies.",
+                "portal's IAM policy (docs/iam-policy.json), then check the "
+                f"tag {OFF_LIMITS_TAG} of the resource, the role's permissions boundary and the "
+                "organization's service control policies.",
                 "aws iam put-role-policy --role-name edge-portal --policy-name edge-portal "
                 "--policy-document file://docs/iam-policy.json",
                 'policy = file("docs/iam-policy.json") in the aws_iam_role_policy',

@@ -6,6 +6,7 @@ with boto3 over HTTP, so everything is journaled like any other request.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,18 @@ def hosts(app_address: str, app_port: int) -> dict[str, str]:
     return {**dict.fromkeys(_SIMULATED, app_address), **addresses.hosts(app_port)}
 
 
-def plant(url: str, advance_clock: Callable[[float], None], authority: OriginAuthority) -> None:
+def plant(
+    url: str,
+    advance_clock: Callable[[float], None],
+    authority: OriginAuthority,
+    external_id: str,
+) -> None:
     """Create both app accounts. `advance_clock` lets the distributions become Deployed; `authority`
-    signs the origins' certificates.
+    signs the origins' certificates; `external_id` is what the portal's roles demand, if anything.
     """
-    chat = _Account(url, CHAT_ACCOUNT)
+    chat = _Account(url, CHAT_ACCOUNT, external_id)
     _plant_secure(chat, _plant_chat(chat), authority)
-    _plant_trading(_Account(url, TRADING_ACCOUNT))
+    _plant_trading(_Account(url, TRADING_ACCOUNT, external_id))
     advance_clock(_SETTLING_SECONDS)
 
 
@@ -65,7 +71,7 @@ class _Vpc:
 class _Account:
     """One app account's clients, and how it creates resources."""
 
-    def __init__(self, url: str, account: str) -> None:
+    def __init__(self, url: str, account: str, external_id: str) -> None:
         keys: dict[str, Any] = {"endpoint_url": url, "region_name": REGION}
         sts = boto3.client("sts", aws_access_key_id="lab", aws_secret_access_key="lab", **keys)  # noqa: S106
         bootstrap = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
@@ -80,12 +86,18 @@ class _Account:
         self.acm: Any = boto3.client("acm", **keys)
         self.cloudfront: Any = boto3.client("cloudfront", **keys)
         self.gateway: Any = boto3.client("apigatewayv2", **keys)
-        trust = (
-            '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
-            f'"Principal":{{"AWS":"arn:aws:iam::{PORTAL_ACCOUNT}:root"}}}}]}}'
-        )
+        trust: dict[str, Any] = {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"AWS": f"arn:aws:iam::{PORTAL_ACCOUNT}:root"},
+        }
+        if external_id:
+            trust["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
         iam: Any = boto3.client("iam", **keys)
-        iam.create_role(RoleName=PORTAL_ROLE, AssumeRolePolicyDocument=trust)
+        iam.create_role(
+            RoleName=PORTAL_ROLE,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )
         iam.put_role_policy(
             RoleName=PORTAL_ROLE, PolicyName=PORTAL_ROLE, PolicyDocument=ROLE_POLICY.read_text()
         )

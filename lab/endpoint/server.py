@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from lab.aws.authorization import Authorization
 from lab.aws.cloudfront.protocol.service_model import API_VERSION
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
@@ -67,6 +68,8 @@ def run(config: LabConfig) -> None:
         moto.register(kind, change)
     moto.replay()
     cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, config.quotas))
+    authorization = Authorization(moto, cloudfront.tags_of)
+    cloudfront.why_not_allowed = authorization.why_not_cloudfront
     aws = AwsClients(config.aws_url)
     faults = FaultManager(aws, cloudfront, database, clock)
     state = EdgeState(moto, cloudfront, clock, database, faults)
@@ -80,6 +83,7 @@ def run(config: LabConfig) -> None:
                 cloudfront,
                 LabApi(cloudfront, clock, state, faults, f"http://{LOOPBACK}:{config.edge_port}"),
                 CallFaults(faults, aws, moto.account_of),
+                authorization,
             ),
         ),
         threaded=True,
@@ -94,7 +98,8 @@ def run(config: LabConfig) -> None:
     serving.start()
     if not database.value(seed.DONE):
         state.set_hosts(seed.hosts(config.app_address, config.app_port))
-        seed.plant(config.aws_url, state.advance_clock, OriginAuthority.kept_in(config.state_dir))
+        authority = OriginAuthority.kept_in(config.state_dir)
+        seed.plant(config.aws_url, state.advance_clock, authority, config.external_id)
         with moto.lock, database.transaction():
             database.put_value(seed.DONE, True)
     else:
@@ -119,12 +124,18 @@ class _Endpoint:
     """The application that `Handler` calls with werkzeug's environ of a request."""
 
     def __init__(
-        self, moto: MotoBackend, cloudfront: CloudFront, lab_api: LabApi, call_faults: CallFaults
+        self,
+        moto: MotoBackend,
+        cloudfront: CloudFront,
+        lab_api: LabApi,
+        call_faults: CallFaults,
+        authorization: Authorization,
     ) -> None:
         self._moto = moto
         self._cloudfront = cloudfront
         self._lab_api = lab_api
         self._call_faults = call_faults
+        self._authorization = authorization
 
     def __call__(self, environ: dict[str, Any]) -> HttpReply | BrokenReply:
         try:
@@ -166,6 +177,10 @@ class _Endpoint:
             if for_cloudfront:
                 return self._cloudfront.handle(method, path, query, lowered, body)
             self._cloudfront.settle()
+            with self._moto.lock:
+                refused = self._authorization.refuse(service, method, path, query, lowered, body)
+            if refused is not None:
+                return refused
             return self._moto.request(method, str(environ["PATH_INFO"]), query, headers, body)
 
         return self._call_faults.answer(service, method, path, query, lowered, body, perform)

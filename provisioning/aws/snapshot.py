@@ -11,7 +11,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from provisioning.aws import distributions, domain_conflicts, request_policies, targets, vpc_origins
+from provisioning.aws import (
+    distributions,
+    domain_conflicts,
+    request_policies,
+    tags,
+    targets,
+    vpc_origins,
+)
 from provisioning.aws import quotas as service_quotas
 from provisioning.aws.certificates import certificate
 from provisioning.aws.errors import OVER_BUDGET, AwsError
@@ -42,11 +49,11 @@ def take_snapshot(
     the account is so full that AWS's defaults would not do. An account that has VPC origins has
     CloudFront's role for them too; only of others IAM is asked. With `permissions`, IAM is also
     asked what the portal's role may do to this target and distribution. Gaps are named target,
-    distribution, request_policies, unusable_origins, vpc_origins, viewer_certificate,
-    service_role, permissions, quotas, domain_conflicts, and for parts of the target listeners,
-    rules, certificates, ingress, subnets, acls, internet_gateway, block_public_access, prefix_list,
-    list_weights, service_group, group_tags, target_health, attributes, addresses,
-    addresses_behind, internet_facing_load_balancers, api_gateway.
+    distribution, distribution_tags, request_policies, unusable_origins, vpc_origins,
+    viewer_certificate, service_role, permissions, quotas, domain_conflicts, and for parts of the
+    target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
+    block_public_access, prefix_list, list_weights, service_group, group_tags, target_health,
+    attributes, addresses, addresses_behind, internet_facing_load_balancers, api_gateway.
     """
     gaps: list[Gap] = []
 
@@ -100,12 +107,18 @@ def take_snapshot(
                 )
             )
         elif permissions and target_arn:
+            group = (survey.facts.group_to_open or "") if survey.facts else ""
+            by_group = dict(survey.facts.group_tags or ()) if survey.facts else {}
+            arn = f"arn:aws:cloudfront::{aws.account.account_id}:distribution/{distribution_id}"
+            labels = whole.submit(tags.of_resource, aws, arn) if record else None
             asked_of_iam = questions(
                 aws.account.account_id,
                 target_arn.split(":")[3],
                 owner,
-                group_id=(survey.facts.group_to_open or "") if survey.facts else "",
+                group_id=group,
+                group_tags=dict(named) if (named := by_group.get(group)) is not None else None,
                 distribution_id=distribution_id,
+                distribution_tags=settle("distribution_tags", labels, None),
                 needs_role=service_role is False,
             )
             allowed = settle("permissions", whole.submit(simulate, aws, asked_of_iam, parts), None)

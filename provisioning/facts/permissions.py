@@ -8,6 +8,7 @@ answer that depends on missing context for a yes or a no.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provisioning.facts.names import OWNER_TAG, SERVICE_ROLE_NAME
@@ -17,6 +18,10 @@ CREATE_SERVICE_ROLE = "iam:CreateServiceLinkedRole"
 VPC_ORIGIN_SERVICE = "vpcorigin.cloudfront.amazonaws.com"
 LISTS = frozenset({"aws:TagKeys"})
 """Circumstances that have several values; all others have one."""
+
+
+OFF_LIMITS_TAG = "edge-portal:off-limits"
+"""With the value "true" it keeps the portal's role off a distribution, VPC origin or group."""
 
 
 @dataclass(frozen=True)
@@ -53,32 +58,40 @@ def questions(
     owner: str,
     *,
     group_id: str = "",
+    group_tags: Mapping[str, str] | None = None,
     distribution_id: str = "",
+    distribution_tags: Mapping[str, str] | None = None,
     needs_role: bool = False,
 ) -> tuple[Question, ...]:
-    """All that a plan for this target group and distribution could do, and what undoing it would.
-    What is empty is left out; ids of what does not exist yet stand for any.
+    """All that a plan for this security group and distribution could do, and what undoing it would.
+    What is empty is left out; ids of what does not exist yet stand for any. Tags are None if they
+    could not be read; then IAM's answer may depend on them.
     """
-    ours = (f"aws:RequestTag/{OWNER_TAG}", (owner,)), (f"aws:ResourceTag/{OWNER_TAG}", (owner,))
+    ours = (
+        (f"aws:RequestTag/{OWNER_TAG}", (owner,)),
+        (f"aws:ResourceTag/{OWNER_TAG}", (owner,)),
+        ("aws:TagKeys", (OWNER_TAG,)),
+        *_tagged({}),
+    )
     asked = [
-        Question(("cloudfront:CreateVpcOrigin",), "*", ours[:1]),
+        Question(("cloudfront:CreateVpcOrigin",), "*", (ours[0], ours[2])),
         Question(
             ("cloudfront:GetVpcOrigin", "cloudfront:TagResource", "cloudfront:DeleteVpcOrigin"),
             f"arn:aws:cloudfront::{account_id}:vpcorigin/vo_any",
-            (*ours, ("aws:TagKeys", (OWNER_TAG,))),
+            ours,
         ),
     ]
     if distribution_id:
         distribution = f"arn:aws:cloudfront::{account_id}:distribution/{distribution_id}"
-        asked.append(Question(("cloudfront:UpdateDistribution",), distribution))
+        tags = _tagged(distribution_tags)
+        asked.append(Question(("cloudfront:UpdateDistribution",), distribution, tags))
     if group_id:
         changes = ("ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress")
-        asked.append(
-            Question(changes, f"arn:aws:ec2:{region}:{account_id}:security-group/{group_id}")
-        )
+        group = f"arn:aws:ec2:{region}:{account_id}:security-group/{group_id}"
+        asked.append(Question(changes, group, _tagged(group_tags)))
         marking = ("ec2:CreateAction", ("AuthorizeSecurityGroupIngress",))
         rule = f"arn:aws:ec2:{region}:{account_id}:security-group-rule/sgr-any"
-        asked.append(Question((*changes, "ec2:CreateTags"), rule, (*ours, marking)))
+        asked.append(Question((changes[0], "ec2:CreateTags"), rule, (*ours, marking)))
     if needs_role:
         role = (
             f"arn:aws:iam::{account_id}:role/aws-service-role/"
@@ -88,3 +101,12 @@ def questions(
             Question((CREATE_SERVICE_ROLE,), role, (("iam:AWSServiceName", (VPC_ORIGIN_SERVICE,)),))
         )
     return tuple(asked)
+
+
+def _tagged(tags: Mapping[str, str] | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What the policy asks of a resource's tags. IAM takes a tag that is not told for missing
+    context, so one that does not exist is told as empty.
+    """
+    if tags is None:
+        return ()
+    return ((f"aws:ResourceTag/{OFF_LIMITS_TAG}", (tags.get(OFF_LIMITS_TAG, ""),)),)

@@ -14,6 +14,7 @@ import pytest
 from botocore import xform_name
 
 from provisioning.facts.names import OWNER_TAG
+from provisioning.facts.permissions import OFF_LIMITS_TAG
 from tests.architecture.source import PROJECT, modules, parse
 
 SERVICES = {
@@ -51,7 +52,6 @@ NOT_MARKED_BY_US = {
         "ec2:RevokeSecurityGroupIngress",
         "security-group",
     ): "groups belong to the teams; the rule carries our mark",
-    ("ec2:CreateTags", "security-group-rule"): "only while a marked rule is made",
     ("iam:CreateServiceLinkedRole", "role"): "exactly one role, by its name",
 }
 """Changes that AWS cannot tie to our mark, or need not, each with the reason."""
@@ -62,7 +62,12 @@ def test_the_policy_allows_exactly_what_the_edge_calls() -> None:
         f"{SERVICES[service]}:{_as_permitted(service, operation)}"
         for service, operation in _operations_called()
     }
-    allowed = {action for statement in _statements() for action in _listed(statement["Action"])}
+    allowed = {
+        action
+        for statement in _statements()
+        if statement["Effect"] == "Allow"
+        for action in _listed(statement["Action"])
+    }
     assert used - allowed == set(), "allow these in docs/iam-policy.json"
     assert allowed - used - set(ALSO_NEEDED) == set(), (
         "nobody calls these; take them out of docs/iam-policy.json"
@@ -84,7 +89,9 @@ def test_every_call_names_itself_in_errors() -> None:
     "statement", json.loads((PROJECT / "docs/iam-policy.json").read_text())["Statement"]
 )
 def test_a_statement_is_narrow(statement: dict[str, Any]) -> None:
-    assert statement["Effect"] == "Allow"
+    if statement["Effect"] == "Deny":
+        assert OFF_LIMITS_TAG in json.dumps(statement["Condition"])
+        return
     for action in _listed(statement["Action"]):
         assert "*" not in action
         assert not action.startswith(
@@ -102,6 +109,40 @@ def test_a_statement_is_narrow(statement: dict[str, Any]) -> None:
             assert marked or (action, kind) in NOT_MARKED_BY_US, (
                 f"{action} may change what is not ours"
             )
+
+
+def test_each_star_has_its_reason() -> None:
+    page = (PROJECT / "docs/iam-policy.md").read_text()
+    explained = {
+        name
+        for line in page.splitlines()
+        if line.startswith("| ")
+        for name in line.split(" | ")[0].removeprefix("| ").split(", ")
+    }
+    wide = {one["Sid"] for one in _statements() if "*" in json.dumps(one["Resource"])}
+    assert wide - explained == set()
+    assert explained - wide - {"statement"} == set()
+
+
+def test_what_can_be_put_off_limits_is_all_that_can_be_changed() -> None:
+    """Only what is made and marked anew is not asked: it has no tags yet."""
+    denied = {
+        action
+        for one in _statements()
+        if one["Effect"] == "Deny"
+        for action in _listed(one["Action"])
+    }
+    changing = {
+        action
+        for one in _statements()
+        for action in _listed(one["Action"])
+        if action.split(":")[1].startswith(CHANGING)
+    }
+    assert changing - denied == {
+        "cloudfront:CreateVpcOrigin",
+        "ec2:CreateTags",
+        "iam:CreateServiceLinkedRole",
+    }
 
 
 def _as_permitted(service: str, operation: str) -> str:

@@ -140,6 +140,7 @@ def test_the_lines_for_the_lab_are_all_that_it_takes() -> None:
         "DATABASE_URL": "Compose has its own",
         "PORTAL_URL": "by PORT",
         "EVIDENCE_KEY_FILE": "the demo makes a key",
+        "LAB_EXTERNAL_ID": "everybody has their own",
         "PROVISIONING_TICK_SECONDS": "the demo is watched",
         "PROVISIONING_LEASE_SECONDS": "the demo is watched",
     }

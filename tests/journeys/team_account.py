@@ -39,7 +39,7 @@ class TeamAccount:
             "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
         }
-        role = f"arn:aws:iam::{number}:role/edge-portal"
+        role = f"arn:aws:iam::{number}:role/OrganizationAccountAccessRole"
         sts: Any = boto3.client("sts", **self._where, **own)  # type: ignore[call-overload]
         given = sts.assume_role(RoleArn=role, RoleSessionName="journeys")["Credentials"]
         self.keys = {

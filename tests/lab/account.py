@@ -179,7 +179,7 @@ class Account:
     @cached_property
     def keys(self) -> dict[str, str]:
         sts = self._client("sts", {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"})
-        role = f"arn:aws:iam::{self.number}:role/edge-portal"
+        role = f"arn:aws:iam::{self.number}:role/OrganizationAccountAccessRole"
         given = sts.assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
         return {
             "aws_access_key_id": given["AccessKeyId"],

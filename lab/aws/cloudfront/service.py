@@ -11,8 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, TypeAlias
 
 from lab.aws.cloudfront.context import Context, Operation
+from lab.aws.cloudfront.entities.lifecycle import Distribution, VpcOrigin
 from lab.aws.cloudfront.entities.store import CloudFrontStore
 from lab.aws.cloudfront.operations import (
     continuous_deployment_policies,
@@ -64,6 +66,8 @@ OPERATIONS: Mapping[str, Operation] = {
     **resource_policies.OPERATIONS,
 }
 
+WhyNot: TypeAlias = Callable[[Mapping[str, str], str, Mapping[str, Any]], str | None]
+
 
 class CloudFront:
     """The CloudFront service of all the lab's accounts."""
@@ -79,6 +83,8 @@ class CloudFront:
         self._clock = clock
         self.edges_at: Callable[[], float] = clock.now
         """The lab time up to which the edge knows everything; now, if none runs."""
+        self.why_not_allowed: WhyNot = lambda headers, operation, parameters: None
+        """Why the caller's policies do not allow an operation."""
         self._buckets: dict[tuple[str, bool], Bucket] = {}
         self._router = Router.for_all_operations()
         self._next_change = 0.0
@@ -106,6 +112,9 @@ class CloudFront:
                 raise CloudFrontError("UnsupportedOperation", f"The lab does not implement {name}.")
             with self.moto.lock:
                 self.calls[name] += 1
+                why = self.why_not_allowed(headers, name, call.parameters)
+                if why:
+                    raise CloudFrontError("AccessDenied", why)
                 context = self._context(headers, name)
                 self._throttle(context.account, name)
                 self.settle()
@@ -123,6 +132,16 @@ class CloudFront:
                 "InternalError", "We encountered an internal error. Please try again."
             )
             return write_error(sorry, request_id)
+
+    def tags_of(self, arn: str) -> Mapping[str, str] | None:
+        """The tags of a distribution or VPC origin; None if it does not exist."""
+        kind, _, entity_id = arn.rpartition(":")[2].partition("/")
+        entity: Distribution | VpcOrigin | None = None
+        if kind == "distribution":
+            entity = self.store.distributions.get(entity_id)
+        elif kind == "vpcorigin":
+            entity = self.store.vpc_origins.get(entity_id)
+        return None if entity is None else entity.tags
 
     def change(self, what: Callable[[Context], None]) -> None:
         """Make a change of the lab's own, which is no operation and belongs to no account, in a

@@ -2,7 +2,7 @@
 
 Follows IAM's policy language ("Policy evaluation logic", "IAM JSON policy elements"): an explicit
 Deny wins, then an Allow; a permissions boundary must allow the action too. Organizations are not
-supported; a boundary or resource policy as input is refused. The lab itself checks no permissions.
+supported; a boundary or resource policy as input is refused.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def simulate_principal_policy(request: Any) -> ActionResult:
     for name in _UNREAD:
         if request._get_param(name):
             raise InvalidInput(f"The lab does not read {name}.")
-    owner, policies = _policies_of(request.backend, request._get_param("PolicySourceArn"))
+    owner, policies = policies_of(request.backend, request._get_param("PolicySourceArn"))
     bound = getattr(owner, "permissions_boundary_arn", None)
     boundary = {bound: _managed(request.backend.get_policy(bound))} if bound else None
     for place, text in enumerate(request._get_param("PolicyInputList", []), start=1):
@@ -186,7 +186,7 @@ def _result(
     return result
 
 
-def _policies_of(backend: Any, arn: str) -> tuple[Any, dict[str, dict[str, Any]]]:
+def policies_of(backend: Any, arn: str) -> tuple[Any, dict[str, dict[str, Any]]]:
     """The role or user itself, and all its policies, including a user's groups': name →
     document.
     """
@@ -216,6 +216,11 @@ def _managed(policy: Any) -> dict[str, Any]:
     return _document(
         next(one.document for one in policy.versions if one.version_id == policy.default_version_id)
     )
+
+
+def document_of(policy: Any) -> dict[str, Any]:
+    """The document of a managed policy, or of a policy's text."""
+    return _managed(policy) if hasattr(policy, "versions") else _document(policy)
 
 
 def _document(text: Any) -> dict[str, Any]:

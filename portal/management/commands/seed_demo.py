@@ -132,7 +132,8 @@ class Command(BaseCommand):
                 defaults={
                     "name": name,
                     "role_arn": f"arn:aws:iam::{account_id}:role/edge-portal",
-                    "external_id": secrets.token_hex(16),
+                    # What the lab's roles demand (LAB_EXTERNAL_ID), if anything.
+                    "external_id": os.environ.get("LAB_EXTERNAL_ID") or secrets.token_hex(16),
                 },
             )
         for slug, (name, account_id) in TEAMS.items():

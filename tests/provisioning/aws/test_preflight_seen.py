@@ -33,7 +33,13 @@ POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
 
 def give_role(account: Account, statements: Iterable[Any] = POLICY["Statement"]) -> None:
     """The portal's role, with these rights and no others."""
-    trust = {"Version": "2012-10-17", "Statement": []}
+    opened = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Condition": {"StringEquals": {"sts:ExternalId": "external-id"}},
+    }
+    trust = {"Version": "2012-10-17", "Statement": [opened]}
     names = {one["RoleName"] for one in account.iam.list_roles()["Roles"]}
     if OWNER not in names:
         account.iam.create_role(RoleName=OWNER, AssumeRolePolicyDocument=json.dumps(trust))
@@ -81,7 +87,7 @@ def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
     # No VPC origin was made in this account yet, so its role is not there; the portal's may have it
     # made.
     assert verdict("int-chat") == {}
-    assert verdict("int-orders") == {"PF-INGRESS": "fixable"}
+    assert verdict("int-orders") == {"PF-INGRESS": "fixable", "PF-ONLY-CLOUDFRONT": "warn"}
     assert verdict("pub-web")["PF-SCHEME"] == "block"
     assert verdict("int-web")["PF-OTHER-ROUTE"] == "warn"
     assert verdict("gwlb-inspect")["PF-KIND"] == "block"
