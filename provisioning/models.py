@@ -20,6 +20,7 @@ from provisioning.aws.session import AccountRef, Aws, aws_for
 from provisioning.aws.snapshot import take_snapshot
 from provisioning.engine.decide import Direction, Entry, EntryKind
 from provisioning.facts.names import origin_id
+from provisioning.facts.quota_use import QuotaUse
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -446,6 +447,37 @@ class JournalEntry(models.Model):
             self.times,
             self.data,
         )
+
+
+class AccountQuota(models.Model):
+    """How much of one of AWS's quotas is used, as the last drift report saw it; the fields are
+    those of `provisioning.facts.quota_use.QuotaUse`. `level` is what people were last told.
+    """
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="quotas")
+    resource = models.CharField(max_length=20)
+    scope = models.CharField(max_length=40, blank=True)
+    used = models.PositiveIntegerField()
+    quota = models.PositiveIntegerField()
+    assumed = models.BooleanField(default=False)
+    level = models.CharField(max_length=4)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-resource", "scope"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "resource", "scope"], name="account_quota_one_row"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.scope}: {self.used} of {self.quota}"
+
+    @property
+    def use(self) -> QuotaUse:
+        """The frozen value that rules are about."""
+        return QuotaUse(self.resource, self.scope, self.used, self.quota, self.assumed)
 
 
 class DriftReport(models.Model):

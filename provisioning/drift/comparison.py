@@ -167,9 +167,7 @@ def compare_rules(applied: Applied, present: Collection[SecurityGroupRule]) -> I
     """The ingress rules that the endpoint relies on."""
     for group, port, source in applied.rules:
         if not any(
-            (one.group_id, one.source) == (group, source)
-            and (one.protocol == "-1" or one.from_port <= port <= one.to_port)
-            for one in present
+            (one.group_id, one.source) == (group, source) and one.covers(port) for one in present
         ):
             yield applied.difference(
                 Code.MISSING,

@@ -13,18 +13,29 @@ from typing import Any
 from django.conf import settings
 
 from provisioning.aws import distributions, security_groups, vpc_origins
+from provisioning.aws import quotas as service_quotas
 from provisioning.aws.errors import OVER_BUDGET, AwsError
+from provisioning.aws.session import Aws
 from provisioning.drift import comparison
 from provisioning.drift.comparison import Applied, Difference
 from provisioning.facts import names
+from provisioning.facts.network import SecurityGroupRule, rules_used
+from provisioning.facts.quota_use import QuotaUse
+from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
+
+DEFAULTS = Snapshot(None, None)
+"""AWS's default quotas."""
 
 
 @dataclass
 class Observed:
-    """The differences, the sources that AWS showed, and what it did not show, in words."""
+    """The differences, the sources that AWS showed, what it did not show, in words, and how much of
+    its quotas is used.
+    """
 
     differences: list[Difference] = field(default_factory=list)
+    uses: list[QuotaUse] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
     troubles: list[str] = field(default_factory=list)
 
@@ -45,10 +56,20 @@ def observe(account: AwsAccount) -> Observed:
     ask again later.
     """
     observed, applied = Observed(), applied_in(account)
-    _distributions(account, applied, observed)
-    _vpc_origins(account, applied, observed)
+    quotas = _quotas(account, observed)
+    _distributions(account, applied, observed, quotas)
+    _vpc_origins(account, applied, observed, quotas)
     _rules(account, applied, observed)
     return observed
+
+
+def _quotas(account: AwsAccount, observed: Observed) -> dict[str, int]:
+    """CloudFront's quotas that AWS names; the others are its defaults."""
+    try:
+        return service_quotas.of_cloudfront(account.client())
+    except AwsError as error:
+        observed.missed("quotas", error)
+        return {}
 
 
 def applied_in(account: AwsAccount) -> list[Applied]:
@@ -95,7 +116,9 @@ def _applied(
     )
 
 
-def _distributions(account: AwsAccount, applied: list[Applied], observed: Observed) -> None:
+def _distributions(
+    account: AwsAccount, applied: list[Applied], observed: Observed, quotas: Mapping[str, int]
+) -> None:
     """Also those whose endpoints are gone: something of theirs may be left there."""
     aws, owner = account.client(), settings.PROVISIONING_OWNER
     known = set(_origins_of_endpoints(account))
@@ -112,10 +135,22 @@ def _distributions(account: AwsAccount, applied: list[Applied], observed: Observ
         found = [each for one in here for each in comparison.compare_distribution(one, config)]
         if config is not None:
             found += comparison.orphan_origins(distribution_id, config, owner=owner, known=known)
+        if record is not None:
+            facts = record.facts
+            for resource, name, used in (
+                ("behaviors", "behavior_quota", len(facts.behaviors)),
+                ("origins", "origin_quota", len(facts.origins)),
+            ):
+                quota = quotas.get(name, getattr(DEFAULTS, name))
+                observed.uses.append(
+                    QuotaUse(resource, distribution_id, used, quota, name not in quotas)
+                )
         observed.add(source, found)
 
 
-def _vpc_origins(account: AwsAccount, applied: list[Applied], observed: Observed) -> None:
+def _vpc_origins(
+    account: AwsAccount, applied: list[Applied], observed: Observed, quotas: Mapping[str, int]
+) -> None:
     aws, owner = account.client(), settings.PROVISIONING_OWNER
     rows = VpcOrigin.objects.filter(account=account).values_list("key", flat=True)
     known = {names.vpc_origin_name(owner, key) for key in rows}
@@ -123,6 +158,9 @@ def _vpc_origins(account: AwsAccount, applied: list[Applied], observed: Observed
     try:
         present = vpc_origins.list_all(aws)
         ids = {one.id for one in present}
+        name = "vpc_origin_quota"
+        quota = quotas.get(name, DEFAULTS.vpc_origin_quota)
+        observed.uses.append(QuotaUse("vpc-origins", "", len(present), quota, name not in quotas))
         for aws_id in sorted({one.vpc_origin_id for one in applied if one.vpc_origin_id}):
             # One that is shared by another account is in no list of ours.
             record = vpc_origins.read(aws, aws_id) if aws_id in ids else None
@@ -155,11 +193,28 @@ def _rules(account: AwsAccount, applied: list[Applied], observed: Observed) -> N
         try:
             present = security_groups.ingress_rules(aws, region, groups)
             tagged = security_groups.owned_rules(aws, region, owner)
+            observed.uses += _rules_used(aws, region, groups, present)
         except AwsError as error:
             observed.missed(source, error)
             continue
         found = [each for one in here for each in comparison.compare_rules(one, present)]
         observed.add(source, [*found, *comparison.orphan_rules(region, tagged, known=known)])
+
+
+def _rules_used(
+    aws: Aws, region: str, groups: list[str], present: tuple[SecurityGroupRule, ...]
+) -> list[QuotaUse]:
+    """The rules of each group; nothing of one with a prefix list whose size AWS does not say."""
+    lists = sorted({one.source for one in present if one.source_kind == "prefix-list"})
+    weights = dict(security_groups.list_weights(aws, region, lists)[0])
+    said = service_quotas.of_security_groups(aws, region) if groups else {}
+    quota, assumed = said.get("rules_per_group", DEFAULTS.rules_per_group), not said
+    used = {group: rules_used(present, group, weights) for group in groups}
+    return [
+        QuotaUse("rules", group, count, quota, assumed)
+        for group, count in used.items()
+        if count is not None
+    ]
 
 
 def _origins_of_endpoints(account: AwsAccount) -> Iterable[str]:

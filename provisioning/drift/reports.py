@@ -19,7 +19,15 @@ from provisioning import events
 from provisioning.aws.errors import AwsError
 from provisioning.drift.comparison import Difference
 from provisioning.drift.observe import Observed, observe
-from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint, Event
+from provisioning.facts.quota_use import OK, told
+from provisioning.models import (
+    AccountQuota,
+    AwsAccount,
+    DriftFinding,
+    DriftReport,
+    Endpoint,
+    Event,
+)
 
 BY_SCHEDULE = "the schedule"
 LEASE_SECONDS = 300.0
@@ -105,6 +113,7 @@ def _store(report: DriftReport, observed: Observed, now: datetime) -> None:
             finished_at=now, lease_until=None, troubles=[one[:500] for one in observed.troubles]
         ):
             return
+        _store_quotas(account, observed, now)
         endpoints = {one.key: one for one in account.endpoints.all()}
         known = {_key(one): one for one in account.drift_findings.open().select_related("endpoint")}
         news: dict[Endpoint, list[str]] = {}
@@ -126,6 +135,37 @@ def _store(report: DriftReport, observed: Observed, now: datetime) -> None:
             if not endpoint.drift_findings.open().exists():
                 text = "AWS matches the approved plan again."
                 tell(endpoint, "endpoint.drift_over", text, Event.Level.GOOD, now)
+
+
+def account_stream(account: AwsAccount) -> str:
+    """The stream of events about an account as a whole."""
+    return f"account:{account.pk}"
+
+
+def _store_quotas(account: AwsAccount, observed: Observed, now: datetime) -> None:
+    """What is used of AWS's quotas, and an event where the room changes between enough, low and
+    none. What was not seen this time keeps its figures, with their time.
+    """
+    known = {(one.resource, one.scope): one.level for one in account.quotas.all()}
+    for use in observed.uses:
+        AccountQuota.objects.update_or_create(
+            account=account,
+            resource=use.resource,
+            scope=use.scope,
+            defaults={
+                "used": use.used,
+                "quota": use.quota,
+                "assumed": use.assumed,
+                "level": use.level,
+                "seen_at": now,
+            },
+        )
+        if text := told(use, known.get((use.resource, use.scope), OK)):
+            level = Event.Level.GOOD if use.level == OK else Event.Level.WARNING
+            data = {"resource": use.resource, "scope": use.scope, "left": use.left}
+            events.append(
+                account_stream(account), f"quota.{use.level}", text, at=now, level=level, data=data
+            )
 
 
 def _keep(

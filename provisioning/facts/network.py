@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from provisioning.facts.names import SecurityGroupId
@@ -58,6 +58,22 @@ class SecurityGroupRule:
         return self.protocol == "tcp" and (
             self.from_port == -1 or self.from_port <= port <= self.to_port
         )
+
+
+def rules_used(
+    rules: Iterable[SecurityGroupRule], group_id: str, weights: Mapping[str, int | None]
+) -> int | None:
+    """How many IPv4 rules a group uses of its quota; IPv6 is counted apart. A prefix list counts as
+    many as `weights` say; None where one's weight is not known.
+    """
+    total = 0
+    for rule in rules:
+        if rule.group_id == group_id and ":" not in rule.source:
+            weight = weights.get(rule.source) if rule.source_kind == "prefix-list" else 1
+            if weight is None:
+                return None
+            total += weight
+    return total
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from provisioning.facts.group_managers import GroupManager, manager_of
 from provisioning.facts.load_balancer import Listener, TargetGroup
 from provisioning.facts.names import Arn, SecurityGroupId
-from provisioning.facts.network import CLOUDFRONT_LIST_WEIGHT, SecurityGroupRule, Subnet, everybody
+from provisioning.facts.network import (
+    CLOUDFRONT_LIST_WEIGHT,
+    SecurityGroupRule,
+    Subnet,
+    everybody,
+    rules_used,
+)
 
 
 @dataclass(frozen=True)
@@ -111,14 +117,7 @@ class TargetFacts:
             self.origin_facing_prefix_list: CLOUDFRONT_LIST_WEIGHT,
             **dict(self.list_weights),
         }
-        rules = [
-            rule for rule in self.ingress if rule.group_id == group_id and ":" not in rule.source
-        ]
-        counted = [
-            weights.get(rule.source) if rule.source_kind == "prefix-list" else 1 for rule in rules
-        ]
-        known = [one for one in counted if one is not None]
-        return sum(known) if len(known) == len(counted) else None
+        return rules_used(self.ingress, group_id, weights)
 
     def admits_cloudfront(self, port: int) -> SecurityGroupRule | None:
         """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service

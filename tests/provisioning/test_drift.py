@@ -192,6 +192,13 @@ def test_what_others_change_is_found_told_once_and_over_when_it_is_put_back(
 ) -> None:
     site, run = built
     assert report(machine, site) == set()
+    used = {one.resource: (one.used, one.quota) for one in site.row.quotas.all()}
+    assert used == {
+        "vpc-origins": (1, 25),
+        "behaviors": (2, 75),
+        "origins": (2, 100),
+        "rules": (1, 60),
+    }
     as_built = site.config()
     (rule,) = site.rules_of_ours()
     site.account.ec2.revoke_security_group_ingress(

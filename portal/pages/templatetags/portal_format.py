@@ -15,6 +15,7 @@ from checks.models import Check, PrivacyAudit, Probe
 from portal.requests.lifecycle import State
 from portal.requests.plan_diff import KNOWN_VALUES, LABELS
 from provisioning.drift.comparison import TITLES
+from provisioning.facts.quota_use import TITLES as QUOTA_TITLES
 from provisioning.spec.app_kinds import APP_KINDS
 
 register = template.Library()
@@ -75,6 +76,30 @@ def since(moment: datetime | None) -> SafeString | str:
     else:
         words = moment.strftime("%-d %B %Y")
     return _time(moment, words, "since")
+
+
+@register.filter
+def quota_title(resource: str) -> str:
+    """The quota's name."""
+    return QUOTA_TITLES[resource]
+
+
+@register.filter
+def freed(resources: dict[str, int]) -> str:
+    """`{"behaviors": 2, "origins": 1}` → “2 behaviors, 1 origin”."""
+    named = {key: title[0].lower() + title[1:] for key, title in QUOTA_TITLES.items()}
+    named["vpc-origins"] = QUOTA_TITLES["vpc-origins"]
+    said = (
+        f"{number} {named[key] if number > 1 else named[key].removesuffix('s')}"
+        for key, number in resources.items()
+    )
+    return ", ".join(said) or "nothing"
+
+
+@register.filter
+def value_of(names: dict[str, str], key: str) -> str:
+    """The name of a key, or the key itself."""
+    return names.get(key, key)
 
 
 @register.filter
