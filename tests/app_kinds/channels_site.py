@@ -14,7 +14,7 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from django.urls import path
 
-settings.configure(SECRET_KEY="test", ALLOWED_HOSTS=["app.example"], USE_TZ=True)
+settings.configure(SECRET_KEY="test", ALLOWED_HOSTS=["app.example", ".cloudfront.net"], USE_TZ=True)
 django.setup()
 
 
@@ -34,5 +34,9 @@ class Members(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.close()
 
 
-routes = [path("ws/chat/", Chat.as_asgi()), path("ws/members/", Members.as_asgi())]
+routes = [
+    path("ws/chat/", Chat.as_asgi()),
+    path("channels/chat/", Chat.as_asgi()),
+    path("ws/members/", Members.as_asgi()),
+]
 application = ProtocolTypeRouter({"websocket": AllowedHostsOriginValidator(URLRouter(routes))})

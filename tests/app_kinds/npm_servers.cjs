@@ -23,6 +23,7 @@ const SERVERS = {
   'socket.io-impatient': (server) => {
     new (load('socket.io').Server)(server, { pingInterval: 100, pingTimeout: 200, connectTimeout: 600 });
   },
+  'socket.io-2-at-old': (server) => { load('socket.io-2')(server, { path: '/old/socket.io' }); },
   'socket.io-2-impatient': (server) => { load('socket.io-2')(server, { pingInterval: 100, pingTimeout: 300 }); },
   'engine.io-impatient': (server) => { load('engine.io').attach(server, { pingInterval: 100, pingTimeout: 200 }); },
   'socketcluster-server-impatient': (server) => {
@@ -43,6 +44,7 @@ const SERVERS = {
     const wss = new WebSocketServer({ server, path: '/ws' });
     wss.on('connection', (socket) => socket.on('message', (data, binary) => socket.send(data, { binary })));
   },
+  'ws-at-node': (server) => { new WebSocketServer({ server, path: '/node/ws' }); },
   'ws-verify-client': (server) => {
     new WebSocketServer({ server, path: '/ws', verifyClient: (info, done) => done(false, 401) });
   },
@@ -83,6 +85,8 @@ async function start(name, port) {
   const server = http.createServer();
   server.on('connection', (socket) => { sockets.add(socket); socket.on('close', () => sockets.delete(socket)); });
   await SERVERS[name](server);
+  // Without a listener, a plain request waits for ever.
+  if (!server.listenerCount('request')) server.on('request', (request, answer) => answer.writeHead(404).end());
   await new Promise((resolve, reject) => { server.once('error', reject); server.listen(port, '127.0.0.1', resolve); });
   running[name] = { server, sockets };
   return server.address().port;

@@ -45,6 +45,7 @@ async def fastapi(listening: socket.socket) -> Stop:
     app = FastAPI()
 
     @app.websocket("/ws")
+    @app.websocket("/fastapi/ws")
     async def echo(websocket: WebSocket) -> None:
         await websocket.accept()
         async for text in websocket.iter_text():
@@ -91,7 +92,9 @@ class TornadoEcho(WebSocketHandler):
 
 async def tornado(listening: socket.socket) -> Stop:
     """Tornado."""
-    server = HTTPServer(Application([("/ws", TornadoEcho)], log_function=lambda _: None))
+    server = HTTPServer(
+        Application([("/(?:tornado/)?ws", TornadoEcho)], log_function=lambda _: None)
+    )
     server.add_socket(listening)
 
     async def stop() -> None:

@@ -376,7 +376,7 @@ async def n8n(request: web.Request) -> web.StreamResponse:
 async def gorilla(request: web.Request) -> web.StreamResponse:
     """Go with gorilla/websocket (server.go); http.NotFound elsewhere."""
     headers = {"X-Content-Type-Options": "nosniff"}
-    if request.path != "/ws":
+    if not request.path.endswith("/ws"):
         return web.Response(status=404, text="404 page not found\n", headers=headers)
     if not same_origin(request):
         headers["Sec-Websocket-Version"] = "13"
@@ -396,7 +396,7 @@ async def coder(request: web.Request) -> web.StreamResponse:
 async def spring(request: web.Request) -> web.StreamResponse:
     """Spring (OriginHandshakeInterceptor) in Boot, whose error page is JSON."""
     vary = {"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
-    if request.path != "/ws":
+    if not request.path.endswith("/ws"):
         error = {"timestamp": "2026-11-30T16:00:00.000+00:00", "status": 404}
         return web.json_response(
             error | {"error": "Not Found", "path": request.path}, status=404, headers=vary
@@ -408,8 +408,10 @@ async def spring(request: web.Request) -> web.StreamResponse:
 
 async def kestrel(request: web.Request) -> web.StreamResponse:
     """ASP.NET Core (WebSocketMiddleware)."""
-    if request.path != "/ws" or not same_origin(request):
-        return web.Response(status=404 if request.path != "/ws" else 403)
+    if not request.path.endswith("/ws"):
+        return web.Response(status=404)
+    if not same_origin(request):
+        return web.Response(status=403)
     return await stays(await opened(request))
 
 
@@ -467,6 +469,8 @@ ANYWHERE = "/{path:.*}"
 WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "signalr": {"/chat": signalr, "/chat/negotiate": signalr},
     "phoenix": {"/socket/websocket": phoenix, "/live/websocket": phoenix},
+    "liveview": {"/live/websocket": phoenix},
+    "greeting": {ANYWHERE: home_assistant},
     "action-cable": {"/cable": action_cable},
     "centrifugo": {"/connection/websocket": partial(centrifugo, anonymous=True)},
     "centrifugo-token": {"/connection/websocket": centrifugo},
@@ -503,6 +507,7 @@ SIGNED: Mapping[str, str] = {
     "signalr-authorize": "Kestrel",
     "kestrel": "Kestrel",
     "phoenix": "Cowboy",
+    "liveview": "Cowboy",
     "streamlit": "TornadoServer/6.5.2",
     "jupyter": "TornadoServer/6.5.2",
     "novnc": "WebSockify Python/3.12.3",

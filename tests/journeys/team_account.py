@@ -121,22 +121,37 @@ class TeamAccount:
             Scheme="internal",
             Type="application",
         )["LoadBalancers"][0]["LoadBalancerArn"]
-        behind = self.elbv2.create_target_group(
-            Name=name,
-            Protocol="HTTP",
-            Port=8080,
-            VpcId=network["VpcId"],
-            TargetType="ip",
-            Matcher={"HttpCode": "200-499"},
-        )["TargetGroups"][0]["TargetGroupArn"]
-        self.elbv2.register_targets(TargetGroupArn=behind, Targets=[{"Id": app, "Port": 8080}])
         self.elbv2.create_listener(
             LoadBalancerArn=made,
             Protocol="HTTP",
             Port=80,
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": behind}],
+            DefaultActions=[self._forward_to(name, network["VpcId"], app)],
         )
         return Target(made, group)
+
+    def lead_path(self, target: Target, priority: int, path: str, name: str, app: str) -> None:
+        """A listener rule that forwards a path to another app, through a target group `name`."""
+        listener = self.elbv2.describe_listeners(LoadBalancerArn=target.arn)["Listeners"][0]
+        network = self.elbv2.describe_load_balancers(LoadBalancerArns=[target.arn])
+        forward = self._forward_to(name, network["LoadBalancers"][0]["VpcId"], app)
+        self.elbv2.create_rule(
+            ListenerArn=listener["ListenerArn"],
+            Priority=priority,
+            Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}}],
+            Actions=[forward],
+        )
+
+    def _forward_to(self, name: str, network: str, app: str) -> dict[str, Any]:
+        behind = self.elbv2.create_target_group(
+            Name=name,
+            Protocol="HTTP",
+            Port=8080,
+            VpcId=network,
+            TargetType="ip",
+            Matcher={"HttpCode": "200-499"},
+        )["TargetGroups"][0]["TargetGroupArn"]
+        self.elbv2.register_targets(TargetGroupArn=behind, Targets=[{"Id": app, "Port": 8080}])
+        return {"Type": "forward", "TargetGroupArn": behind}
 
     def from_cloudfront(self) -> dict[str, Any]:
         """The rule that admits CloudFront on port 80."""
