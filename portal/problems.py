@@ -123,6 +123,9 @@ PROBLEMS: Mapping[str, Problem] = {
         "The key was used with another body",
         "errors names the fields that differ. Use another key.",
     ),
+    "nothing_to_export": Problem(
+        409, "There is nothing to export", "detail says what is not in AWS, or not any more."
+    ),
     "too_slow": Problem(
         408, "The body did not arrive in time", "Send the request again, with its whole body."
     ),
@@ -149,6 +152,12 @@ PROBLEMS: Mapping[str, Problem] = {
         500,
         "Internal error",
         "Try again. If it happens again, tell the portal's operators when it happened.",
+    ),
+    "aws_failed": Problem(
+        502, "AWS refused or did not answer", "detail has its reason, and what to do about it."
+    ),
+    "aws_busy": Problem(
+        503, "No calls to AWS are left for now", "Try again in a minute, or export less at once."
     ),
     "unavailable": Problem(
         503, "The database is not available", "Try again after the time in Retry-After."

@@ -48,6 +48,7 @@ ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
     f.Field("checks", f.STRING, "", lambda pk: api_url(pk, "/checks"), ("id",)),
     f.Field("probes", f.STRING, "", lambda pk: api_url(pk, "/probes"), ("id",)),
     f.Field("saved_checks", f.STRING, "", lambda pk: api_url(pk, "/saved-checks"), ("id",)),
+    f.Field("export", f.STRING, "", lambda pk: api_url(pk, "/export"), ("id",)),
     f.Field("privacy_exceptions", f.STRING, "",
             lambda pk: api_url(pk, "/privacy-exceptions"), ("id",)),
 ))

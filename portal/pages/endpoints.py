@@ -37,6 +37,7 @@ from portal.endpoints.health import with_health
 from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, query_of_page, signed_in, to_page
 from portal.pages.drift import drift_context
+from portal.pages.exports import FORMATS
 from portal.pages.forms import LogRowsForm
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
@@ -121,6 +122,7 @@ def detail_page(
         "history": _history(endpoint),
         "commands": _commands(endpoint),
         "client_code": _client_code(endpoint),
+        "export_formats": FORMATS,
         "usual_check": UsualCheckSummary.of(endpoint.spec.to_dict()),
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
