@@ -205,8 +205,10 @@ def _refusals(site: Site, endpoint: Endpoint, only: Sequence[str]) -> list[Cell]
                 origin.cause = cause
                 alone = explain(site.address(endpoint.path))
                 told = tuple((one.code, str(one.certainty)) for one in alone.diagnoses)
+                # Who is refused for being no browser sees it as such a client.
+                client = {"client": "node"} if cause.opens == "user agent" else {}
                 pair = (
-                    Cell(cause.name, right, site.check(endpoint.id, {})),
+                    Cell(cause.name, right, site.check(endpoint.id, client)),
                     Cell(f"{cause.name} alone", cause.right(looked=False), Given(False, told)),
                 )
                 cells += pair
