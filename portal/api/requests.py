@@ -14,7 +14,6 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404
-from django.template.loader import render_to_string
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -35,6 +34,7 @@ from portal.api.request_output import (
     show_one,
 )
 from portal.problems import refused
+from portal.requests.event_line import event_line
 from portal.requests.lifecycle import SETTLED, Denied, State
 from portal.requests.models import EndpointRequest
 from portal.requests.verbs import RequestVerb
@@ -185,7 +185,7 @@ class RequestEvents(ApiView):
         shown = [event.to_dict() for event in events[:limit]]
         if self.query["html"]:
             for line, event in zip(shown, events, strict=False):
-                line["html"] = render_to_string("requests/_event.html", {"event": event})
+                line["html"] = event_line(event)
         events_page = {
             "events": shown,
             "next_after": shown[-1]["seq"] if shown else after,

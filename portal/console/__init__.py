@@ -1,4 +1,4 @@
 """The live console: one hub per web process, one WebSocket per reader, rows as the truth.
 
-A line is rendered by templates/requests/_event.html, on the page and for sockets alike.
+A line is written by portal/requests/event_line.py, on the page and for sockets alike.
 """

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from channels.db import DatabaseSyncToAsync
 from django.db.models import OuterRef, Subquery
-from django.template.loader import render_to_string
 
+from portal.requests.event_line import event_line
 from portal.requests.lifecycle import SETTLED, TITLES, State
 from portal.requests.models import EndpointRequest
 from provisioning.models import Event, EventStream
@@ -86,6 +86,4 @@ def message(kind: str, /, **members: Any) -> str:
 
 
 def _event(event: Event) -> str:
-    return message(
-        "event", **event.to_dict(), html=render_to_string("requests/_event.html", {"event": event})
-    )
+    return message("event", **event.to_dict(), html=event_line(event))

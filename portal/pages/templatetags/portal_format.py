@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from checks.models import Check, PrivacyAudit, Probe
+from portal.requests.event_line import event_line
 from portal.requests.lifecycle import State
 from portal.requests.plan_diff import KNOWN_VALUES, LABELS
 from provisioning.drift.comparison import TITLES
@@ -19,6 +20,7 @@ from provisioning.facts.quota_use import TITLES as QUOTA_TITLES
 from provisioning.spec.app_kinds import APP_KINDS
 
 register = template.Library()
+register.filter("event_line", event_line)
 LONG_SECONDS = 15
 """After which people wonder whether a running task was lost."""
 
