@@ -27,7 +27,7 @@ from checks.preflight.distribution import (
     vpc_origin,
 )
 from checks.preflight.exposure import acls, ipv6, other_routes, public_addresses
-from checks.preflight.guards import guards
+from checks.preflight.guards import guards, web_acl
 from checks.preflight.listener_rules import default_action, listener_rules, required_headers
 from checks.preflight.network import (
     block_public_access,
@@ -119,6 +119,7 @@ DISTRIBUTION_QUESTIONS: tuple[DistributionQuestion, ...] = (
     broad_paths,
     bare_paths,
     guards,
+    web_acl,
     other_origins,
     behavior_room,
     viewer_certificate,

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject
+from checks.preflight.results import (
+    Amendment,
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+    unknown,
+)
 from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.guards import Guard, answering_behavior, guards_of
 from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.web_acl import Applies, WebAcl, WebAclRule
 
 
 def guards(
@@ -37,6 +45,71 @@ def guards(
             yield _kept(behavior, guard, patterns)
         else:
             yield _lost(subject, behavior, guard, patterns)
+
+
+_EFFECTS = {
+    "Block": "Handshakes that it matches get 403.",
+    "Captcha": "WebSocket clients cannot solve a captcha: handshakes that it matches fail.",
+    "Challenge": "WebSocket clients cannot solve a challenge: handshakes that it matches fail.",
+    "Allow": "Handshakes that it matches are let in, and no later rule sees them.",
+}
+
+
+def web_acl(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Each rule that looks at the path, once, with the paths that it applies to and leaves out. A
+    rule that only counts changes nothing.
+    """
+    code = "PF-WEB-ACL"
+    if not subject.path_patterns:
+        return
+    if gap := snapshot.gap("web_acl"):
+        yield unknown(code, gap.reason)
+        return
+    acl = snapshot.web_acl
+    if acl is None:
+        seen = "It is gone." if distribution.web_acl_id else "The distribution has no web ACL."
+        yield PreflightResult(code, Level.PASS, seen)
+        return
+    found: dict[tuple[WebAclRule, Applies], list[str]] = {}
+    for pattern in subject.path_patterns:
+        for rule, applies in acl.rules_by_path(pattern):
+            if rule.action != "Count":
+                found.setdefault((rule, applies), []).append(pattern)
+    if not found:
+        seen = f"No rule of {acl.name} looks at the path, but for those that count."
+        yield PreflightResult(code, Level.PASS, seen)
+    for (rule, applies), patterns in found.items():
+        yield _rule_by_path(acl, rule, applies, patterns)
+
+
+def _rule_by_path(
+    acl: WebAcl, rule: WebAclRule, applies: Applies, patterns: list[str]
+) -> PreflightResult:
+    name, listed = f"Rule {rule.name} ({rule.action}) of web ACL {acl.name}", ", ".join(patterns)
+    if applies is not Applies.NONE:
+        verb = "applies" if applies is Applies.ALL else "may apply"
+        seen = f"{name} looks at the path and {verb} to {listed}."
+        why = _EFFECTS.get(rule.action, "It decides about handshakes that it matches.")
+    else:
+        seen = f"{name} looks at the path and does not apply to {listed}."
+        why = "If the app relies on it on other paths, it does not have it on these."
+        if rule.action == "Allow" and acl.default_action == "Block":
+            why = "The web ACL blocks what no rule allows: handshakes get 403 unless another does."
+    acl_id = acl.arn.rpartition("/")[2]
+    return PreflightResult(
+        "PF-WEB-ACL",
+        Level.WARN,
+        seen,
+        why,
+        Fix(
+            f"Read the statement of rule {rule.name} in web ACL {acl.name}, with the command "
+            "below. Ask whoever owns it whether it is meant for these paths.",
+            f"aws wafv2 get-web-acl --scope CLOUDFRONT --region us-east-1 --name {acl.name} "
+            f"--id {acl_id}",
+        ),
+    )
 
 
 def _kept(behavior: str, guard: Guard, patterns: list[str]) -> PreflightResult:

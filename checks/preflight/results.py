@@ -71,6 +71,7 @@ TITLES = {
     "PF-PATH-ORDER": "No other behavior answers first",
     "PF-PATH-BARE": "The path without a slash is covered",
     "PF-GUARD": "The paths keep what guards them today",
+    "PF-WEB-ACL": "No rule of the web ACL depends on these paths",
     "PF-OTHER-ORIGIN": "CloudFront accepts the distribution's other origins",
     "PF-VPC-ORIGIN": "A VPC origin can be reused or created",
     "PF-BEHAVIORS": "The distribution has room for behaviors",

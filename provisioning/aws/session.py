@@ -117,6 +117,10 @@ class Aws:
         """For Get, of HTTP and WebSocket APIs."""
         return self._client("apigatewayv2", region, writes=False)
 
+    def waf_read(self, region: str) -> Any:
+        """For Get; web ACLs of distributions are in us-east-1."""
+        return self._client("wafv2", region, writes=False)
+
     def quotas_read(self, region: str) -> Any:
         """For Get and List; CloudFront's quotas are kept in us-east-1."""
         return self._client("service-quotas", region, writes=False)

@@ -18,6 +18,7 @@ from provisioning.aws import (
     tags,
     targets,
     vpc_origins,
+    web_acls,
 )
 from provisioning.aws import quotas as service_quotas
 from provisioning.aws.certificates import certificate
@@ -49,7 +50,7 @@ def take_snapshot(
     the account is so full that AWS's defaults would not do. An account that has VPC origins has
     CloudFront's role for them too; only of others IAM is asked. With `permissions`, IAM is also
     asked what the portal's role may do to this target and distribution. Gaps are named target,
-    distribution, distribution_tags, request_policies, unusable_origins, vpc_origins,
+    distribution, distribution_tags, web_acl, request_policies, unusable_origins, vpc_origins,
     viewer_certificate, service_role, permissions, quotas, domain_conflicts, and for parts of the
     target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
     block_public_access, prefix_list, list_weights, service_group, group_tags, target_health,
@@ -85,6 +86,8 @@ def take_snapshot(
         conflicts = (
             whole.submit(domain_conflicts.of_names, aws, distribution_id, wide) if record else None
         )
+        shield = record.facts.web_acl_id if record else ""
+        rules = whole.submit(web_acls.read, aws, shield) if shield else None
         policies = whole.submit(_request_policies, aws, record.facts) if record else None
         listed = not any(gap.what == "vpc_origins" for gap in gaps)
         origins_asked = (
@@ -125,6 +128,7 @@ def take_snapshot(
         quotas = settle("quotas", whole.submit(_quotas, aws, known, record, survey.facts), {})
         overlapping = settle("domain_conflicts", conflicts, None)
         unusable = settle("unusable_origins", origins_asked, ())
+        web_acl = settle("web_acl", rules, None)
         custom_policies = settle("request_policies", policies, ())
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
@@ -136,6 +140,7 @@ def take_snapshot(
         permissions=allowed,
         domain_conflicts=overlapping,
         request_policies=custom_policies,
+        web_acl=web_acl,
         unusable_origins=tuple(one.id for one in unusable),
         target_successor=survey.successor,
         **quotas,

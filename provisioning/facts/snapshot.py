@@ -14,6 +14,7 @@ from provisioning.facts.forwarding import Forwarding
 from provisioning.facts.names import Arn, VpcOriginId
 from provisioning.facts.permissions import Permission
 from provisioning.facts.target import TargetFacts
+from provisioning.facts.web_acl import WebAcl
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ class Snapshot:
     `viewer_certificate` is what the distribution shows to viewers under its own names;
     `service_role` says whether the account has CloudFront's role for VPC origins; `permissions` is
     what the portal's own role may do; `domain_conflicts` what overlaps with those of the
-    distribution's names that have a star. None if it was not read. `request_policies` are
-    the custom origin request policies that the distribution's behaviors have, by id, as far as AWS
-    showed them. `unusable_origins` are the distribution's origins whose VPC origin AWS does not
-    know or no longer shares. `target_successor` is the ARN of a load balancer that has the name of
-    a target that does not exist, "" without.
+    distribution's names that have a star. None if it was not read. `request_policies` are the
+    custom origin request policies that the distribution's behaviors have, by id, as far as AWS
+    showed them. `web_acl` is the distribution's. `unusable_origins` are the distribution's origins
+    whose VPC origin AWS does not know or no longer shares. `target_successor` is the ARN of a load
+    balancer that has the name of a target that does not exist, "" without.
     """
 
     target: TargetFacts | None
@@ -68,6 +69,7 @@ class Snapshot:
     permissions: tuple[Permission, ...] | None = None
     domain_conflicts: tuple[DomainConflict, ...] | None = None
     request_policies: tuple[tuple[str, Forwarding], ...] = ()
+    web_acl: WebAcl | None = None
     unusable_origins: tuple[str, ...] = ()
     target_successor: str = ""
     gaps: tuple[Gap, ...] = field(default=())

@@ -12,6 +12,7 @@ from provisioning.facts.guards import answering_behavior, left_behind
 from provisioning.facts.path_patterns import overlap
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
+from provisioning.facts.web_acl import described
 from provisioning.plan.path_ownership import Contest, describe, taken_from
 from provisioning.spec.endpoint_spec import EndpointSpec
 
@@ -100,6 +101,11 @@ def relies_on(
             for pattern in spec.path_patterns
             for guard in left_behind(distribution, pattern, spec.carry_over, target.dns_name)
         ],
+        "web_acl": distribution.web_acl_id,
+        "web_acl_rules_by_path": known(
+            "web_acl",
+            described(spec.path_patterns, snapshot.web_acl) if snapshot.web_acl else [],
+        ),
         "takes_requests_from": sorted(
             {
                 describe(behavior)

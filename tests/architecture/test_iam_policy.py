@@ -18,6 +18,7 @@ from provisioning.facts.permissions import OFF_LIMITS_TAG
 from tests.architecture.source import PROJECT, modules, parse
 
 SERVICES = {
+    "wafv2": "wafv2",
     "apigateway": "apigateway",
     "apigatewayv2": "apigateway",
     "service-quotas": "servicequotas",

@@ -79,6 +79,7 @@ COMMANDS = {
     "iam create-service-linked-role": OPENS,
     "iam put-role-policy": OPENS,
     "manage.py assign_path": OPENS,
+    "wafv2 get-web-acl": READS,
 }
 """`aws` service and operation, or the portal's own; modify-listener also by what it modifies: there
 is no entry for its --default-actions, which would open every path that no rule names."""
