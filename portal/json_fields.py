@@ -178,6 +178,11 @@ class Field:
     missing: str = "required"
 
     @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of its errors."""
+        return (self.code, self.missing) if self.required else (self.code,)
+
+    @property
     def schema(self) -> dict[str, Any]:
         # OpenAPI 3.0 ignores what stands beside a $ref.
         if "$ref" in self.kind.schema:

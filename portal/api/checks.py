@@ -27,7 +27,7 @@ from checks.protocol.handshake_options import (
 from portal import json_fields as f
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
-from portal.endpoints.actions import check_now
+from portal.endpoints.actions import CHECK_REFUSALS, check_now
 from portal.endpoints.secrets import usable_secrets
 from portal.people.models import Person
 from portal.problems import refused
@@ -148,7 +148,14 @@ STARTED: f.Row = dict.fromkeys(("ok", "verdict", "total_ms", "finished_at", "tra
 
 
 class Checks(OfEndpoint):
-    @operation("createCheck", CHECK, body=NEW_CHECK, example=STARTED, statuses=(202,))
+    @operation(
+        "createCheck",
+        CHECK,
+        body=NEW_CHECK,
+        example=STARTED,
+        statuses=(202,),
+        refusals=(*CHECK_REFUSALS, "busy"),
+    )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Check the handshake now.
 

@@ -89,7 +89,13 @@ class DriftReports(OfEndpoint):
             raise Http404
         return Response(show_report(endpoint, report))
 
-    @operation("compareWithAws", REPORT, statuses=(202,), example={"finished_at": None})
+    @operation(
+        "compareWithAws",
+        REPORT,
+        statuses=(202,),
+        example={"finished_at": None},
+        refusals=("not_your_team",),
+    )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Compare with AWS now.
 
@@ -133,7 +139,12 @@ class OfFinding(ApiView):
 
 
 class IgnoreFinding(OfFinding):
-    @operation("ignoreDriftFinding", FINDING, body=IGNORE)
+    @operation(
+        "ignoreDriftFinding",
+        FINDING,
+        body=IGNORE,
+        refusals=("not_your_team", "wrong_state", "reason_required"),
+    )
     def post(self, request: Request, finding_id: uuid.UUID) -> Response:
         """Ignore a difference for some days.
 
@@ -151,7 +162,7 @@ class IgnoreFinding(OfFinding):
 
 
 class StopIgnoring(OfFinding):
-    @operation("stopIgnoringDriftFinding", FINDING)
+    @operation("stopIgnoringDriftFinding", FINDING, refusals=("not_your_team",))
     def post(self, request: Request, finding_id: uuid.UUID) -> Response:
         """Stop ignoring a difference."""
         refusal = stop_ignoring(self.person, self.finding(finding_id), now=self.now)

@@ -9,7 +9,13 @@ from typing import Any
 
 from portal.json_fields import FLAG, STRING, Field, Kind, Object
 from provisioning.spec import field_kinds
-from provisioning.spec.fields import FIELDS
+from provisioning.spec.fields import APP_KIND, FIELDS
+from provisioning.spec.parsing import complete_answers, parse_spec
+
+ANSWERED = {row.name: row.example for row in FIELDS if row.required or row is APP_KIND}
+"""In the example of a body: what has to be answered, and what most others are derived from."""
+EXAMPLE_SPEC = parse_spec(complete_answers(ANSWERED))
+"""What follows from that, so that no example contradicts another."""
 
 
 def kind_of(row: field_kinds.Field, *, shown: bool) -> Kind:
@@ -34,23 +40,21 @@ def fields_of_settings(*, shown: bool) -> tuple[Field, ...]:
 
 def fields_of_rows(rows: Iterable[field_kinds.Field], *, shown: bool) -> tuple[Field, ...]:
     """Rows of the field table as they are sent, or `shown`."""
+    example = EXAMPLE_SPEC.to_dict()
     return tuple(
         Field(
             row.name,
             kind_of(row, shown=shown),
             row.help,
-            # In a body, only of what has to be answered: the others are better derived.
-            example=_example(row.example, shown=shown) if shown or row.required else None,
+            example=example[row.name] if shown else _as_sent(ANSWERED.get(row.name)),
             required=shown or row.required,
         )
         for row in rows
     )
 
 
-def _example(value: Any, *, shown: bool) -> Any:
-    if not isinstance(value, tuple):
-        return value
-    return list(value) if shown else ", ".join(value)
+def _as_sent(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, tuple) else value
 
 
 ENDPOINT_SPEC = Object(

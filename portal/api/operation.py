@@ -7,7 +7,7 @@ OpenAPI document says. The handler's docstring is the summary and the descriptio
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,8 +20,12 @@ from portal.people.models import ApiToken
 from portal.problems import MEDIA_TYPE, PROBLEMS
 from provisioning.spec.parsing import FieldError
 
-ALWAYS, OF_CHANGES, OF_BODIES = (400, 401, 403, 406, 429, 503), (409,), (408, 413, 415, 422)
 # fmt: off
+ALWAYS = (
+    "bad_parameter", "bad_header", "bad_request", "not_authenticated", "invalid_token",
+    "missing_scope", "not_acceptable", "too_many_requests", "unavailable",
+)
+OF_BODIES = ("bad_json", "too_slow", "too_large", "unsupported_media_type", "invalid_fields")
 PROBLEM = f.Object("Problem", "Why the call failed (RFC 9457).", (
     f.Field("type", f.STRING),
     f.Field("title", f.STRING),
@@ -38,10 +42,13 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Operation:
-    """What a handler was decorated with, as far as requests need it."""
+    """What a handler was decorated with, as far as requests need it. `codes` are those of every
+    problem that it can answer with.
+    """
 
     scope: str
     query: tuple[f.Field, ...]
+    codes: tuple[str, ...]
 
 
 def header(name: str, text: str) -> OpenApiParameter:
@@ -65,32 +72,37 @@ def operation(
     query: tuple[f.Field, ...] = (),
     headers: tuple[OpenApiParameter, ...] = (),
     body: f.Body | None = None,
+    refusals: Collection[str] = (),
     example: Mapping[str, Any] | None = None,
     also: Mapping[Any, OpenApiResponse] | None = None,
     scope: str = "",
     docs: str = "",
 ) -> Callable[[Handler], Handler]:
-    """Describe a handler. `example` is what differs from the answer's own example; `also` are
-    further responses. `scope` is what a token needs, to read or to write if it is not said; `docs`
-    replaces the docstring.
+    """Describe a handler. `refusals` are the codes with which its action can refuse; those of the
+    API itself, and of the body's fields, are added. `example` is what differs from the answer's own
+    example; `also` are further responses. `scope` is what a token needs, to read or to write if it
+    is not said; `docs` replaces the docstring.
     """
 
     def describe(handler: Handler) -> Handler:
         method = handler.__name__
         needs = scope or (ApiToken.Scope.READ if method == "get" else ApiToken.Scope.WRITE).value
         of_one = len(inspect.signature(handler).parameters) > 2  # self, request, and what it is of
-        refusals = {*ALWAYS, *((404,) if of_one else ())}
-        refusals |= {*(OF_CHANGES if method != "get" else ())}
-        refusals |= {*(OF_BODIES if method in ("post", "put") else ())}
+        possible = {*ALWAYS, *refusals, *(("not_found",) if of_one else ())}
+        possible |= {"bad_cursor"} if any(one.name == "cursor" for one in query) else set()
+        possible |= {"csrf"} if method != "get" else set()
+        possible |= {*OF_BODIES} if method in ("post", "put") else set()
+        possible |= {code for one in body.fields for code in one.codes} if body else set()
+        codes = tuple(code for code in PROBLEMS if code in possible)
         responses: dict[Any, Any] = dict.fromkeys(statuses, OpenApiResponse(answer))
         responses.update(also or {})
-        for status in sorted(refusals):
-            known = ", ".join(code for code, one in PROBLEMS.items() if one.status == status)
+        for status in sorted({PROBLEMS[code].status for code in codes}):
+            known = ", ".join(code for code in codes if PROBLEMS[code].status == status)
             responses[status, MEDIA_TYPE] = OpenApiResponse(PROBLEM, description=f"Code: {known}.")
         examples = [OpenApiExample("body", body.example, request_only=True)] if body else []
         if answer:
-            shown, codes = {**answer.example, **(example or {})}, [*map(str, statuses)]
-            examples.append(OpenApiExample("answer", shown, response_only=True, status_codes=codes))
+            shown, good = {**answer.example, **(example or {})}, [*map(str, statuses)]
+            examples.append(OpenApiExample("answer", shown, response_only=True, status_codes=good))
         summary, _, text = inspect.cleandoc(docs or handler.__doc__ or "").partition("\n")
         described: Handler = extend_schema(
             operation_id=operation_id,
@@ -101,7 +113,7 @@ def operation(
             parameters=[*map(parameter, query), *headers, CORRELATION_ID],
             examples=examples,
         )(handler)
-        described.operation = Operation(needs, query)  # type: ignore[attr-defined]
+        described.operation = Operation(needs, query, codes)  # type: ignore[attr-defined]
         return described
 
     return describe

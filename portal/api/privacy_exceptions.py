@@ -78,6 +78,7 @@ class PrivacyExceptions(OfEndpoint):
         EXCEPTIONS,
         body=NEW_EXCEPTION,
         scope=ApiToken.Scope.APPROVE,
+        refusals=("not_approver", "own_team", "bad_date", "reason_required", "not_found"),
     )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Accept exceptions.
@@ -93,7 +94,12 @@ class PrivacyExceptions(OfEndpoint):
 
 
 class OnePrivacyException(OfEndpoint):
-    @operation("withdrawPrivacyException", statuses=(204,), scope=ApiToken.Scope.APPROVE)
+    @operation(
+        "withdrawPrivacyException",
+        statuses=(204,),
+        scope=ApiToken.Scope.APPROVE,
+        refusals=("not_approver", "own_team", "wrong_state"),
+    )
     def delete(self, request: Request, endpoint_id: uuid.UUID, exception_id: uuid.UUID) -> Response:
         """Withdraw an accepted exception.
 

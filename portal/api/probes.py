@@ -42,7 +42,7 @@ from portal.api.checks import (
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.lists import PAGE, page, page_of
 from portal.api.operation import operation
-from portal.endpoints.actions import analyze_log_rows, check_refusal, probe_now
+from portal.endpoints.actions import CHECK_REFUSALS, analyze_log_rows, check_refusal, probe_now
 from portal.endpoints.secrets import usable_secrets
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
@@ -123,7 +123,14 @@ class Probes(OfEndpoint):
         )
         return Response(page("probes", PROBE_SUMMARY, probes, self.query, at="requested_at"))
 
-    @operation("createProbe", PROBE, body=NEW_PROBE, example=STARTED, statuses=(202,))
+    @operation(
+        "createProbe",
+        PROBE,
+        body=NEW_PROBE,
+        example=STARTED,
+        statuses=(202,),
+        refusals=(*CHECK_REFUSALS, "busy"),
+    )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Run a probe.
 
@@ -156,7 +163,14 @@ class Probes(OfEndpoint):
 
 
 class LogRows(OfEndpoint):
-    @operation("createLogRows", PROBE, body=NEW_LOG_ROWS, example=ANALYZING, statuses=(202,))
+    @operation(
+        "createLogRows",
+        PROBE,
+        body=NEW_LOG_ROWS,
+        example=ANALYZING,
+        statuses=(202,),
+        refusals=(*CHECK_REFUSALS, "busy"),
+    )
     def post(self, request: Request, endpoint_id: uuid.UUID, check_id: uuid.UUID) -> Response:
         """Analyze a check again with log lines.
 

@@ -21,15 +21,24 @@ from portal.api.endpoints import api_url, client_url
 from portal.api.lists import page_of
 from portal.people.actor import Actor
 from portal.people.models import Membership, Person
-from portal.requests.lifecycle import NEXT_STEPS, SETTLED, TITLES, Allowed, Standing, State, may
+from portal.requests.lifecycle import (
+    NEXT_STEPS,
+    SETTLED,
+    TITLES,
+    Allowed,
+    Standing,
+    State,
+    after,
+    may,
+)
 from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
 from portal.requests.ticket_values import JiraValues, ServiceNowValues, ticket_values
-from portal.requests.verbs import VERBS
+from portal.requests.verbs import EXAMPLE_DIGEST, VERBS, RequestVerb
 from portal.timestamps import format_timestamp
 from provisioning.models import Endpoint, EventStream, Run
 from provisioning.plan.items import PlanItem
 
-EXAMPLE_DIGEST = "6f1d" + "0" * 60
+_ID = uuid.UUID(f.EXAMPLE_ID)
 
 
 def _api(pk: uuid.UUID) -> str:
@@ -90,6 +99,12 @@ def _links(
             for verb in _usable_verbs(state, member, caller.decides, admin, *mine)
         },
     }
+
+
+def _example_links(state: State) -> dict[str, str]:
+    """For a member of the team who requested it."""
+    member = 1
+    return _links(_ID, Person(pk=member), True, state, member, member, member, [])
 
 
 def _plan(stored: dict[str, Any], digest: str, planned_at: Any) -> dict[str, Any] | None:
@@ -153,10 +168,10 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
     f.Field("correlation_id", f.STRING, example="RITM0012345"),
     f.Field("ticket", f.of(TICKET), "", _ticket,
             ("id", "state", "reason", "endpoint__domain_name", "endpoint__spec_data",
-             "endpoint__state")),
+             "endpoint__state"), _ticket(_ID, State.AWAITING_APPROVAL, "", "", None, "")),
     f.Field("links", f.of(LINKS), "", _links,
             ("id", "@caller", "is_team_member", "state", "requester_id", "beneficiary_id",
-             "last_editor_id", "editor_ids")),
+             "last_editor_id", "editor_ids"), _example_links(State.AWAITING_APPROVAL)),
     f.Field("created_at", f.TIME),
     f.Field("updated_at", f.TIME),
     f.Field("last_seq", f.INTEGER, "Number of the newest event.", lambda seq: seq or 0,
@@ -202,6 +217,25 @@ REQUEST = f.Object("EndpointRequest", "An endpoint request in full.", (
 ))
 REQUEST_PAGE = page_of("RequestPage", "requests", REQUEST_SUMMARY)
 # fmt: on
+
+
+def example_in(state: State) -> f.Row:
+    """What an example of REQUEST shows differently in a state."""
+    shown: dict[str, Any] = {"state": state.value, "settled": state in SETTLED}
+    shown |= {"state_title": TITLES[state], "next_step": NEXT_STEPS[state]}
+    shown |= {"ticket": _ticket(_ID, state, "", "", None, ""), "links": _example_links(state)}
+    if state is State.PLANNING:
+        shown |= {"plan": None, "plan_digest": ""}
+    if state in (State.PROVISIONING, State.CLOSED):
+        shown["run"] = RUN_OF_REQUEST.example | {"finished_at": None}
+    return shown
+
+
+def example_after(verb: RequestVerb) -> f.Row:
+    """The same after a verb was used on a request that waits for it."""
+    waiting = State.AWAITING_APPROVAL, State.BLOCKED, State.STUCK
+    states = (after(state, verb.permission) for state in waiting)
+    return example_in(next(state for state in states if state))
 
 
 def for_caller(requests: EndpointRequestQuerySet, caller: Person) -> QuerySet[EndpointRequest]:

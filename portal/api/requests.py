@@ -30,6 +30,8 @@ from portal.api.request_output import (
     REQUEST_PAGE,
     REQUEST_SUMMARY,
     added_columns,
+    example_after,
+    example_in,
     for_caller,
     show_one,
 )
@@ -93,7 +95,13 @@ class Requests(ApiView):
         return Response(shown)
 
     @operation(
-        "createRequest", REQUEST, body=NEW_REQUEST, headers=IDEMPOTENCY_KEY, statuses=(200, 201)
+        "createRequest",
+        REQUEST,
+        body=NEW_REQUEST,
+        headers=IDEMPOTENCY_KEY,
+        refusals=("idempotency_conflict", "name_taken"),
+        example=example_in(State.PLANNING),
+        statuses=(200, 201),
     )
     def post(self, request: Request) -> Response:
         """Request an endpoint.
@@ -222,6 +230,8 @@ def verb_view(verb: RequestVerb) -> type[ApiView]:
             REQUEST,
             scope=verb.scope,
             body=body if body.fields else None,
+            refusals=verb.refusals,
+            example=example_after(verb),
             docs=f"{verb.summary}\n\n{verb.description}",
         )
         def post(self, request: Request, request_id: uuid.UUID) -> Response:

@@ -25,6 +25,7 @@ from portal.api.checks import (
 from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
 from portal.endpoints.actions import (
+    CHECK_REFUSALS,
     MAX_SAVED_CHECKS,
     SCHEDULES,
     check_now,
@@ -98,7 +99,13 @@ class SavedChecks(OfEndpoint):
         saved = SavedCheck.objects.filter(endpoint=self.endpoint(endpoint_id)).order_by("name")
         return Response({"saved_checks": [*map(SAVED_CHECK.show, rows_of(saved))]})
 
-    @operation("saveCheck", SAVED_CHECK, body=NEW_SAVED_CHECK, statuses=(200, 201))
+    @operation(
+        "saveCheck",
+        SAVED_CHECK,
+        body=NEW_SAVED_CHECK,
+        statuses=(200, 201),
+        refusals=(*CHECK_REFUSALS, "too_many"),
+    )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Save a check, and schedule it.
 
@@ -136,7 +143,7 @@ class OneSavedCheck(OfEndpoint):
         visible = visible_endpoints(self.person).filter(pk=endpoint_id)
         return Response(show_first(SavedCheck.objects.filter(pk=saved_id, endpoint__in=visible)))
 
-    @operation("deleteSavedCheck", statuses=(204,))
+    @operation("deleteSavedCheck", statuses=(204,), refusals=CHECK_REFUSALS)
     def delete(self, request: Request, endpoint_id: uuid.UUID, saved_id: int) -> Response:
         """Delete a saved check.
 
@@ -150,7 +157,9 @@ class OneSavedCheck(OfEndpoint):
 
 
 class ChecksOfSaved(OfEndpoint):
-    @operation("runSavedCheck", CHECK, example=STARTED, statuses=(202,))
+    @operation(
+        "runSavedCheck", CHECK, example=STARTED, statuses=(202,), refusals=(*CHECK_REFUSALS, "busy")
+    )
     def post(self, request: Request, endpoint_id: uuid.UUID, saved_id: int) -> Response:
         """Run a saved check now.
 

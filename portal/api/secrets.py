@@ -75,7 +75,13 @@ class Secrets(ApiView):
         visible = visible_secrets(self.person)
         return Response(page("secrets", SECRET, visible, self.query, FILTERS))
 
-    @operation("createSecret", SECRET, body=NEW_SECRET, statuses=(201,))
+    @operation(
+        "createSecret",
+        SECRET,
+        body=NEW_SECRET,
+        statuses=(201,),
+        refusals=("not_your_team", "too_many", "name_taken"),
+    )
     def post(self, request: Request) -> Response:
         """Add a secret.
 
@@ -115,7 +121,7 @@ class OneSecret(OfSecret):
         """
         return Response(SECRET.show_model(self.secret(secret_id), {}))
 
-    @operation("deleteSecret", statuses=(204,))
+    @operation("deleteSecret", statuses=(204,), refusals=("not_your_team",))
     def delete(self, request: Request, secret_id: uuid.UUID) -> Response:
         """Delete a secret.
 
@@ -128,7 +134,7 @@ class OneSecret(OfSecret):
 
 
 class ReplaceSecret(OfSecret):
-    @operation("replaceSecret", SECRET, body=NEW_VALUE)
+    @operation("replaceSecret", SECRET, body=NEW_VALUE, refusals=("not_your_team",))
     def post(self, request: Request, secret_id: uuid.UUID) -> Response:
         """Replace a secret's value.
 

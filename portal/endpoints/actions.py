@@ -31,6 +31,9 @@ MAX_SAVED_CHECKS = 20
 SCHEDULES = (0, 15, 60, 1440)
 """Intervals at which a saved check can run, in minutes; 0 means only on demand."""
 
+CHECK_REFUSALS = ("not_your_team", "wrong_state")
+"""The codes of `check_refusal`."""
+
 
 def check_refusal(person: Person, endpoint: Endpoint) -> Denied | None:
     """Why this person cannot check the endpoint now, or None. Its team and approvers can; auditors

@@ -156,6 +156,14 @@ class Party(enum.Enum):
     PLATFORM_ADMIN = "a platform admin"
 
 
+PARTY_REFUSALS: dict[Party, tuple[str, ...]] = {
+    Party.TEAM: ("not_your_team",),
+    Party.APPROVER: ("not_approver", "own_request", "beneficiary", "editor"),
+    Party.PLATFORM_ADMIN: ("not_platform_admin",),
+}
+"""The codes with which `may` refuses those who do not belong to a party."""
+
+
 @dataclass(frozen=True)
 class Permission:
     """Who may use a verb. `action` completes "Only ... can {action}."; `wrong_state` opens the

@@ -15,11 +15,12 @@ from portal.people.models import ApiToken, Person
 from portal.people.rate_counter import rate_counter
 from portal.requests import actions, preflight_amendments
 from portal.requests.accepted_exceptions import UNTIL_HELP
-from portal.requests.lifecycle import Allowed, Denied, State, Verb
+from portal.requests.lifecycle import PARTY_REFUSALS, PERMISSIONS, Allowed, Denied, State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.redaction.masking import mask_prose
 
 LONGEST_REASON = 400
+EXAMPLE_DIGEST = "6f1d" + "0" * 60
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class RequestVerb:
     `name` is the verb in URLs and in the API's `links`. `permission` is its row in
     `lifecycle.PERMISSIONS`. `done` is what the page says afterwards, `done_in` where the state
     before makes it another sentence. `per_minute` is how often one person may use it, 0 for any:
-    planning reads much from AWS.
+    planning reads much from AWS. `own_refusals` are the codes with which only this action refuses.
     """
 
     name: str
@@ -61,6 +62,14 @@ class RequestVerb:
     fields: tuple[VerbField, ...] = ()
     done_in: Mapping[State, str] = field(default_factory=dict)
     per_minute: int = 0
+    own_refusals: tuple[str, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The codes with which it can refuse: the permission's, the limit's, and its action's."""
+        party = PARTY_REFUSALS[PERMISSIONS[self.permission].party]
+        limit = ("too_often",) if self.per_minute else ()
+        return (*party, "wrong_state", *limit, *self.own_refusals)
 
     def use(
         self, person: Person, request: EndpointRequest, given: Mapping[str, str], now: datetime
@@ -96,7 +105,7 @@ VERBS: tuple[RequestVerb, ...] = (
             VerbField(
                 "plan_digest",
                 "The digest of the plan that you read.",
-                "9f2c4e1a" * 8,
+                EXAMPLE_DIGEST,
                 required=True,
             ),
             _reason(
@@ -111,6 +120,15 @@ VERBS: tuple[RequestVerb, ...] = (
                 "2027-02-28",
                 longest=10,
             ),
+        ),
+        own_refusals=(
+            "stale_plan",
+            "requester_left",
+            "account_lost",
+            "name_taken",
+            "path_contested",
+            "reason_required",
+            "bad_date",
         ),
     ),
     RequestVerb(
@@ -185,6 +203,7 @@ VERBS: tuple[RequestVerb, ...] = (
                 "Add /ws/chat to the paths",
             ),
         ),
+        own_refusals=("nothing_proposed", "name_taken"),
     ),
 )
 VERBS_BY_NAME: Mapping[str, RequestVerb] = {verb.name: verb for verb in VERBS}

@@ -101,7 +101,7 @@ APP_KIND = Choice(
     label="Kind of app",
     help="Decides which path a check requests and what it sends. Automatic goes by your path; if "
     "your app is not listed, choose “Any WebSocket server”.",
-    example="socketio",
+    example="greeting",
     choices=tuple(APP_KINDS),
     labels={key: kind.title for key, kind in APP_KINDS.items()},
     groups={key: kind.group for key, kind in APP_KINDS.items()},
@@ -111,7 +111,7 @@ CHECK_PATH = Text(
     name="check_path",
     label="Path and query of the check",
     help="What a check requests, with its query. It must match the endpoint's path.",
-    example="/socket.io/?EIO=4&transport=websocket",
+    example="/ws/chat?room=lobby",
     section=CHECK,
     pattern=re.compile(r"/[!-~]{0,1023}", re.ASCII),
     advice='Start with "/" and leave out spaces, for example /ws/chat?room=lobby.',

@@ -11,7 +11,9 @@ import redis
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from playwright.sync_api import Browser, expect, sync_playwright
+from rest_framework.response import Response
 
+from portal.api.base import ApiView
 from portal.people import rate_counter
 from portal.requests import inventory
 from provisioning import budget
@@ -116,3 +118,22 @@ def people(db: None, empty_cache: None) -> Cast:
 def endpoint(people: Cast) -> Endpoint:
     """Ana's, deployed."""
     return deploy(ask(people.ana, people.chat))
+
+
+@pytest.fixture(autouse=True)
+def only_documented_refusals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test asks of the API, no operation refuses with a code that its documentation does
+    not list.
+    """
+    undocumented: list[str] = []
+    handle = ApiView.handle_exception
+
+    def watched(view: ApiView, exc: Exception) -> Response:
+        answer, operation = handle(view, exc), view.operation
+        if operation and answer.data["code"] not in operation.codes:
+            undocumented.append(f"{type(view).__name__}: {answer.data['code']}")
+        return answer
+
+    monkeypatch.setattr(ApiView, "handle_exception", watched)
+    yield
+    assert undocumented == []

@@ -5,6 +5,7 @@ says they are.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -25,8 +26,10 @@ from portal.api.request_output import REQUEST
 from portal.api.saved_checks import SAVED_CHECK
 from portal.endpoints.actions import check_now
 from portal.requests.actions import edit_request
-from portal.requests.lifecycle import Allowed
+from portal.requests.lifecycle import TITLES, TRANSITIONS, Allowed, State
+from portal.requests.verbs import VERBS
 from provisioning.spec.fields import FIELDS
+from provisioning.spec.parsing import parse_spec
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import ask, deploy, plan_again, planned_in_lab
 from tests.portal.people import Cast, bearer
@@ -98,6 +101,59 @@ def test_a_body_may_be_refused_before_it_is_read() -> None:
         told = {status for status in ("408", "413", "415") if status in operation["responses"]}
         assert told in (set(), {"408", "413", "415"}), operation["operationId"]
         assert told or "requestBody" not in operation, operation["operationId"]
+
+
+def test_an_operation_lists_only_the_problems_it_can_answer_with() -> None:
+    told = {
+        operation["operationId"]: {
+            code
+            for response in operation["responses"].values()
+            for code in re.findall(r"[a-z_]+", response["description"])
+        }
+        for operation in operations()
+    }
+    for code, can, cannot in (
+        ("bad_cursor", "listRequests", "getRequest"),
+        ("bad_json", "createRequest", "listRequests"),
+        ("csrf", "deleteSecret", "getSecret"),
+        ("stale_plan", "approveRequest", "rejectRequest"),
+        ("own_request", "rejectRequest", "cancelRequest"),
+        ("not_platform_admin", "closeRequest", "approveRequest"),
+        ("reason_required", "rejectRequest", "cancelRequest"),
+        ("too_often", "replanRequest", "amendRequest"),
+        ("idempotency_conflict", "createRequest", "saveCheck"),
+        ("unknown_person", "createRequest", "createCheck"),
+        ("busy", "createCheck", "saveCheck"),
+        ("too_many", "createSecret", "replaceSecret"),
+    ):
+        assert code in told[can], (code, can)
+        assert code not in told[cannot], (code, cannot)
+    assert not any("forbidden" in codes for codes in told.values())
+
+
+def test_examples_agree_with_each_other() -> None:
+    shown = {
+        operation["operationId"]: next(iter(content["examples"].values()))["value"]
+        for operation in operations()
+        for status, response in operation["responses"].items()
+        if status < "300"
+        for content in response.get("content", {}).values()
+        if "examples" in content
+    }
+    for verb in VERBS:
+        name = verb.name.title().replace("-", "")
+        example = shown[f"{name[0].lower()}{name[1:]}Request"]
+        state = State(example["state"])
+        assert state in {to for (_, used), to in TRANSITIONS.items() if used is verb.permission}
+        assert example["state_title"] == TITLES[state]
+        assert verb.name not in example["links"] or state is not State.PROVISIONING
+        assert (example["plan"] is None) is (state is State.PLANNING)
+    spec = shown["getRequest"]["spec"]
+    assert parse_spec(spec).to_dict() == spec
+    assert spec["app_kind"] == shown["getUsualCheck"]["app_kind"]
+    (approve,) = (one for one in operations() if one["operationId"] == "approveRequest")
+    (sent,) = approve["requestBody"]["content"][JSON]["examples"].values()
+    assert sent["value"]["plan_digest"] == shown["approveRequest"]["plan_digest"]
 
 
 def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Cast, lab: Lab) -> None:
