@@ -45,6 +45,7 @@ def test_the_form_shows_what_a_check_will_send_and_takes_another_kind(
     assert SOCKET_IO in words
     assert "Socket.IO 3 or 4" in words
     assert "No message, only a WebSocket ping" in words
+    assert "send 3 whenever the app sends its own heartbeat" in words
 
     page = signed_in(people.ana).post("/requests/new/", form_answers(lab, app_kind="echo"))
     assert page.status_code == 302
@@ -111,6 +112,7 @@ def test_by_api_what_is_absent_follows_from_the_kind(people: Cast, endpoint: End
     shown = Client().get(url, headers=bearer(people.ana)).json()
     assert shown["sends"] == ['send {"type":"connection_init"}']
     assert shown["subprotocols"] == ["graphql-transport-ws"]
+    assert shown["heartbeat"].startswith('send {"type":"pong"} after each message')
 
 
 def test_only_those_who_may_check_it_change_it(people: Cast, endpoint: Endpoint) -> None:
