@@ -4,17 +4,20 @@ AWS last said. Read from the journal, not from events.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
 
 from provisioning.engine.decide import Direction, Entry, EntryKind, exhausted, reason_to_unwind
 from provisioning.engine.step import Step
+from provisioning.facts.step_times import RunTime, StepTime, time_of_run
 from provisioning.models import Run
 from provisioning.sagas import steps_of
+from provisioning.step_times import step_times
 
 TODO, DOING, WAITING, DONE = "todo", "doing", "waiting", "done"
 FAILED, UNDOING, UNDONE = "failed", "undoing", "undone"
@@ -22,7 +25,9 @@ FAILED, UNDOING, UNDONE = "failed", "undoing", "undone"
 
 @dataclass(frozen=True)
 class StepProgress:
-    """One step. Seconds are real seconds; `elapsed_seconds` is None before the step begins."""
+    """One step. Seconds are real seconds; `elapsed_seconds` is None before the step begins. `late`:
+    it takes longer than in nine of ten runs.
+    """
 
     name: str
     title: str
@@ -30,20 +35,31 @@ class StepProgress:
     seen: str
     elapsed_seconds: float | None
     expected_seconds: float
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class Progress:
     """All steps. `looked_at` is when the run's account was last swept, `trouble` why a later sweep
-    failed.
+    failed. `time` is what the run usually takes.
     """
 
     steps: tuple[StepProgress, ...]
     looked_at: datetime | None
     seen: str
     elapsed_seconds: float
-    expected_seconds: float
+    time: RunTime
     trouble: str = ""
+
+    @property
+    def expected_seconds(self) -> float:
+        """What the run usually takes."""
+        return self.time.typical_seconds
+
+    @property
+    def late_step(self) -> StepProgress | None:
+        """The step that takes longer than in nine of ten runs now, if any."""
+        return next((step for step in self.steps if step.late), None)
 
     @property
     def done_steps(self) -> int:
@@ -54,7 +70,10 @@ class Progress:
 def progress(run: Run, now: datetime) -> Progress:
     """The progress of a run at `now`."""
     pace = settings.PROVISIONING_PACE
-    steps = step_progress(steps_of(run.saga), run.journal(), run.finished_at or now, pace=pace)
+    saga = steps_of(run.saga)
+    times = step_times(run.saga, saga, run.plan_data)
+    ended = run.finished_at or now
+    steps = step_progress(saga, run.journal(), ended, pace=pace, times=times)
     account = run.endpoint.account
     asked = account.next_sweep_at is not None and account.next_sweep_at > run.created_at
     busy = next((step for step in steps if step.state in (WAITING, DOING, UNDOING)), None)
@@ -63,15 +82,28 @@ def progress(run: Run, now: datetime) -> Progress:
         account.last_sweep_at,
         busy.seen if busy else "",
         ((run.finished_at or now) - run.created_at).total_seconds(),
-        sum(step.expected_seconds for step in steps),
+        time_of_run(list(times.values())),
         account.last_sweep_error if asked and run.watch_id is not None and not run.over else "",
     )
 
 
+def plan_time(plan_data: Mapping[str, Any]) -> RunTime:
+    """What the run of a plan usually takes."""
+    saga = f"{plan_data.get('action', 'create')}-endpoint"
+    return time_of_run(list(step_times(saga, steps_of(saga), plan_data).values()))
+
+
 def step_progress(
-    steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float
+    steps: Sequence[Step[Any]],
+    journal: Sequence[Entry],
+    now: datetime,
+    *,
+    pace: float,
+    times: Mapping[str, StepTime] = MappingProxyType({}),
 ) -> tuple[StepProgress, ...]:
-    """The progress that a journal shows at `now`."""
+    """The progress that a journal shows at `now`. Without `times`, each step takes what AWS
+    documents.
+    """
     unwinding = reason_to_unwind(journal, pace)
     lines = []
     reached = True
@@ -97,8 +129,17 @@ def step_progress(
             if entries
             else ""
         )
+        time = times.get(step.name) or StepTime(step.expected_seconds / pace)
         lines.append(
-            StepProgress(step.name, step.title, state, seen, elapsed, step.expected_seconds / pace)
+            StepProgress(
+                step.name,
+                step.title,
+                state,
+                seen,
+                elapsed,
+                time.typical_seconds,
+                late=state in (DOING, WAITING) and time.late(elapsed),
+            )
         )
     return tuple(lines)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, assert_never
 
@@ -35,7 +35,9 @@ from provisioning.engine.decide import (
 )
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.engine.step import Step
+from provisioning.facts.step_times import in_words
 from provisioning.models import JournalEntry, Run, Watch
+from provisioning.step_times import step_times
 
 MAX_DECISIONS_PER_CLAIM = 60
 FAULT = "portal_fault"
@@ -290,7 +292,7 @@ class StepTurn(Generic[Context]):
         up.
         """
         side = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
-        outcome = self._call(side.observe, context)
+        outcome = self._marked_late(self._call(side.observe, context))
         if overdue and isinstance(outcome, Working) and not self._last_data().get("slow"):
             minutes = round(self.step.patience_seconds / 60)
             text = (
@@ -302,6 +304,34 @@ class StepTurn(Generic[Context]):
             )
             self._emit("step.slow", text, level="warning")
         return self._handle(outcome)
+
+    def _marked_late(self, outcome: Outcome) -> Outcome:
+        """The outcome of a step that waits longer than nine of ten runs did, with a mark; told
+        once.
+        """
+        told = self._last_data()
+        if not self._forward or not isinstance(outcome, Working) or told.get("late"):
+            return outcome
+        run, began = self.lease.run, self._began()
+        time = step_times(run.saga, (self.step,), run.plan_data)[self.step.name]
+        elapsed = (self.clock() - began).total_seconds() if began else 0.0
+        if told.get("slow") or not time.late(elapsed):
+            return outcome
+        text = (
+            f"Slower than nine of ten runs: {in_words(elapsed)} so far, usually "
+            f"{in_words(time.typical_seconds)}. AWS is still working; the portal keeps waiting."
+        )
+        self._emit("step.late", text, level="warning")
+        return replace(outcome, data=dict(outcome.data) | {"late": True})
+
+    def _began(self) -> datetime | None:
+        """When this step began, in this direction."""
+        own = (
+            entry.since
+            for entry in self.journal
+            if entry.step == self.step.name and entry.direction is self.direction
+        )
+        return min(own, default=None)
 
     def _call(self, part: Callable[[Context], Outcome], context: Context) -> Outcome:
         """An exception is a failure like any other: reported, retried for a while, then given up
@@ -363,8 +393,8 @@ class StepTurn(Generic[Context]):
         now = self.clock()
         data = {"seen": outcome.seen, "status": outcome.status} | dict(outcome.data)
         last = self._last(EntryKind.WORKING)
-        if last is not None and last.data.get("slow"):
-            data["slow"] = True
+        if last is not None:
+            data |= {mark: True for mark in ("slow", "late") if last.data.get(mark)}
         news = last is None or last.data.get("seen") != outcome.seen
         self.lease.release(
             now,

@@ -35,6 +35,7 @@ from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
 from portal.requests.ticket_values import JiraValues, ServiceNowValues, ticket_values
 from portal.requests.verbs import EXAMPLE_DIGEST, VERBS, RequestVerb
 from portal.timestamps import format_timestamp
+from provisioning.facts.step_times import ACCOUNT, DOCUMENTED, INSTALLATION, REGION
 from provisioning.models import Endpoint, EventStream, Run
 from provisioning.plan.items import PlanItem
 
@@ -111,7 +112,8 @@ def _plan(stored: dict[str, Any], digest: str, planned_at: Any) -> dict[str, Any
     if not stored:
         return None
     shown = {name: stored[name] for name in ("expected_seconds", "items", "relies_on")}
-    return {"digest": digest, "planned_at": format_timestamp(planned_at), **shown}
+    time = stored.get("time")
+    return {"digest": digest, "planned_at": format_timestamp(planned_at), "time": time, **shown}
 
 
 # fmt: off
@@ -178,10 +180,20 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
             ("last_seq",)),
 ))
 PLAN_ITEM = f.object_of(PlanItem)
+RUN_TIME = f.Object("RunTime", "What the run of a plan usually takes, in seconds.", (
+    f.Field("typical_seconds", f.NUMBER, "Half of the runs took no longer.", example=870.0),
+    f.Field("late_seconds", f.NUMBER, "Nine of ten took no longer; null where that is not known.",
+            null=True, example=1140.0),
+    f.Field("runs", f.INTEGER, "How many runs that is from.", example=23),
+    f.Field("basis", f.choice((ACCOUNT, REGION, INSTALLATION, DOCUMENTED)),
+            "Whose runs: of this account and Region, of the Region, of the installation; or "
+            "documented: what AWS documents, until there are enough.", example=ACCOUNT),
+))
 PLAN = f.Object("Plan", "What would change in AWS.", (
     f.Field("digest", f.STRING, example=EXAMPLE_DIGEST),
     f.Field("planned_at", f.TIME),
-    f.Field("expected_seconds", f.INTEGER, example=900),
+    f.Field("expected_seconds", f.INTEGER, "What AWS documents.", example=900),
+    f.Field("time", f.of(RUN_TIME), "", "time", example=RUN_TIME.example, null=True),
     f.Field("items", f.array(f.of(PLAN_ITEM)), example=[PLAN_ITEM.example | {
         "resource": "behavior", "action": "create", "title": "Behavior /ws/chat"}]),
     f.Field("relies_on", f.of(f.FreeObject(

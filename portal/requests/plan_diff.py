@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
+from provisioning.facts.step_times import RunTime, StepTime, time_of_run
 
 ACTIONS = {"create": ("Create", "busy"), "reuse": ("Reuse", ""), "keep": ("Keep", "")}
 LABELS = {
@@ -95,16 +96,23 @@ class PlanView:
     items: tuple[Item, ...]
     creates: int
     unchanged: int
-    expected_seconds: float
+    time: RunTime
+
+    @property
+    def expected_seconds(self) -> float:
+        """What the run usually takes."""
+        return self.time.typical_seconds
 
 
 def plan_view(plan: Mapping[str, Any], *, pace: float) -> PlanView:
-    """The stored plan (provisioning.plan.planner.Plan.to_dict); expected seconds are divided by
-    `pace`.
+    """The stored plan (provisioning.plan.planner.Plan.to_dict), with the time that its run usually
+    takes, in real seconds; without one, what AWS documents, divided by `pace`.
     """
     items = tuple(_item(item) for item in plan.get("items", ()))
     creates = sum(item.changes for item in items)
-    return PlanView(items, creates, len(items) - creates, plan.get("expected_seconds", 0) / pace)
+    documented = StepTime(plan.get("expected_seconds", 0) / pace)
+    time = RunTime(**plan["time"]) if "time" in plan else time_of_run([documented])
+    return PlanView(items, creates, len(items) - creates, time)
 
 
 def _item(item: Mapping[str, Any]) -> Item:

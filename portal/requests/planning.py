@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from provisioning.models import AwsAccount
 from provisioning.plan.changes import what_changed
 from provisioning.plan.items import Unplannable
 from provisioning.plan.planner import Plan, make_plan
+from provisioning.progress import plan_time
 from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
 
 RETRY_AFTER_SECONDS = 20.0
@@ -100,6 +102,7 @@ def _store_plan(
     request: EndpointRequest, plan: Plan, preflight: list[dict[str, Any]], now: datetime
 ) -> None:
     data = plan.to_dict()
+    data["time"] = asdict(plan_time(data))
     changes = {
         "spec_data": plan.spec.to_dict(),
         "plan_data": data,
