@@ -56,12 +56,12 @@ def holdings_in(account: AwsAccount) -> list[Holding]:
     # One whose rollback was given up is absent, and may hold something all the same.
     holding = ~Q(state=Endpoint.State.ABSENT) | Q(pk__in=[*origins, *rules])
     for endpoint in account.endpoints.filter(holding).order_by("name", "pk"):
-        origin, users = origins.get(endpoint.pk, (None, []))
+        own, users = origins.get(endpoint.pk, (None, []))
         held = rules.get(endpoint.pk, [])
         found.append(
             Holding(
                 endpoint,
-                str(origin) if origin else "",
+                str(own) if own else "",
                 tuple(sorted(one.name for one in users if one.pk != endpoint.pk)),
                 endpoint.spec_data["distribution_id"],
                 tuple(endpoint.spec_data["path_patterns"]),
