@@ -15,12 +15,19 @@ from rest_framework.response import Response
 from portal import json_fields as f
 from portal.api.base import ApiView
 from portal.api.endpoints import OfEndpoint
-from portal.api.operation import PROBLEM, operation
-from portal.endpoints.exports import distribution_as_code, endpoint_as_code, fleet_as_code
-from portal.problems import MEDIA_TYPE, refused
+from portal.api.operation import operation
+from portal.endpoints.exports import (
+    EXPORT_REFUSALS,
+    distribution_as_code,
+    endpoint_as_code,
+    fleet_as_code,
+)
+from portal.problems import refused
 from portal.requests.lifecycle import Denied
 from provisioning.export import bundle
 from provisioning.export.content import Export, Format, Scope
+
+OF_ALL = (*EXPORT_REFUSALS, "forbidden")
 
 
 class ZipRenderer(BaseRenderer):
@@ -57,8 +64,6 @@ FORMAT = (
 )
 ALSO = {
     (200, ZipRenderer.media_type): OpenApiResponse(OpenApiTypes.BINARY, description="The files."),
-    (409, MEDIA_TYPE): OpenApiResponse(PROBLEM, description="Code: nothing_to_export."),
-    (502, MEDIA_TYPE): OpenApiResponse(PROBLEM, description="Code: aws_failed."),
 }
 # fmt: on
 
@@ -89,7 +94,7 @@ class OfExport(ApiView):
 
 
 class EndpointExport(OfExport, OfEndpoint):
-    @operation("exportEndpoint", EXPORT, query=FORMAT, also=ALSO)
+    @operation("exportEndpoint", EXPORT, query=FORMAT, also=ALSO, refusals=EXPORT_REFUSALS)
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Export an endpoint.
 
@@ -100,7 +105,7 @@ class EndpointExport(OfExport, OfEndpoint):
 
 
 class DistributionExport(OfExport):
-    @operation("exportDistribution", EXPORT, query=FORMAT, also=ALSO)
+    @operation("exportDistribution", EXPORT, query=FORMAT, also=ALSO, refusals=OF_ALL)
     def get(self, request: Request, distribution_id: str) -> Response:
         """Export a distribution.
 
@@ -111,7 +116,7 @@ class DistributionExport(OfExport):
 
 
 class FleetExport(OfExport):
-    @operation("exportFleet", EXPORT, query=FORMAT, also=ALSO)
+    @operation("exportFleet", EXPORT, query=FORMAT, also=ALSO, refusals=OF_ALL)
     def get(self, request: Request) -> Response:
         """Export the fleet.
 

@@ -52,7 +52,7 @@ ACCOUNTS = f.Object("Quotas", "Every account's quotas.", (
 
 
 class Quotas(ApiView):
-    @operation("getQuotas", ACCOUNTS)
+    @operation("getQuotas", ACCOUNTS, refusals=("forbidden",))
     def get(self, request: Request) -> Response:
         """Read AWS's quotas.
 

@@ -45,6 +45,12 @@ def exportable_distributions() -> list[ExportableDistribution]:
     return [ExportableDistribution(one, account, n) for (account, one), n in counted.items()]
 
 
+EXPORT_REFUSALS = ("nothing_to_export", "aws_busy", "aws_failed")
+"""The codes with which an export can be refused; that of more than one's own endpoint besides with
+forbidden.
+"""
+
+
 def endpoint_as_code(endpoint: Endpoint) -> Export | Denied:
     """An endpoint that the person may see."""
     return _read(lambda patience: export_endpoint(endpoint, patience))
