@@ -92,10 +92,10 @@ def whole_number(least: int, most: int) -> Kind:
     return Kind({"type": "integer", "minimum": least, "maximum": most}, least, read)
 
 
-def choice(choices: Iterable[Any]) -> Kind:
+def choice(choices: Iterable[Any], advice: str = "") -> Kind:
     """One of a few values, all texts or all numbers; an Enum has its values."""
     known = [getattr(one, "value", one) for one in choices]
-    advice = f"Choose one of: {', '.join(map(str, known))}."
+    advice = advice or f"Choose one of: {', '.join(map(str, known))}."
 
     def read(value: Any) -> Any:
         for one in known:

@@ -97,6 +97,11 @@ PROBLEMS: Mapping[str, Problem] = {
     "wrong_state": Problem(
         409, "Not possible in this state", "Read the request again; its links say what you can do."
     ),
+    "request_under_way": Problem(
+        409,
+        "Another request for this endpoint is not over",
+        "Wait until it is, or cancel it.",
+    ),
     "busy": Problem(409, "Another one is running", "Try again when it is finished."),
     "too_many": Problem(409, "Too many of these", "Delete one first."),
     "nothing_proposed": Problem(

@@ -1,4 +1,5 @@
-"""What the portal can ask of provisioning: start a run, cancel it, retry or give up its undo.
+"""What the portal can ask of provisioning: start a run, cancel it, retry it or give it up where it
+is stuck.
 
 One transaction each; the tick does the rest.
 """
@@ -14,14 +15,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from provisioning.engine.decide import Direction, EntryKind, reason_to_unwind
+from provisioning.engine.decide import Direction, EntryKind, past_pivot, reason_to_unwind
 from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.plan.path_ownership import Contest, contested_claims
+from provisioning.plan.plan import CHANGE
+from provisioning.sagas import change_endpoint, create_endpoint, remove_endpoint, steps_of
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec.endpoint_spec import EndpointSpec
-
-CREATE_ENDPOINT = "create-endpoint"
 
 
 def name_taken(account_id: str, name: str, *, besides: Endpoint | None = None) -> bool:
@@ -75,25 +76,63 @@ def start_create(
                 domain_name=plan_data["relies_on"]["distribution_domain"],
             )
             endpoint.refresh_from_db()
-        return Run.objects.create(
-            endpoint=endpoint,
-            saga=CREATE_ENDPOINT,
-            stream=stream,
-            plan_data=dict(plan_data),
-            plan_digest=plan_data["digest"],
-            due_at=now,
-            created_at=now,
-        )
+        return _start(endpoint, create_endpoint.SAGA.name, plan_data, stream, now)
+
+
+def start_change(
+    endpoint: Endpoint, plan_data: Mapping[str, Any], *, stream: str, now: datetime
+) -> Run | None:
+    """Start the run that changes the endpoint. None if it is not deployed, or has another run."""
+    return _start_on_deployed(endpoint, change_endpoint.SAGA.name, plan_data, stream, now)
+
+
+def start_removal(
+    endpoint: Endpoint, plan_data: Mapping[str, Any], *, stream: str, now: datetime
+) -> Run | None:
+    """Start the run that removes the endpoint. None if it is not deployed, or has another run."""
+    with transaction.atomic():
+        run = _start_on_deployed(endpoint, remove_endpoint.SAGA.name, plan_data, stream, now)
+        if run is not None:
+            Endpoint.objects.filter(pk=endpoint.pk).update(state=Endpoint.State.RETIRED)
+    return run
+
+
+def _start_on_deployed(
+    endpoint: Endpoint, saga: str, plan_data: Mapping[str, Any], stream: str, now: datetime
+) -> Run | None:
+    with transaction.atomic():
+        locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+        busy = locked.runs.filter(state__in=Run.ACTIVE).exists()
+        if locked.state != Endpoint.State.DEPLOYED or busy:
+            return None
+        held = sorted(locked.ingress_rules.values_list("pk", flat=True))
+        return _start(locked, saga, dict(plan_data) | {"held_rules": held}, stream, now)
+
+
+def _start(
+    endpoint: Endpoint, saga: str, plan_data: Mapping[str, Any], stream: str, now: datetime
+) -> Run:
+    return Run.objects.create(
+        endpoint=endpoint,
+        saga=saga,
+        stream=stream,
+        plan_data=dict(plan_data),
+        plan_digest=plan_data["digest"],
+        due_at=now,
+        created_at=now,
+    )
 
 
 def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
-    """Cancel a run: it undoes what it did. False if it is over or is unwinding already, since the
-    cancellation is then not the reason.
+    """Cancel a run: it undoes what it did. False if it is over, past its pivot, or is unwinding
+    already, since the cancellation is then not the reason.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        unwinding = reason_to_unwind(locked.journal(), settings.PROVISIONING_PACE) is not None
-        if unwinding or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
+        steps, journal = steps_of(locked.saga), locked.journal()
+        unwinding = reason_to_unwind(steps, journal, settings.PROVISIONING_PACE) is not None
+        over = locked.state not in (Run.State.RUNNING, Run.State.WAITING)
+        if over or unwinding or past_pivot(steps, journal):
             return False
         _append(
             locked,
@@ -107,38 +146,45 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
     return True
 
 
-def retry_undo(run: Run, *, reason: str, now: datetime) -> bool:
-    """Retry the undo of a stuck run from the step at which it stopped. False if it is not stuck."""
+def retry_stuck(run: Run, *, reason: str, now: datetime) -> bool:
+    """Retry a stuck run from the step at which it stopped. False if it is not stuck."""
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state != Run.State.STUCK:
             return False
+        direction = Direction(locked.failure["direction"])
+        forward = direction is Direction.FORWARD
         _append(
             locked,
             EntryKind.AGAIN,
-            Direction.BACKWARD,
+            direction,
             locked.failure["step"],
             {"reason": reason},
             now,
         )
         Run.objects.filter(pk=locked.pk).update(
-            state=Run.State.UNDOING, due_at=now, finished_at=None, failure={}
+            state=Run.State.RUNNING if forward else Run.State.UNDOING,
+            due_at=now,
+            finished_at=None,
+            failure={},
         )
     return True
 
 
-def give_up_undo(run: Run) -> list[str] | None:
-    """Mark the endpoint of a stuck run as absent. Returns what may be left of it in AWS, in words,
-    or None if the run is not stuck.
+def give_up(run: Run) -> list[str] | None:
+    """Give up a stuck run. Returns what it may have left in AWS, in words, or None if it is not
+    stuck.
 
-    The run stays stuck, because its undo did fail. The endpoint stays a user of what it shares, so
+    The endpoint of a creation or a removal counts as absent; one that was being changed stays as it
+    is. The run stays stuck, because it did fail. The endpoint stays a user of what it shares, so
     that no other undo deletes what the remaining resources may need.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state != Run.State.STUCK:
             return None
-        Endpoint.objects.filter(pk=locked.endpoint_id).update(state=Endpoint.State.ABSENT)
+        if locked.action != CHANGE:
+            Endpoint.objects.filter(pk=locked.endpoint_id).update(state=Endpoint.State.ABSENT)
         return left_behind(locked)
 
 

@@ -22,7 +22,9 @@ from provisioning.engine.decide import Direction, Entry, EntryKind
 from provisioning.facts.names import origin_id
 from provisioning.facts.quota_use import QuotaUse
 from provisioning.facts.snapshot import Snapshot
+from provisioning.plan.holdings import HeldRule, Holdings
 from provisioning.plan.path_ownership import PathClaim, PathRights
+from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
@@ -32,7 +34,7 @@ class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
 
     def with_waiting_runs(self) -> AwsAccountQuerySet:
         """Accounts in which a run waits for AWS, in either direction."""
-        watching = Q(state=Run.State.WAITING) | Q(state=Run.State.UNDOING, watch__isnull=False)
+        watching = Q(state__in=[Run.State.WAITING, Run.State.UNDOING], watch__isnull=False)
         return self.filter(
             models.Exists(Run.objects.filter(watching, endpoint__account=models.OuterRef("pk")))
         )
@@ -130,6 +132,7 @@ class Endpoint(models.Model):
     class State(models.TextChoices):
         WANTED = "wanted", "being built"
         DEPLOYED = "deployed", "deployed"
+        RETIRED = "retired", "being removed"
         ABSENT = "absent", "removed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -166,6 +169,30 @@ class Endpoint(models.Model):
     def spec(self) -> EndpointSpec:
         """The spec, parsed."""
         return read_spec(self.spec_data)
+
+    def applied_plan(self) -> dict[str, Any] | None:
+        """The plan (its dict) that it was built or last changed by; None if it never was built."""
+        done = self.runs.filter(state=Run.State.DONE, plan_data__action__in=[CREATE, CHANGE])
+        return done.order_by("-finished_at", "-pk").values_list("plan_data", flat=True).first()
+
+    def holdings(self) -> Holdings:
+        """What it uses in AWS by the portal's rows, and how many others use the same."""
+        applied = self.applied_plan()
+        key = read_spec(applied["spec"]).vpc_origin_key if applied else ""
+        origin = self.vpc_origins.filter(key=key).first()
+        others = models.Count("users", filter=~Q(users=self))
+        return Holdings(
+            origin.aws_id if origin else "",
+            origin.users.exclude(pk=self.pk).count() if origin else 0,
+            tuple(
+                HeldRule(
+                    row.pk, row.group_id, row.port, row.source_group_id, row.rule_id, row.others
+                )
+                for row in IngressRule.objects.filter(pk__in=self.ingress_rules.values("pk"))
+                .annotate(others=others)
+                .order_by("group_id", "port", "pk")
+            ),
+        )
 
     @property
     def url(self) -> str:
@@ -408,6 +435,27 @@ class Run(models.Model):
     def spec(self) -> EndpointSpec:
         """The spec this run was approved for (not necessarily the endpoint's present one)."""
         return read_spec(self.plan_data["spec"])
+
+    @property
+    def action(self) -> str:
+        """What its plan does: create, change or remove."""
+        return str(self.plan_data["action"])
+
+    @property
+    def creates(self) -> bool:
+        """Whether it builds the endpoint."""
+        return self.action == CREATE
+
+    @property
+    def removes(self) -> bool:
+        """Whether it removes the endpoint."""
+        return self.action == REMOVE
+
+    @property
+    def applied(self) -> dict[str, Any] | None:
+        """The plan (its dict) that the endpoint had when this one was made; None when creating."""
+        applied: dict[str, Any] | None = self.plan_data["applied"]
+        return applied
 
     def journal(self) -> list[Entry]:
         """The journal as the engine reads it."""

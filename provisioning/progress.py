@@ -88,9 +88,10 @@ def progress(run: Run, now: datetime) -> Progress:
 
 
 def plan_time(plan_data: Mapping[str, Any]) -> RunTime:
-    """What the run of a plan usually takes."""
-    saga = f"{plan_data.get('action', 'create')}-endpoint"
-    return time_of_run(list(step_times(saga, steps_of(saga), plan_data).values()))
+    """What the run of a plan usually takes, without a grace period."""
+    saga = f"{plan_data['action']}-endpoint"
+    steps = [step for step in steps_of(saga) if step.expected_seconds]
+    return time_of_run(list(step_times(saga, steps, plan_data).values()))
 
 
 def step_progress(
@@ -104,7 +105,7 @@ def step_progress(
     """The progress that a journal shows at `now`. Without `times`, each step takes what AWS
     documents.
     """
-    unwinding = reason_to_unwind(journal, pace)
+    unwinding = reason_to_unwind(steps, journal, pace)
     lines = []
     reached = True
     for step in steps:
@@ -149,14 +150,19 @@ def _state(
 ) -> str:
     if backward:
         last = backward[-1]
-        given_up = last.kind is EntryKind.REFUSED or (
-            last.kind is EntryKind.RETRY and exhausted(last, pace)
-        )
-        return UNDONE if last.kind is EntryKind.READY else FAILED if given_up else UNDOING
-    if failed:
+        if last.kind is EntryKind.READY:
+            return UNDONE
+        return FAILED if _given_up(last, pace) else UNDOING
+    if failed or (forward and _given_up(forward[-1], pace)):
         return FAILED
     if not forward:
         return DOING if reached else TODO
     if forward[-1].kind is EntryKind.READY:
         return DONE
     return WAITING if forward[-1].kind is EntryKind.WORKING else DOING
+
+
+def _given_up(entry: Entry, pace: float) -> bool:
+    return entry.kind is EntryKind.REFUSED or (
+        entry.kind is EntryKind.RETRY and exhausted(entry, pace)
+    )

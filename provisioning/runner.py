@@ -228,7 +228,7 @@ def advance(
                     continue
                 return
             case Stuck():
-                _stuck(lease, decision, steps[decision.step].undo_title, now)
+                _stuck(lease, decision, steps[decision.step], now)
                 return
             case _:
                 assert_never(decision)
@@ -293,7 +293,8 @@ class StepTurn(Generic[Context]):
         """
         side = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
         outcome = self._marked_late(self._call(side.observe, context))
-        if overdue and isinstance(outcome, Working) and not self._last_data().get("slow"):
+        late = overdue and not self._last_data().get("slow")
+        if late and isinstance(outcome, Working) and outcome.until is None:
             minutes = round(self.step.patience_seconds / 60)
             text = (
                 f"Still not finished after {minutes} minutes. AWS is slower than usual; the portal "
@@ -311,6 +312,8 @@ class StepTurn(Generic[Context]):
         """
         told = self._last_data()
         if not self._forward or not isinstance(outcome, Working) or told.get("late"):
+            return outcome
+        if outcome.until is not None:
             return outcome
         run, began = self.lease.run, self._began()
         time = step_times(run.saga, (self.step,), run.plan_data)[self.step.name]
@@ -398,7 +401,7 @@ class StepTurn(Generic[Context]):
         news = last is None or last.data.get("seen") != outcome.seen
         self.lease.release(
             now,
-            now + timedelta(seconds=POLL_SECONDS / self.pace),
+            outcome.until or now + timedelta(seconds=POLL_SECONDS / self.pace),
             state=Run.State.WAITING if self._forward else Run.State.UNDOING,
             entry=self._entry(EntryKind.WORKING, now, data),
             event=self._event("step.waiting", outcome.seen) if news else None,
@@ -564,14 +567,19 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
     lease.write(now, event=event, changes=over, then=end)
 
 
-def _stuck(lease: Lease, decision: Stuck, title: str, now: datetime) -> None:
+def _stuck(lease: Lease, decision: Stuck, step: Step[Any], now: datetime) -> None:
+    if decision.direction is Direction.BACKWARD:
+        title = f"Rollback step “{step.undo_title}”"
+    else:
+        title = f"Step “{step.title}”"
     failure = {
         "step": decision.step,
+        "direction": decision.direction.value,
         "reason": decision.reason,
         "code": decision.code,
         "fix": decision.fix,
     }
-    text = f"Rollback step “{title}” failed: {decision.reason} {decision.fix}".strip()
+    text = f"{title} failed: {decision.reason} {decision.fix}".strip()
     over = {
         "state": Run.State.STUCK,
         "failure": failure,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +18,10 @@ from portal import json_fields as f
 from portal.api.endpoint_settings import fields_of_settings
 from portal.people.models import Person, Team
 from portal.problems import ApiProblem
-from portal.requests.actions import Ticket, secrets_for, submit_request
+from portal.requests.actions import Provenance, Ticket, secrets_for, submit_request
 from portal.requests.answers import parse_settings
 from portal.requests.idempotency import BY_HEADER, BY_TICKET, KeyConflict, once_per_key
-from portal.requests.models import EndpointRequest
+from provisioning.plan.plan import CREATE
 from provisioning.redaction.carriers import has_secret_shape
 from provisioning.redaction.masking import mask_text, mask_url
 from provisioning.spec.field_kinds import InvalidValue
@@ -42,8 +42,10 @@ NOBODY = "Must be the username or e-mail address of a person known here."
 # fmt: off
 TEAM = f.Field("team", f.text(60, advice=NO_TEAM), "Short name of one of your teams.",
              required=True, example="chat", code="unknown_team")
-OTHERS = (
-    f.Field("action", f.choice(EndpointRequest.Action), "create, the default.", default="create"),
+ELSEWHERE = "A change or a removal is posted below the endpoint, to …/change or …/remove."
+ACTION = f.Field("action", f.choice((CREATE,), ELSEWHERE), f"create, the default. {ELSEWHERE}",
+                 default=CREATE)
+AROUND = (
     f.Field("justification", f.text(500, _NO_CONTROL), "What it is for; the approver reads it.",
           default="", example="Chat for the support desk"),
     f.Field("requested_for", f.text(254, advice=NOBODY),
@@ -70,22 +72,41 @@ NEW_REQUEST = f.Body(
     'A request for an endpoint, flat. Numbers and booleans may be strings; "" means absent; lists '
     "may be comma-separated strings. path_patterns may be called ws_path, and target_arn target. "
     "Fields that start with x_ are ignored.",
-    (TEAM, *fields_of_settings(shown=False), *OTHERS),
+    (TEAM, *fields_of_settings(shown=False), ACTION, *AROUND),
 )
+
+
+Submit = Callable[[uuid.UUID], None]
 
 
 def create_request(
     person: Person, body: Mapping[str, Any], *, key: str, correlation_id: str, now: datetime
 ) -> tuple[uuid.UUID, bool]:
-    """Make the request that `body` describes, once per key: the Idempotency-Key header, else
-    external system, id and action; without either, each call is new. Gives its id, and whether an
-    earlier call had made it.
+    """Make the request that `body` describes, once per key. Gives its id, and whether an earlier
+    call had made it.
     """
-    said = {name: value for name, value in body.items() if value is not None and value != ""}
-    route, key = (BY_HEADER, key) if key else (BY_TICKET, ticket_key(said))
-    outcome = once_per_key(
-        person, route, key, said, now, lambda pk: submit(person, said, pk, correlation_id, now)
-    )
+    said = without_empties(body)
+    action = said.get("action", CREATE)
+
+    def create(pk: uuid.UUID) -> None:
+        submit(person, said, pk, correlation_id, now)
+
+    return once(person, said, str(action), key=key, now=now, create=create)
+
+
+def without_empties(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a body says: ticket systems send "" for fields that nobody filled in."""
+    return {name: value for name, value in body.items() if value is not None and value != ""}
+
+
+def once(
+    person: Person, said: Mapping[str, Any], action: str, *, key: str, now: datetime, create: Submit
+) -> tuple[uuid.UUID, bool]:
+    """Create once per key: the Idempotency-Key header, else external system, id and `action` (for
+    an endpoint, with its id); without either, each call is new.
+    """
+    route, key = (BY_HEADER, key) if key else (BY_TICKET, ticket_key(said, action))
+    outcome = once_per_key(person, route, key, said, now, create)
     if isinstance(outcome, KeyConflict):
         names, differs = outcome.differing, "It had another value when the key was first used."
         raise ApiProblem(
@@ -96,17 +117,61 @@ def create_request(
     return outcome.request_id, outcome.replayed
 
 
-def ticket_key(said: Mapping[str, Any]) -> str:
+def ticket_key(said: Mapping[str, Any], action: str) -> str:
     """The natural key of a ticket's call, or "" if it names no ticket (or none that could be
     stored).
     """
     system, ticket_id = said.get("external_system"), said.get("external_id")
-    action = said.get("action", "create")
-    if not (isinstance(system, str) and isinstance(ticket_id, str) and isinstance(action, str)):
+    if not (isinstance(system, str) and isinstance(ticket_id, str)):
         return ""
     if not (_SYSTEM.fullmatch(system) and _ID.fullmatch(ticket_id)) or _is_credential(ticket_id):
         return ""
-    return f"{action[:20]} {system} {ticket_id}"
+    return f"{action[:60]} {system} {ticket_id}"
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a body says around the settings: why, for whom, and from which ticket."""
+
+    values: Mapping[str, Any]
+    people: Mapping[str, Person | None]
+    claims: Mapping[str, str]
+
+    def provenance(self, request_id: uuid.UUID, correlation_id: str) -> Provenance:
+        """As the actions take it."""
+        system, ticket_id, url = (
+            self.values[f"external_{name}"] for name in ("system", "id", "url")
+        )
+        return Provenance(
+            self.people["requested_for"],
+            self.people["opened_by"],
+            self.claims,
+            Ticket(system, ticket_id, url, correlation_id),
+            request_id,
+        )
+
+
+def read_around(person: Person, said: f.Row, errors: list[FieldError], *more: f.Field) -> Around:
+    """Read the fields around the settings, and `more`. Adds every error to `errors`."""
+    values, wrong = f.read_fields((*more, *AROUND), said)
+    errors += wrong
+    if ("external_id" in said) != ("external_system" in said):
+        missing = "external_system" if "external_id" in said else "external_id"
+        together = "external_system and external_id go together."
+        errors.append(FieldError(missing, "required", together))
+    errors += _ticket_credentials(values)
+    named = {field: values[field] for field in ("requested_for", "opened_by")}
+    if person.names_people:
+        people = {field: find_person(who, field, errors) for field, who in named.items()}
+        return Around(values, people, {})
+    # Anybody's word would bar an approver, and the answer would tell who exists.
+    known = {field: person if is_named(who, person) else None for field, who in named.items()}
+    claims = {
+        field: mask_text(who, guess=True)
+        for field, who in named.items()
+        if who and not known[field]
+    }
+    return Around(values, known, claims)
 
 
 def submit(
@@ -120,31 +185,34 @@ def submit(
     4. The settings, together.
     """
     errors = NEW_REQUEST.unknown(name for name in said if name not in ALIASES)
-    values, wrong = f.read_fields((TEAM, *OTHERS), said)
-    errors += wrong
-    if ("external_id" in said) != ("external_system" in said):
-        missing = "external_system" if "external_id" in said else "external_id"
-        together = "external_system and external_id go together."
-        errors.append(FieldError(missing, "required", together))
-    errors += _ticket_credentials(values)
-    team = Team.objects.of(person).filter(slug=values["team"]).first()
-    if values["team"] and not team:
+    around = read_around(person, said, errors, TEAM, ACTION)
+    slug = around.values["team"]
+    team = Team.objects.of(person).filter(slug=slug).first()
+    if slug and not team:
         errors.append(FieldError("team", "unknown_team", NO_TEAM))
-    named = {field: values[field] for field in ("requested_for", "opened_by")}
-    if person.names_people:
-        people = {field: find_person(who, field, errors) for field, who in named.items()}
-        claims = {}
-    else:
-        # Anybody's word would bar an approver, and the answer would tell who exists.
-        people = {field: person if is_named(who, person) else None for field, who in named.items()}
-        claims = {
-            field: mask_text(who, guess=True)
-            for field, who in named.items()
-            if who and not people[field]
-        }
+    answers, called = settings_said(said, errors)
+    try:
+        parse_settings(answers, secrets_for(answers, team) if team else None)
+    except SpecError as refusal:
+        errors += as_called(refusal, called)
+    if errors or team is None:
+        raise SpecError(errors)
+    submit_request(
+        person,
+        team,
+        answers,
+        now=now,
+        justification=around.values["justification"],
+        provenance=around.provenance(request_id, correlation_id),
+    )
 
+
+def settings_said(said: f.Row, errors: list[FieldError]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings that a body names, aliases as our names, and for those what the body calls
+    them. Adds errors.
+    """
     answers = {row.name: said[row.name] for row in FIELDS if row.name in said}
-    called = {}
+    called: dict[str, str] = {}
     for alias, name in ALIASES.items():
         if alias in said and name in said:
             errors.append(FieldError(alias, "duplicate", f"Same as {name}. Send one of them."))
@@ -156,25 +224,12 @@ def submit(
                 answers[row.name] = row.parse(answers[row.name])
             except InvalidValue as invalid:
                 errors.append(FieldError(row.name, invalid.code, invalid.message))
-    try:
-        parse_settings(answers, secrets_for(answers, team) if team else None)
-    except SpecError as refusal:
-        errors += [replace(one, field=called.get(one.field, one.field)) for one in refusal.errors]
-    if errors or team is None:
-        raise SpecError(errors)
-    system, ticket_id, url = (values[f"external_{name}"] for name in ("system", "id", "url"))
-    submit_request(
-        person,
-        team,
-        answers,
-        now=now,
-        justification=values["justification"],
-        beneficiary=people["requested_for"],
-        opener=people["opened_by"],
-        claims=claims,
-        ticket=Ticket(system, ticket_id, url, correlation_id),
-        request_id=request_id,
-    )
+    return answers, called
+
+
+def as_called(refusal: SpecError, called: Mapping[str, str]) -> list[FieldError]:
+    """The errors, each under the name that the body uses."""
+    return [replace(one, field=called.get(one.field, one.field)) for one in refusal.errors]
 
 
 def is_named(who: str | None, person: Person) -> bool:

@@ -45,6 +45,10 @@ def client_url(
 ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
     f.Field("portal", f.STRING, "Its page.",
             lambda pk: f"{settings.PORTAL_URL}/endpoints/{pk}/", ("id",)),
+    f.Field("change", f.STRING, "POST: Request a change.", lambda pk: api_url(pk, "/change"),
+            ("id",)),
+    f.Field("remove", f.STRING, "POST: Request the removal.", lambda pk: api_url(pk, "/remove"),
+            ("id",)),
     f.Field("checks", f.STRING, "", lambda pk: api_url(pk, "/checks"), ("id",)),
     f.Field("probes", f.STRING, "", lambda pk: api_url(pk, "/probes"), ("id",)),
     f.Field("saved_checks", f.STRING, "", lambda pk: api_url(pk, "/saved-checks"), ("id",)),

@@ -30,6 +30,8 @@ from portal.requests.lifecycle import (
     State,
     after,
     may,
+    next_step_of,
+    title_of,
 )
 from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
 from portal.requests.ticket_values import JiraValues, ServiceNowValues, ticket_values
@@ -38,6 +40,7 @@ from portal.timestamps import format_timestamp
 from provisioning.facts.step_times import ACCOUNT, DOCUMENTED, INSTALLATION, REGION
 from provisioning.models import Endpoint, EventStream, Run
 from provisioning.plan.items import PlanItem
+from provisioning.plan.plan import CREATE
 
 _ID = uuid.UUID(f.EXAMPLE_ID)
 
@@ -50,13 +53,27 @@ def _page(pk: uuid.UUID) -> str:
     return f"{settings.PORTAL_URL}/requests/{pk}/"
 
 
+def _title(state: str, action: str) -> str:
+    return title_of(State(state), action)
+
+
+def _next_step(state: str, action: str) -> str:
+    return next_step_of(State(state), action)
+
+
 def _ticket(
-    pk: uuid.UUID, state: str, reason: str, domain_name: str, spec: Any, endpoint_state: str
+    pk: uuid.UUID,
+    state: str,
+    action: str,
+    reason: str,
+    domain_name: str,
+    spec: Any,
+    endpoint_state: str,
 ) -> dict[str, Any]:
     return ticket_values(
         State(state),
-        title=TITLES[State(state)],
-        next_step=NEXT_STEPS[State(state)],
+        title=_title(state, action),
+        next_step=_next_step(state, action),
         reason=reason,
         url=_page(pk),
         endpoint_url=client_url(domain_name, spec, endpoint_state),
@@ -65,13 +82,20 @@ def _ticket(
 
 @cache
 def _usable_verbs(
-    state: str, member: bool, approver: bool, admin: bool, requested: bool, gets: bool, edited: bool
+    state: str,
+    action: str,
+    member: bool,
+    approver: bool,
+    admin: bool,
+    requested: bool,
+    gets: bool,
+    edited: bool,
 ) -> list[str]:
     """For a caller with these roles, who requested, gets or edited what was asked for."""
     me, other = 1, 0
     actor = Actor(me, is_team_member=member, is_approver=approver, is_admin=admin)
     asker, getter, editor = (me if is_me else other for is_me in (requested, gets, edited))
-    standing = Standing(State(state), asker, getter, editor, plan_digest="")
+    standing = Standing(State(state), asker, getter, editor, plan_digest="", action=action)
     given = [may(one.permission, actor, standing, digest="") for one in VERBS]
     return [one.name for one, can in zip(VERBS, given, strict=True) if isinstance(can, Allowed)]
 
@@ -81,6 +105,7 @@ def _links(
     caller: Person,
     member: bool,
     state: str,
+    action: str,
     requester: int,
     beneficiary: int,
     last_editor: int,
@@ -97,7 +122,7 @@ def _links(
         "events": f"{url}/events",
         **{
             verb: f"{url}/{verb}"
-            for verb in _usable_verbs(state, member, caller.decides, admin, *mine)
+            for verb in _usable_verbs(state, action, member, caller.decides, admin, *mine)
         },
     }
 
@@ -105,13 +130,14 @@ def _links(
 def _example_links(state: State) -> dict[str, str]:
     """For a member of the team who requested it."""
     member = 1
-    return _links(_ID, Person(pk=member), True, state, member, member, member, [])
+    return _links(_ID, Person(pk=member), True, state, CREATE, member, member, member, [])
 
 
 def _plan(stored: dict[str, Any], digest: str, planned_at: Any) -> dict[str, Any] | None:
     if not stored:
         return None
-    shown = {name: stored[name] for name in ("expected_seconds", "items", "relies_on")}
+    names = ("expected_seconds", "grace_seconds", "items", "relies_on")
+    shown = {name: stored[name] for name in names}
     time = stored.get("time")
     return {"digest": digest, "planned_at": format_timestamp(planned_at), "time": time, **shown}
 
@@ -121,7 +147,7 @@ TICKET = f.Object("Ticket", "Values ready for the ticket's fields; leave a field
     f.Field("servicenow", f.of(f.object_of(ServiceNowValues))),
     f.Field("jira", f.of(f.object_of(JiraValues))),
 ))
-ENDPOINT_OF_REQUEST = f.Object("EndpointOfRequest", "The endpoint that the request creates.", (
+ENDPOINT_OF_REQUEST = f.Object("EndpointOfRequest", "The endpoint that the request is about.", (
     f.Field("id", f.UUID, source="endpoint_id"),
     f.Field("state", f.choice(Endpoint.State), source="endpoint__state"),
     f.Field("url", f.STRING, "Where clients connect, wss://…; empty once it is removed.",
@@ -151,10 +177,10 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
     f.Field("action", f.choice(EndpointRequest.Action)),
     f.Field("name", f.STRING, "", itemgetter("name"), ("spec_data",), "team-chat"),
     f.Field("state", f.choice(State), example=State.AWAITING_APPROVAL.value),
-    f.Field("state_title", f.STRING, "The state in words.", TITLES.__getitem__,
-            ("state",), TITLES[State.AWAITING_APPROVAL]),
-    f.Field("next_step", f.STRING, "What happens next.", NEXT_STEPS.__getitem__,
-            ("state",), NEXT_STEPS[State.AWAITING_APPROVAL]),
+    f.Field("state_title", f.STRING, "The state in words.", _title,
+            ("state", "action"), TITLES[State.AWAITING_APPROVAL]),
+    f.Field("next_step", f.STRING, "What happens next.", _next_step,
+            ("state", "action"), NEXT_STEPS[State.AWAITING_APPROVAL]),
     f.Field("settled", f.FLAG, "Whether the portal is done with it for now.",
             SETTLED.__contains__, ("state",)),
     f.Field("reason", f.STRING),
@@ -169,10 +195,11 @@ REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show
     f.Field("external", f.of(EXTERNAL)),
     f.Field("correlation_id", f.STRING, example="RITM0012345"),
     f.Field("ticket", f.of(TICKET), "", _ticket,
-            ("id", "state", "reason", "endpoint__domain_name", "endpoint__spec_data",
-             "endpoint__state"), _ticket(_ID, State.AWAITING_APPROVAL, "", "", None, "")),
+            ("id", "state", "action", "reason", "endpoint__domain_name", "endpoint__spec_data",
+             "endpoint__state"),
+            _ticket(_ID, State.AWAITING_APPROVAL, CREATE, "", "", None, "")),
     f.Field("links", f.of(LINKS), "", _links,
-            ("id", "@caller", "is_team_member", "state", "requester_id", "beneficiary_id",
+            ("id", "@caller", "is_team_member", "state", "action", "requester_id", "beneficiary_id",
              "last_editor_id", "editor_ids"), _example_links(State.AWAITING_APPROVAL)),
     f.Field("created_at", f.TIME),
     f.Field("updated_at", f.TIME),
@@ -193,6 +220,7 @@ PLAN = f.Object("Plan", "What would change in AWS.", (
     f.Field("digest", f.STRING, example=EXAMPLE_DIGEST),
     f.Field("planned_at", f.TIME),
     f.Field("expected_seconds", f.INTEGER, "What AWS documents.", example=900),
+    f.Field("grace_seconds", f.INTEGER, "How long a removed endpoint can be restored.", example=0),
     f.Field("time", f.of(RUN_TIME), "", "time", example=RUN_TIME.example, null=True),
     f.Field("items", f.array(f.of(PLAN_ITEM)), example=[PLAN_ITEM.example | {
         "resource": "behavior", "action": "create", "title": "Behavior /ws/chat"}]),
@@ -235,7 +263,8 @@ def example_in(state: State) -> f.Row:
     """What an example of REQUEST shows differently in a state."""
     shown: dict[str, Any] = {"state": state.value, "settled": state in SETTLED}
     shown |= {"state_title": TITLES[state], "next_step": NEXT_STEPS[state]}
-    shown |= {"ticket": _ticket(_ID, state, "", "", None, ""), "links": _example_links(state)}
+    shown["ticket"] = _ticket(_ID, state, CREATE, "", "", None, "")
+    shown["links"] = _example_links(state)
     if state is State.PLANNING:
         shown |= {"plan": None, "plan_digest": ""}
     if state in (State.PROVISIONING, State.CLOSED):
@@ -245,7 +274,13 @@ def example_in(state: State) -> f.Row:
 
 def example_after(verb: RequestVerb) -> f.Row:
     """The same after a verb was used on a request that waits for it."""
-    waiting = State.AWAITING_APPROVAL, State.BLOCKED, State.STUCK
+    waiting = (
+        State.AWAITING_APPROVAL,
+        State.BLOCKED,
+        State.STUCK,
+        State.FAILED,
+        State.OUT_OF_SERVICE,
+    )
     states = (after(state, verb.permission) for state in waiting)
     return example_in(next(state for state in states if state))
 

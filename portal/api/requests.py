@@ -35,6 +35,7 @@ from portal.api.request_output import (
     for_caller,
     show_one,
 )
+from portal.people.models import Person
 from portal.problems import refused
 from portal.requests.event_line import event_line
 from portal.requests.lifecycle import SETTLED, Denied, State
@@ -117,10 +118,15 @@ class Requests(ApiView):
             correlation_id=self.correlation_id,
             now=self.now,
         )
-        shown = show_one(EndpointRequest.objects.filter(pk=request_id), self.person)
-        headers = {"Location": shown["url"], **retry_header(shown["state"])}
-        headers |= {"Idempotent-Replayed": "true"} if replayed else {}
-        return Response(shown, status=200 if replayed else 201, headers=headers)
+        return created(request_id, self.person, replayed=replayed)
+
+
+def created(request_id: uuid.UUID, person: Person, *, replayed: bool) -> Response:
+    """A new request in full, or the one that an earlier call had made."""
+    shown = show_one(EndpointRequest.objects.filter(pk=request_id), person)
+    headers = {"Location": shown["url"], **retry_header(shown["state"])}
+    headers |= {"Idempotent-Replayed": "true"} if replayed else {}
+    return Response(shown, status=200 if replayed else 201, headers=headers)
 
 
 class OneRequest(ApiView):

@@ -35,11 +35,12 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Admitted:
-    """May follow. `last_seq` and `state` are as of this check."""
+    """May follow. `last_seq`, `state` and `action` are as of this check."""
 
     stream: str
     last_seq: int
     state: str
+    action: str
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def admit(credentials: Credentials, request_id: uuid.UUID, now: datetime) -> Adm
         .filter(pk=request_id)
         .annotate(last_seq=Subquery(stream))
     )
-    row = visible.values("stream", "state", "last_seq").first()
+    row = visible.values("stream", "state", "action", "last_seq").first()
     if row is None:
         return Refused(NOT_FOUND, "This request does not exist or belongs to another team.")
-    return Admitted(row["stream"], row["last_seq"] or 0, row["state"])
+    return Admitted(row["stream"], row["last_seq"] or 0, row["state"], row["action"])
 
 
 def _person(credentials: Credentials, now: datetime) -> Person | Refused:

@@ -142,7 +142,7 @@ class _Console:
             "hello", stream=admitted.stream, last_seq=admitted.last_seq, state=admitted.state
         )
         if not await self._catch_up(subscriber.stream):
-            await self._send(finished(admitted.state))
+            await self._send(finished(admitted.state, admitted.action))
         recheck_at = loop.time() + RECHECK_SECONDS * random.uniform(0.8, 1)  # noqa: S311
         alarm = loop.call_at(min(recheck_at, until) + ALARM_MARGIN_SECONDS, subscriber.wake)
         try:

@@ -15,7 +15,7 @@ from channels.db import DatabaseSyncToAsync
 from django.db.models import OuterRef, Subquery
 
 from portal.requests.event_line import event_line
-from portal.requests.lifecycle import SETTLED, TITLES, State
+from portal.requests.lifecycle import SETTLED, State, title_of
 from portal.requests.models import EndpointRequest
 from provisioning.models import Event, EventStream
 
@@ -56,14 +56,18 @@ def read_after(stream: str, cursor: int) -> EventPage:
     Events and the request's state come from one statement, hence one snapshot: a settled state is
     sent right after the event that settled it.
     """
-    state = EndpointRequest.objects.filter(stream=OuterRef("stream_id")).values("state")[:1]
+    followed = EndpointRequest.objects.filter(stream=OuterRef("stream_id"))
     events = list(
-        Event.objects.after(stream, cursor).annotate(request_state=Subquery(state))[: PAGE + 1]
+        Event.objects.after(stream, cursor).annotate(
+            request_state=Subquery(followed.values("state")[:1]),
+            request_action=Subquery(followed.values("action")[:1]),
+        )[: PAGE + 1]
     )
     more = len(events) > PAGE
     lines = [Line(event.seq, _event(event)) for event in events[:PAGE]]
     if lines and not more:
-        settled = finished(events[-1].request_state)  # type: ignore[attr-defined]
+        last: Any = events[-1]
+        settled = finished(last.request_state, last.request_action)
         lines[-1] = lines[-1]._replace(after=settled)
     return EventPage(tuple(lines), more)
 
@@ -73,11 +77,11 @@ def last_seqs(streams: Iterable[str]) -> dict[str, int]:
     return dict(EventStream.objects.filter(name__in=list(streams)).values_list("name", "last_seq"))
 
 
-def finished(state: str | None) -> str:
+def finished(state: str | None, action: str | None) -> str:
     """The message for a settled request, or "" while something is going on."""
-    if state is None or State(state) not in SETTLED:
+    if state is None or action is None or State(state) not in SETTLED:
         return ""
-    return message("finished", state=state, title=TITLES[State(state)])
+    return message("finished", state=state, title=title_of(State(state), action))
 
 
 def message(kind: str, /, **members: Any) -> str:

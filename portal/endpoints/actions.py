@@ -19,9 +19,7 @@ from checks.protocol.handshake_options import HandshakeOptions
 from portal.endpoints.secrets import usable_secrets, use_refusal
 from portal.people.models import Person
 from portal.requests.answers import parse_settings
-from portal.requests.lifecycle import (
-    Denied,
-)
+from portal.requests.lifecycle import Denied, State
 from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import Endpoint, Event
@@ -223,6 +221,10 @@ def delete_saved_check(person: Person, saved: SavedCheck, *, now: datetime) -> D
 
 
 def stream_of(endpoint: Endpoint) -> str:
-    """The stream that the endpoint's events go to: its newest request's."""
-    source = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at").first()
+    """The stream that the endpoint's events go to: that of the newest request that built or changed
+    it.
+    """
+    of_endpoint = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at")
+    built = of_endpoint.filter(state__in=[State.VERIFYING, State.LIVE, State.UNANSWERED])
+    source = built.first() or of_endpoint.first()
     return source.stream if source else ""

@@ -41,6 +41,8 @@ from portal.pages.exports import FORMATS
 from portal.pages.forms import LogRowsForm
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
+from portal.requests.actions import request_under_way
+from portal.requests.endpoint_changes import answers_of, change_refusal
 from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
@@ -125,7 +127,9 @@ def detail_page(
         "export_formats": FORMATS,
         "usual_check": UsualCheckSummary.of(endpoint.spec.to_dict()),
         "check_minutes": check_interval(endpoint),
-        "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
+        "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
+        "pending": request_under_way(endpoint),
+        "may_change": change_refusal(request.user, endpoint) is None,
         **privacy_context(request.user, endpoint),
         **drift_context(request.user, endpoint),
     }

@@ -33,10 +33,11 @@ from portal.pages.probe_offers import ProbeOffer
 from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
+from portal.requests.actions import FIXED
 from portal.requests.answers import holds_credential, parse_settings
 from portal.requests.endpoint_names import name_fault
 from provisioning.aws.distributions import DistributionSummary
-from provisioning.models import AwsAccount
+from provisioning.models import AwsAccount, Endpoint
 from provisioning.redaction.references import NAME, NAME_ADVICE
 from provisioning.spec.client_profiles import CLIENTS
 from provisioning.spec.field_kinds import (
@@ -167,8 +168,15 @@ class RequestForm(PageForm):
         error_messages={"required": "Required. Choose the AWS account of the target."},
     )
 
-    def __init__(self, data: Mapping[str, Any] | None, *, teams: Sequence[Team]) -> None:
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None,
+        *,
+        teams: Sequence[Team],
+        changing: Endpoint | None = None,
+    ) -> None:
         super().__init__(data)
+        self.changing = changing
         for row in FIELDS:
             if row is not ACCOUNT_ID:
                 self.fields[row.name] = SettingField(row)
@@ -186,6 +194,19 @@ class RequestForm(PageForm):
         for row in FIELDS:
             if holds_credential(row.name, self.text(row.name)):
                 self.fields[row.name].widget.attrs["data-draft"] = "never"
+        if changing:
+            # Its name, account and distribution stay: shown as text, not asked for.
+            for name in ("team", *FIXED):
+                self.fields[name].widget = forms.HiddenInput()
+
+    def changes(self) -> dict[str, Any]:
+        """The settings of a change: every one that the form asks for, "" where it is left to the
+        portal.
+        """
+        asked = {row.name for row in FIELDS} - set(FIXED)
+        return dict.fromkeys(asked, "") | {
+            name: value for name, value in self.answers().items() if name in asked
+        }
 
     @property
     def chosen_team(self) -> Team | None:
@@ -252,7 +273,8 @@ class RequestForm(PageForm):
         except SpecError as error:
             self.add_spec_errors(error)
         name = self.cleaned_data.get("name")
-        if name and self.account and (fault := name_fault(self.account.pk, name)):
+        own = self.changing
+        if name and self.account and (fault := name_fault(self.account.pk, name, besides=own)):
             self.add_spec_errors(SpecError([fault]))
         return self.cleaned_data
 

@@ -66,7 +66,7 @@ def home(request: SignedIn) -> HttpResponse:
     ]
     elsewhere = [State.STUCK] if person.sees_everything else []  # shown above, for every team
     busy = EndpointRequest.objects.visible_to(person).exclude(
-        state__in=[*FINAL, State.LIVE, State.UNANSWERED, *elsewhere]
+        state__in=[*FINAL, State.FAILED, State.LIVE, State.UNANSWERED, *elsewhere]
     )
     if chosen:
         busy = busy.filter(team=chosen)

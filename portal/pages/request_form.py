@@ -23,21 +23,25 @@ from django.views.decorators.http import require_http_methods, require_safe
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
 from checks.preflight.custom_origins import evaluate_behavior
 from checks.usual_check import UsualCheckSummary
-from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
+from portal.pages.auth import SignedIn, endpoint_or_404, request_or_404, signed_in, teams_of
 from portal.pages.forms import RequestForm, request_form_data, settings_form_data
 from portal.pages.kept_answers import KeptAnswers, forget_answers, kept_answers
 from portal.pages.sign_in import survives_sign_in
 from portal.people.models import Team
+from portal.people.visibility import visible_endpoints
 from portal.requests import inventory
 from portal.requests.actions import edit_request, submit_request
+from portal.requests.endpoint_changes import answers_of, change_refusal, submit_change
 from portal.requests.inventory import Fetched, Inventory
 from portal.requests.lifecycle import Denied, Verb, may
 from portal.requests.models import EndpointRequest
 from portal.requests.preflight_amendments import parse_changes
 from portal.requests.target_badge import KINDS, TargetBadge, target_badge
-from provisioning.facts.names import vpc_origin_key
+from provisioning.facts.names import origin_id, vpc_origin_key
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
+from provisioning.models import Endpoint
+from provisioning.plan.plan import CHANGE
 from provisioning.spec.fields import ACCOUNT_ID, FIELDS
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 
@@ -119,14 +123,14 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
     if isinstance(allowed, Denied):
         messages.warning(request, allowed.reason)
         return redirect(editing)
-    teams = [editing.team]
+    changing = editing.endpoint if editing.action == CHANGE else None
     if request.method != "POST":
         stored = request_form_data(editing.answers, editing.team, editing.justification)
-        return _unsent(request, stored, teams, editing)
+        return _unsent(request, stored, [editing.team], editing, changing)
     forget_answers(request)
     if "discard" in request.POST:
         return redirect(request.get_full_path())
-    form = RequestForm(_posted(request), teams=teams)
+    form = RequestForm(_posted(request), teams=[editing.team], changing=changing)
     if _is_preview(request):
         return _preview(request, form, editing)
 
@@ -142,11 +146,45 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
     return redirect(editing)
 
 
+@survives_sign_in
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def endpoint_change(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The same form with the settings of an endpoint. Saving it asks for a change."""
+    endpoint = endpoint_or_404(request.user, pk)
+    if refusal := change_refusal(request.user, endpoint):
+        messages.warning(request, refusal.reason)
+        return redirect("endpoint-detail", endpoint.pk)
+    team = Team.objects.get(slug=endpoint.owner)
+    if request.method != "POST":
+        stored = request_form_data(answers_of(endpoint), team, "") | request.GET.dict()
+        return _unsent(request, stored, [team], None, endpoint)
+    forget_answers(request)
+    if "discard" in request.POST:
+        return redirect(request.get_full_path())
+    form = RequestForm(_posted(request), teams=[team], changing=endpoint)
+    if _is_preview(request):
+        return _preview(request, form, None)
+
+    def change() -> EndpointRequest | Denied:
+        purpose, now = form.cleaned_data["justification"], timezone.now()
+        return submit_change(request.user, endpoint, form.changes(), now=now, justification=purpose)
+
+    outcome = _if_valid(form, change)
+    if outcome is None:
+        return _page(request, form, None, status=422)
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+        return redirect("endpoint-detail", endpoint.pk)
+    return redirect(outcome)
+
+
 @signed_in
 @require_safe
 def request_preview(request: SignedIn) -> HttpResponse:
     """A part of the form for the answers so far: `part` is team, account, target or name."""
-    form = RequestForm(request.GET, teams=teams_of(request.user))
+    changing = _changing(request)
+    form = RequestForm(request.GET, teams=teams_of(request.user), changing=changing)
     part = request.GET.get("part", "")
     if part == "name":
         return render(request, PARTS[part], {"form": form.only_errors_of("name")})
@@ -154,6 +192,15 @@ def request_preview(request: SignedIn) -> HttpResponse:
     context = _context(form) if part in ("team", "account") else _preflight_context(form)
     template = PARTS.get(part, PARTS["target"])
     return render(request, template, context | {"form": form, "fragment": True})
+
+
+def _changing(request: SignedIn) -> Endpoint | None:
+    """The endpoint whose change the form asks for, if it does."""
+    try:
+        pk = UUID(request.GET.get("changing", ""))
+    except ValueError:
+        return None
+    return visible_endpoints(request.user).filter(pk=pk).first()
 
 
 def _prefilled(query: QueryDict) -> dict[str, Any]:
@@ -205,10 +252,11 @@ def _unsent(
     data: Mapping[str, Any],
     teams: Sequence[Team],
     editing: EndpointRequest | None,
+    changing: Endpoint | None = None,
 ) -> HttpResponse:
     """The form with this data, or with what was kept while the person signed in."""
     kept = kept_answers(request)
-    form = RequestForm(kept.answers if kept else data, teams=teams)
+    form = RequestForm(kept.answers if kept else data, teams=teams, changing=changing)
     return _page(request, form.without_errors(), editing, kept=kept)
 
 
@@ -302,6 +350,9 @@ def _form_preflight(
     if subject and subject.distribution_id and form.account and form.chosen_team:
         rights = form.account.path_rights(subject.distribution_id, form.chosen_team.slug)
         subject = replace(subject, rights=rights)
+        if form.changing:
+            own = origin_id(settings.PROVISIONING_OWNER, form.changing.key)
+            subject = replace(subject, origin_id=own)
     results = evaluate(subject, fetched.value) if subject else ()
     return FormPreflight(
         tuple(sorted(results, key=lambda one: one.level, reverse=True)),

@@ -38,8 +38,11 @@ from portal.requests.lifecycle import (
 from portal.requests.models import Approval, EndpointRequest
 from portal.requests.plan_diff import plan_view
 from portal.requests.verbs import VERBS_BY_NAME
+from provisioning.engine.decide import past_pivot
 from provisioning.models import Event, Run
+from provisioning.plan.plan import CREATE, REMOVE
 from provisioning.progress import UNDONE, progress
+from provisioning.sagas import steps_of
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec.parsing import SpecError
 
@@ -55,6 +58,7 @@ REFRESH_SECONDS = {
     State.VERIFYING: 1,
     State.AWAITING_APPROVAL: 10,
     State.STUCK: 30,
+    State.OUT_OF_SERVICE: 60,
 }
 FORMATS = {"txt": "text/plain; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 
@@ -129,7 +133,7 @@ def events_download(request: SignedIn, pk: UUID, form: str) -> StreamingHttpResp
     events = Event.objects.after(shown.stream, 0).iterator(chunk_size=500)
     lines = _as_text(events) if form == "txt" else _as_json(events)
     response = StreamingHttpResponse(lines, content_type=FORMATS[form])
-    name = f"{slugify(shown.answers.get('name', '')) or 'request'}-{shown.pk.hex[:8]}-events.{form}"
+    name = f"{slugify(shown.spec_data['name']) or 'request'}-{shown.pk.hex[:8]}-events.{form}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
@@ -181,7 +185,7 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         if run is not None and state in (State.FAILED, State.STUCK)
         else "",
         "request_again_url": _request_again_url(shown)
-        if state in FINAL and actor.is_team_member
+        if state in FINAL | {State.FAILED} and shown.action == CREATE and actor.is_team_member
         else "",
         "check": _last_check(shown),
         "decisions": list(
@@ -189,8 +193,12 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         ),
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
         "may_edit": Verb.EDIT in usable,
-        "may_cancel": Verb.CANCEL in usable and not _undoing(shown),
-        "may_retry_undo": Verb.RETRY_UNDO in usable,
+        "may_replan": Verb.REPLAN in usable,
+        "may_cancel": Verb.CANCEL in usable and not _undoing(shown) and not _past_pivot(run),
+        "removes": shown.action == REMOVE,
+        "may_restore": Verb.RESTORE in usable,
+        "may_retry": Verb.RETRY in usable,
+        "may_retry_stuck": Verb.RETRY_STUCK in usable,
         "may_close": close,
         "left": left_behind(run) if run is not None and close else [],
         "may_decide": Verb.APPROVE in usable,
@@ -218,6 +226,11 @@ def _undoing(shown: EndpointRequest) -> bool:
         and shown.run is not None
         and shown.run.state == Run.State.UNDOING
     )
+
+
+def _past_pivot(run: Run | None) -> bool:
+    """Whether its run can only go forward."""
+    return run is not None and past_pivot(steps_of(run.saga), run.journal())
 
 
 def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:

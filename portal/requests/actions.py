@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,20 +21,33 @@ from portal.requests.accepted_exceptions import accept_exposures, end_of
 from portal.requests.answers import parse_settings
 from portal.requests.endpoint_names import name_fault
 from portal.requests.entitlement import check_requester
-from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
+from portal.requests.lifecycle import UNDER_WAY, Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
 from provisioning import events
-from provisioning.models import AwsAccount, Endpoint
+from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.plan.path_ownership import Contest
+from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 from provisioning.plan.reliance import exposures_of
 from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line, printable
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.fields import FIELD
 from provisioning.spec.parsing import FieldError, SpecError
 
 CLAIMS = {"requested_for": "for", "opened_by": "opened by"}
+ASKED = {
+    CREATE: "requested {name} for {team}",
+    CHANGE: "asked to change {name} of {team}",
+    REMOVE: "asked to remove {name} of {team}",
+}
 MAX_JUSTIFICATION = 500
+FIXED = {
+    "name": "Rename the endpoint on its page.",
+    "account_id": "Request a new endpoint in the other account, then remove this one.",
+    "distribution_id": "Request a new endpoint on the other distribution, then remove this one.",
+}
+"""What a change leaves as it is, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +60,17 @@ class Ticket:
     correlation_id: str = ""
 
 
-def parse_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
-    """The spec that the answers lead to before AWS is asked. The account and the stored
-    secrets must be the team's, and the name must be free. Raises SpecError.
+def parse_answers(
+    answers: Mapping[str, Any], team: Team, endpoint: Endpoint | None = None
+) -> EndpointSpec:
+    """The spec that the answers lead to before AWS is asked. The account and the stored secrets
+    must be the team's, and the name must be free, or that of the `endpoint`. Raises SpecError.
     """
     spec = parse_settings(answers, secrets_for(answers, team))
     if not team.accounts.filter(account_id=spec.account_id).exists():
         message = f"{team.name} cannot use this account. Choose another."
         raise SpecError([FieldError("account_id", "not_your_account", message)])
-    if fault := name_fault(spec.account_id, spec.name):
+    if fault := name_fault(spec.account_id, spec.name, besides=endpoint):
         raise SpecError([fault])
     return spec
 
@@ -66,6 +81,26 @@ def secrets_for(answers: Mapping[str, Any], team: Team) -> frozenset[str]:
     return names_of(team.slug) if refers else frozenset()
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Who is behind a request besides the caller.
+
+    `beneficiary` is whom it is for. `opener` opened the ticket that it came from; both cannot
+    decide on it, like anyone who edits it later. `claims` are people that a caller named whose word
+    does not count: field to name. `request_id` is the id that an idempotency key has already
+    promised.
+    """
+
+    beneficiary: Person | None = None
+    opener: Person | None = None
+    claims: Mapping[str, str] = field(default_factory=dict)
+    ticket: Ticket = Ticket()
+    request_id: uuid.UUID | None = None
+
+
+ONLY_THE_CALLER = Provenance()
+
+
 def submit_request(
     person: Person,
     team: Team,
@@ -73,27 +108,44 @@ def submit_request(
     *,
     now: datetime,
     justification: str = "",
-    beneficiary: Person | None = None,
-    opener: Person | None = None,
-    claims: Mapping[str, str] | None = None,
-    ticket: Ticket | None = None,
-    request_id: uuid.UUID | None = None,
+    provenance: Provenance = ONLY_THE_CALLER,
 ) -> EndpointRequest:
-    """Ask for a new endpoint. Raises SpecError if the answers are invalid.
+    """Ask for a new endpoint. Raises SpecError if the answers are invalid."""
+    return store_request(
+        person,
+        team,
+        CREATE,
+        answers,
+        parse_answers(answers, team),
+        now=now,
+        justification=justification,
+        provenance=provenance,
+    )
 
-    `opener` opened the ticket that the request came from and cannot decide on it, like anyone who
-    edits it later. `claims` are people that a caller named whose word does not count: field to
-    name. `request_id` is the id that an idempotency key has already promised.
-    """
-    spec = parse_answers(answers, team)
-    ticket = ticket or Ticket()
-    request_id = request_id or uuid.uuid4()
+
+def store_request(
+    person: Person,
+    team: Team,
+    action: str,
+    answers: Mapping[str, Any],
+    spec: EndpointSpec,
+    *,
+    now: datetime,
+    justification: str = "",
+    provenance: Provenance = ONLY_THE_CALLER,
+    endpoint: Endpoint | None = None,
+) -> EndpointRequest:
+    """Store a request with its first event. The ticker finds it and has it planned."""
+    ticket, opener, claims = provenance.ticket, provenance.opener, provenance.claims
+    request_id = provenance.request_id or uuid.uuid4()
     with transaction.atomic():
         request = EndpointRequest.objects.create(
             id=request_id,
+            action=action,
             team=team,
+            endpoint=endpoint,
             requester=person,
-            beneficiary=beneficiary or person,
+            beneficiary=provenance.beneficiary or person,
             last_editor=person,
             editor_ids=[opener.pk] if opener else [],
             justification=mask_prose(printable(justification), MAX_JUSTIFICATION),
@@ -109,17 +161,31 @@ def submit_request(
             created_at=now,
             updated_at=now,
         )
-        text = f"{person} requested {spec.name} for {team.name}."
+        text = f"{person} {ASKED[action].format(name=spec.name, team=team.name)}."
         if opener:
             text += f" {opener} opened the ticket."
         text += "".join(
             f" It claims to be {CLAIMS[field]} {who}; that was not verified."
-            for field, who in (claims or {}).items()
+            for field, who in claims.items()
         )
         opened: dict[str, Any] = {"opened_by": opener.username} if opener else {}
         opened |= {"claims": dict(claims)} if claims else {}
         record(request, "request.submitted", text, now, by=person, **opened)
     return request
+
+
+def with_fixed(endpoint: Endpoint, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers of a change with what a change cannot reach. Raises SpecError if one of those is
+    asked to become another.
+    """
+    fixed = [
+        FieldError(name, "fixed", f"{FIELD[name].label} cannot be changed. {instead}")
+        for name, instead in FIXED.items()
+        if answers.get(name) not in (None, "", endpoint.spec_data[name])
+    ]
+    if fixed:
+        raise SpecError(fixed)
+    return dict(answers) | {name: endpoint.spec_data[name] for name in FIXED}
 
 
 def edit_request(
@@ -136,7 +202,9 @@ def edit_request(
     allowed = may(Verb.EDIT, person.actor_for(request.team), request.standing)
     if isinstance(allowed, Denied):
         return allowed
-    spec = parse_answers(answers, request.team)
+    if request.endpoint is not None and request.action == CHANGE:
+        answers = with_fixed(request.endpoint, answers)
+    spec = parse_answers(answers, request.team, request.endpoint)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.EDIT, person)
         if isinstance(allowed, Denied):
@@ -195,16 +263,9 @@ def approve_request(
             return allowed
         if refused := check_requester(locked):
             return refused
-        # Approvals of the same name queue for this lock; the second one sees the first.
-        AwsAccount.objects.select_for_update(no_key=True).get(pk=locked.spec.account_id)
-        spec = locked.spec
-        if fault := name_fault(spec.account_id, spec.name, besides=locked.endpoint):
-            return Denied(fault.code, fault.message)
-        contested = provisioning.contested_paths(locked.spec, locked.id, locked.team.slug)
-        if surprise := _not_in_plan(contested, locked.plan_data):
-            return Denied(
-                "path_contested", f"{surprise}, and nobody has agreed to that. Replan the request."
-            )
+        contested = _contests(locked)
+        if refused := _refuse_to_start(locked, contested):
+            return refused
         exposed = exposures_of(locked.plan_data)
         if exposed and not reason.strip():
             return Denied(
@@ -215,14 +276,10 @@ def approve_request(
         _record_decision(locked, Approval.Decision.APPROVED, person, reason, now)
         text = _with_reason(f"{person} approved plan {plan_digest[:8]}", reason)
         record(locked, "request.approved", text, now, person, level="good")
-        run = provisioning.start_create(
-            endpoint=locked.endpoint,
-            endpoint_id=locked.id,
-            owner=locked.team.slug,
-            plan_data=locked.plan_data,
-            stream=locked.stream,
-            now=now,
-        )
+        run = _start_run(locked, now)
+        if run is None:
+            transaction.set_rollback(True)
+            return NOT_FREE
         move(locked, Verb.APPROVE, now, endpoint=run.endpoint, run=run)
         if exposed:
             accept_exposures(
@@ -237,6 +294,53 @@ def approve_request(
             )
         _record_for_path_holders(locked, contested, now)
     return allowed
+
+
+NOT_FREE = Denied(
+    "wrong_state",
+    "The endpoint is being changed or removed by another request. Try again when that is over.",
+)
+
+
+def _contests(locked: EndpointRequest) -> tuple[Contest, ...]:
+    """Who else claims the paths that the request wants, as of now. A removal wants none."""
+    if locked.action == REMOVE:
+        return ()
+    # Approvals of the same name queue for this lock; the second one sees the first.
+    AwsAccount.objects.select_for_update(no_key=True).get(pk=locked.spec.account_id)
+    return provisioning.contested_paths(locked.spec, locked.planned_endpoint_id, locked.team.slug)
+
+
+def _refuse_to_start(locked: EndpointRequest, contested: Sequence[Contest]) -> Denied | None:
+    """Why the approved plan must not be carried out now, or None."""
+    if refused := check_requester(locked):
+        return refused
+    if locked.action == REMOVE:
+        return None
+    spec = locked.spec
+    if fault := name_fault(spec.account_id, spec.name, besides=locked.endpoint):
+        return Denied(fault.code, fault.message)
+    if surprise := _not_in_plan(contested, locked.plan_data):
+        return Denied(
+            "path_contested", f"{surprise}, and nobody has agreed to that. Replan the request."
+        )
+    return None
+
+
+def _start_run(locked: EndpointRequest, now: datetime) -> Run | None:
+    """The run that carries out the plan. None if the endpoint is not free for it."""
+    if locked.action == CREATE:
+        return provisioning.start_create(
+            endpoint=locked.endpoint,
+            endpoint_id=locked.id,
+            owner=locked.team.slug,
+            plan_data=locked.plan_data,
+            stream=locked.stream,
+            now=now,
+        )
+    assert locked.endpoint is not None  # noqa: S101 -- what is changed or removed exists
+    start = provisioning.start_change if locked.action == CHANGE else provisioning.start_removal
+    return start(locked.endpoint, locked.plan_data, stream=locked.stream, now=now)
 
 
 def _not_in_plan(contested: Sequence[Contest], plan: Mapping[str, Any]) -> Contest | None:
@@ -309,7 +413,7 @@ def cancel_request(
             if not provisioning.cancel_run(locked.run, reason=text, now=now):
                 return Denied(
                     "wrong_state",
-                    "It is already being rolled back, or has just finished. Try again in a moment.",
+                    "It is being rolled back already, or it is too late to cancel it.",
                 )
             rolling_back = _with_reason(f"{person} cancelled the request; rolling back", reason)
             record(locked, "request.cancelling", rolling_back, now, person)
@@ -319,48 +423,109 @@ def cancel_request(
     return allowed
 
 
-def retry_undo(
+def restore_request(
     person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
 ) -> Allowed | Denied:
-    """Retry the rollback of a stuck request, after the cause of its failure has been fixed."""
+    """Put an endpoint that is out of service back as it was. Its removal is cancelled."""
     reason = on_one_line(reason)
+    text = _with_reason(f"{person} restored the endpoint", reason)
     with transaction.atomic():
-        locked, allowed = _lock(request, Verb.RETRY_UNDO, person)
+        locked, allowed = _lock(request, Verb.RESTORE, person)
         if isinstance(allowed, Denied):
             return allowed
-        if locked.run is None or not provisioning.retry_undo(locked.run, reason=reason, now=now):
+        if locked.run is None or not provisioning.cancel_run(locked.run, reason=text, now=now):
             return Denied(
-                "wrong_state", "The rollback cannot be retried yet. Try again in a moment."
+                "wrong_state", "The grace period is over. It cannot be restored any more."
             )
-        move(locked, Verb.RETRY_UNDO, now, reason="")
-        text = _with_reason(f"{person} retried the rollback", reason)
-        record(locked, "request.retrying_undo", text, now, person)
+        move(locked, Verb.RESTORE, now, reason="")
+        record(locked, "request.restoring", text, now, person)
+    return allowed
+
+
+def retry_request(
+    person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
+) -> Allowed | Denied:
+    """Carry out the plan of a failed request again, under the same approval. If AWS has changed
+    since, the run stops before its first write and the request is planned again.
+    """
+    reason = on_one_line(reason)
+    with transaction.atomic():
+        locked, allowed = _lock(request, Verb.RETRY, person)
+        if isinstance(allowed, Denied):
+            return allowed
+        if refused := _refuse_to_start(locked, _contests(locked)):
+            return refused
+        if locked.endpoint and request_under_way(locked.endpoint):
+            return NOT_FREE
+        run = _start_run(locked, now)
+        if run is None:
+            return NOT_FREE
+        move(locked, Verb.RETRY, now, reason="", run=run, endpoint=run.endpoint)
+        text = _with_reason(f"{person} retried the request", reason)
+        record(locked, "request.retrying", text, now, person)
+    return allowed
+
+
+def request_under_way(endpoint: Endpoint) -> EndpointRequest | None:
+    """The change or removal of the endpoint that is not over yet, if there is one."""
+    return (
+        EndpointRequest.objects.filter(endpoint=endpoint, state__in=sorted(UNDER_WAY))
+        .exclude(action=CREATE)
+        .first()
+    )
+
+
+def retry_stuck(
+    person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
+) -> Allowed | Denied:
+    """Retry a stuck request from the step that failed, after the cause has been fixed."""
+    reason = on_one_line(reason)
+    with transaction.atomic():
+        locked, allowed = _lock(request, Verb.RETRY_STUCK, person)
+        if isinstance(allowed, Denied):
+            return allowed
+        if locked.run is None or not provisioning.retry_stuck(locked.run, reason=reason, now=now):
+            return Denied("wrong_state", "It cannot be retried yet. Try again in a moment.")
+        move(locked, Verb.RETRY_STUCK, now, reason="")
+        text = _with_reason(f"{person} retried the step that failed", reason)
+        record(locked, "request.retrying_stuck", text, now, person)
     return allowed
 
 
 def close_request(
     person: Person, request: EndpointRequest, *, reason: str, now: datetime
 ) -> Allowed | Denied:
-    """Give up the rollback of a stuck request. Its event lists what may be left in AWS."""
+    """Give up a stuck request. Its event lists what may be left in AWS."""
     reason = on_one_line(reason)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.CLOSE, person)
         if isinstance(allowed, Denied):
             return allowed
         if not reason.strip():
-            return Denied(
-                "reason_required", "Say why the rollback can never succeed. The team sees it."
-            )
-        left = provisioning.give_up_undo(locked.run) if locked.run else None
+            return Denied("reason_required", "Say why it can never succeed. The team sees it.")
+        left = provisioning.give_up(locked.run) if locked.run else None
         if left is None:
-            return Denied("wrong_state", "There is no rollback to give up. Try again in a moment.")
+            return Denied("wrong_state", "There is nothing to give up. Try again in a moment.")
         move(locked, Verb.CLOSE, now, reason=reason)
+        if locked.action == REMOVE:
+            supersede_earlier(locked, now)
         text = (
-            f"{person} closed the request without its rollback: {reason.strip().rstrip('.')}. "
+            f"{person} gave up the request: {reason.strip().rstrip('.')}. "
             f"May be left in AWS: {'; '.join(left) or 'nothing that the portal knows of'}."
         )
         record(locked, "request.closed", text, now, person, level="warning", left=left)
     return allowed
+
+
+def supersede_earlier(request: EndpointRequest, now: datetime) -> None:
+    """This request decides about its endpoint from now on; those before it are over."""
+    earlier = EndpointRequest.objects.select_for_update().filter(
+        endpoint=request.endpoint, state__in=[State.LIVE, State.UNANSWERED]
+    )
+    for one in earlier.exclude(pk=request.pk).order_by("pk"):
+        move(one, Verb.WAS_SUPERSEDED, now)
+        text = f"A later request ({request.get_action_display()}) takes the place of this one."
+        record(one, "request.superseded", text, now, by_request=str(request.pk))
 
 
 def move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -> None:

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from provisioning.models import Event
 
-SHOWN_LEVELS = {Event.Level.INFO: "", Event.Level.GOOD: "ok"}
+SHOWN_LEVELS: dict[str, str] = {Event.Level.INFO: "", Event.Level.GOOD: "ok"}
 """Other levels are shown by their own name."""
 
 

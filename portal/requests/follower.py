@@ -14,10 +14,11 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from checks import actions as checks
-from portal.requests.actions import move, record
+from portal.requests.actions import move, record, supersede_earlier
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint, Event
+from provisioning.plan.plan import REMOVE
 from provisioning.steps.approved_plan import PLAN_STALE
 
 RETRY_AFTER_SECONDS = 60.0
@@ -79,8 +80,15 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         _handle_undone(request, event.data, now)
     elif state is State.PROVISIONING and event.kind == "run.stuck":
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
-        text = "The rollback failed. A platform admin must resolve it."
+        text = f"{request.title}. A platform admin must resolve it."
         record(request, "request.stuck", text, now, level="error")
+    elif event.step == "grace" and event.kind == "step.waiting" and state is State.PROVISIONING:
+        move(request, Verb.WENT_OUT_OF_SERVICE, now, reason=event.text[:500])
+        text = f"{request.spec.name} is out of service. {event.text}"
+        record(request, "request.out_of_service", text, now, level="warning")
+    elif event.step == "grace" and event.kind == "step.ready" and state is State.OUT_OF_SERVICE:
+        move(request, Verb.GRACE_ENDED, now, reason="")
+        record(request, "request.grace_ended", "The grace period is over. Deleting.", now)
     elif event.kind == checks.CUSTOM_FINISHED and state is State.VERIFYING:
         # It was running when the usual check was requested and was taken for it, but says nothing
         # about the endpoint.
@@ -90,6 +98,12 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
 
 
 def _handle_done(request: EndpointRequest, now: datetime) -> None:
+    supersede_earlier(request, now)
+    if request.action == REMOVE:
+        move(request, Verb.WAS_REMOVED, now, reason="")
+        text = f"{request.spec.name} is removed. Nothing of it is left in AWS."
+        record(request, "request.removed", text, now, level="good")
+        return
     move(request, Verb.DEPLOYED, now)
     text = "Making a real handshake through CloudFront."
     record(request, "request.provisioned", text, now)
@@ -106,10 +120,11 @@ def _handle_undone(request: EndpointRequest, failure: dict[str, Any], now: datet
         record(request, "request.voided", text, now, level="warning")
     elif failure.get("code") == CANCELLED:
         move(request, Verb.CANCELLED_CLEAN, now, reason=reason)
-        record(request, "request.cancelled", "Cancelled. Nothing is left in AWS.", now)
+        text = f"{request.title}. {request.next_step}"
+        record(request, "request.cancelled", text, now)
     else:
         move(request, Verb.GAVE_UP, now, reason=reason)
-        text = f"Failed; changes rolled back. {reason} {failure.get('fix', '')}".strip()
+        text = f"{request.title}. {reason} {failure.get('fix', '')}".strip()
         record(request, "request.failed", text, now, level="error")
 
 
@@ -122,7 +137,7 @@ def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetim
         done = "Request complete. Clients can connect."
         record(request, "request.live", done, now, level="good")
     else:
-        failing = "Built, but the handshake fails. The verdict names the cause and the fix."
+        failing = f"{request.title}. The verdict names the cause and the fix."
         record(request, "request.unanswered", failing, now, level="error")
 
 

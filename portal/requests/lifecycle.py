@@ -8,9 +8,11 @@ compares them. A refusal is a value with a reason that the person sees.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.people.actor import Actor
+from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 
 
 class State(enum.StrEnum):
@@ -25,6 +27,9 @@ class State(enum.StrEnum):
     UNANSWERED = "unanswered"
     FAILED = "failed"
     STUCK = "stuck"
+    OUT_OF_SERVICE = "out_of_service"
+    REMOVED = "removed"
+    SUPERSEDED = "superseded"
     CLOSED = "closed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
@@ -38,7 +43,9 @@ class Verb(enum.StrEnum):
     CANCEL = "cancel"
     EDIT = "edit"
     REPLAN = "replan"
-    RETRY_UNDO = "retry undo"
+    RETRY = "retry"
+    RETRY_STUCK = "retry stuck"
+    RESTORE = "restore"
     CLOSE = "close"
     PLANNED = "planned"
     FOUND_BLOCKED = "found blocked"
@@ -46,6 +53,10 @@ class Verb(enum.StrEnum):
     DEPLOYED = "deployed"
     GAVE_UP = "gave up"
     GOT_STUCK = "got stuck"
+    WENT_OUT_OF_SERVICE = "went out of service"
+    GRACE_ENDED = "grace ended"
+    WAS_REMOVED = "was removed"
+    WAS_SUPERSEDED = "was superseded"
     CANCELLED_CLEAN = "cancelled clean"
     ANSWERED = "answered"
     DID_NOT_ANSWER = "did not answer"
@@ -71,16 +82,25 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.PROVISIONING, V.GAVE_UP): S.FAILED,
     (S.PROVISIONING, V.GOT_STUCK): S.STUCK,
     (S.PROVISIONING, V.CANCELLED_CLEAN): S.CANCELLED,
-    (S.STUCK, V.RETRY_UNDO): S.PROVISIONING,
+    (S.PROVISIONING, V.WENT_OUT_OF_SERVICE): S.OUT_OF_SERVICE,
+    (S.PROVISIONING, V.WAS_REMOVED): S.REMOVED,
+    (S.OUT_OF_SERVICE, V.RESTORE): S.PROVISIONING,
+    (S.OUT_OF_SERVICE, V.GRACE_ENDED): S.PROVISIONING,
+    (S.FAILED, V.RETRY): S.PROVISIONING,
+    (S.STUCK, V.RETRY_STUCK): S.PROVISIONING,
     (S.STUCK, V.CLOSE): S.CLOSED,
     (S.VERIFYING, V.ANSWERED): S.LIVE,
     (S.VERIFYING, V.DID_NOT_ANSWER): S.UNANSWERED,
     (S.UNANSWERED, V.ANSWERED): S.LIVE,
     (S.LIVE, V.DID_NOT_ANSWER): S.UNANSWERED,
+    (S.LIVE, V.WAS_SUPERSEDED): S.SUPERSEDED,
+    (S.UNANSWERED, V.WAS_SUPERSEDED): S.SUPERSEDED,
 }
 
-FINAL = frozenset({S.FAILED, S.CLOSED, S.REJECTED, S.CANCELLED})
-SETTLED = FINAL | {S.LIVE, S.UNANSWERED, S.STUCK, S.BLOCKED}
+FINAL = frozenset({S.REMOVED, S.SUPERSEDED, S.CLOSED, S.REJECTED, S.CANCELLED})
+SETTLED = FINAL | {S.LIVE, S.UNANSWERED, S.FAILED, S.STUCK, S.BLOCKED, S.OUT_OF_SERVICE}
+UNDER_WAY = frozenset(State) - FINAL - {S.LIVE, S.UNANSWERED, S.FAILED}
+"""States in which a change or a removal keeps others of the same endpoint waiting."""
 
 TITLES: dict[State, str] = {
     S.PLANNING: "Planning",
@@ -92,6 +112,9 @@ TITLES: dict[State, str] = {
     S.UNANSWERED: "Built, but the handshake fails",
     S.FAILED: "Failed; changes rolled back",
     S.STUCK: "Stuck: the rollback failed",
+    S.OUT_OF_SERVICE: "Out of service",
+    S.REMOVED: "Removed",
+    S.SUPERSEDED: "Superseded",
     S.CLOSED: "Closed, with resources left in AWS",
     S.REJECTED: "Rejected",
     S.CANCELLED: "Cancelled",
@@ -105,13 +128,51 @@ NEXT_STEPS: dict[State, str] = {
     S.VERIFYING: "The portal is making a real WebSocket handshake through CloudFront.",
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was removed.",
-    S.FAILED: "Everything this request created in AWS was removed. See the reason.",
-    S.STUCK: "A platform admin must fix the cause, then retry the rollback.",
+    S.FAILED: "Everything this request created in AWS was removed. Fix the reason, then retry.",
+    S.STUCK: "A platform admin must fix the cause, then retry.",
+    S.OUT_OF_SERVICE: "Clients cannot connect. Restore the endpoint if it is still needed; "
+    "otherwise everything is deleted when the grace period ends.",
+    S.REMOVED: "Nothing of the endpoint is left in AWS. Its name and path are free.",
+    S.SUPERSEDED: "A later request changed or removed the endpoint.",
     S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "
     "left in AWS.",
     S.REJECTED: "See the reason. You can submit a new request that addresses it.",
     S.CANCELLED: "Nothing is left in AWS.",
 }
+
+
+_OF_CHANGE: Mapping[State, tuple[str, str]] = {
+    S.BLOCKED: ("Not ready to change", NEXT_STEPS[S.BLOCKED]),
+    S.PROVISIONING: ("Changing", "The endpoint keeps its present settings until the switch."),
+    S.UNANSWERED: ("Changed, but the handshake fails", NEXT_STEPS[S.UNANSWERED]),
+    S.FAILED: (
+        "Failed; the endpoint is as it was",
+        "The change was rolled back. Fix the reason, then retry.",
+    ),
+    S.STUCK: ("Stuck: a step of the change failed", NEXT_STEPS[S.STUCK]),
+    S.CANCELLED: ("Cancelled", "The endpoint is as it was."),
+}
+_OF_REMOVAL: Mapping[State, tuple[str, str]] = {
+    S.BLOCKED: ("Not ready to remove", "Fix the reason, then replan."),
+    S.PROVISIONING: ("Removing", "AWS takes about 10 minutes."),
+    S.FAILED: (
+        "Failed; the endpoint is back in service",
+        "The removal was rolled back. Fix the reason, then retry.",
+    ),
+    S.STUCK: ("Stuck: a step of the removal failed", NEXT_STEPS[S.STUCK]),
+    S.CANCELLED: ("Cancelled", "The endpoint stays in service."),
+}
+_OF_ACTION = {CHANGE: _OF_CHANGE, REMOVE: _OF_REMOVAL}
+
+
+def title_of(state: State, action: str) -> str:
+    """The state of a request in words. `action` is what it asks for."""
+    return _OF_ACTION.get(action, {}).get(state, (TITLES[state], ""))[0]
+
+
+def next_step_of(state: State, action: str) -> str:
+    """What happens next, in words."""
+    return _OF_ACTION.get(action, {}).get(state, ("", NEXT_STEPS[state]))[1]
 
 
 @dataclass(frozen=True)
@@ -141,6 +202,7 @@ class Standing:
     last_editor_id: int
     plan_digest: str
     editor_ids: frozenset[int] = frozenset()
+    action: str = CREATE
 
 
 def after(state: State, verb: Verb) -> State | None:
@@ -183,8 +245,12 @@ PERMISSIONS: dict[Verb, Permission] = {
     V.CANCEL: Permission(Party.TEAM, "cancel this request", "This request cannot be cancelled"),
     V.EDIT: Permission(Party.TEAM, "change this request", "This request cannot be changed"),
     V.REPLAN: Permission(Party.TEAM, "replan this request", "This request cannot be replanned"),
-    V.RETRY_UNDO: Permission(
-        Party.PLATFORM_ADMIN, "retry a rollback", "There is no rollback to retry"
+    V.RETRY: Permission(Party.TEAM, "retry this request", "This request cannot be retried"),
+    V.RETRY_STUCK: Permission(
+        Party.PLATFORM_ADMIN, "retry a stuck request", "Only a stuck request can be retried"
+    ),
+    V.RESTORE: Permission(
+        Party.TEAM, "restore this endpoint", "There is no removed endpoint to restore"
     ),
     V.CLOSE: Permission(
         Party.PLATFORM_ADMIN,
@@ -209,8 +275,13 @@ def may(
     if refusal:
         return refusal
     state = after(standing.state, verb)
+    if verb is V.EDIT and standing.action == REMOVE:
+        return Denied(
+            "wrong_state",
+            "A removal has no settings. Cancel it, and request it again with another grace period.",
+        )
     if state is None:
-        title = TITLES[standing.state].lower()
+        title = title_of(standing.state, standing.action).lower()
         return Denied("wrong_state", f"{permission.wrong_state}: it is “{title}”.")
     if verb is V.APPROVE and digest != standing.plan_digest:
         return Denied(

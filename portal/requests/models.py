@@ -15,8 +15,18 @@ from django.db.models import F, Q
 from django.urls import reverse
 
 from portal.people.models import Person, Team
-from portal.requests.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Standing, State
+from portal.requests.lifecycle import (
+    FINAL,
+    SETTLED,
+    TITLES,
+    UNDER_WAY,
+    Standing,
+    State,
+    next_step_of,
+    title_of,
+)
 from provisioning.models import Endpoint, EventStream, Run
+from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
@@ -70,7 +80,13 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         """
         newest = EventStream.objects.filter(name=models.OuterRef("stream")).values("last_seq")[:1]
         under_way = self.filter(
-            state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED]
+            state__in=[
+                State.PROVISIONING,
+                State.VERIFYING,
+                State.LIVE,
+                State.UNANSWERED,
+                State.OUT_OF_SERVICE,
+            ]
         )
         rested = Q(follow_again_at__isnull=True) | Q(follow_again_at__lte=now)
         return (
@@ -94,7 +110,9 @@ class EndpointRequest(models.Model):
     """What a team asks for, with its plan and the run that applies it."""
 
     class Action(models.TextChoices):
-        CREATE = "create", "create an endpoint"
+        CREATE = CREATE, "create an endpoint"
+        CHANGE = CHANGE, "change an endpoint"
+        REMOVE = REMOVE, "remove an endpoint"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     action = models.CharField(max_length=12, choices=Action.choices, default=Action.CREATE)
@@ -146,9 +164,16 @@ class EndpointRequest(models.Model):
             models.Index(fields=["state", "due_at"], name="request_by_state"),
             models.Index(fields=["external_system", "external_id"], name="request_by_ticket"),
         ]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["endpoint"],
+                condition=Q(action__in=[CHANGE, REMOVE], state__in=sorted(UNDER_WAY)),
+                name="request_one_under_way_per_endpoint",
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.answers.get('name', '')} for {self.team}"
+        return f"{self.action} {self.spec_data.get('name', '')} for {self.team}"
 
     def get_absolute_url(self) -> str:
         """Its page."""
@@ -169,17 +194,28 @@ class EndpointRequest(models.Model):
             self.last_editor_id,
             self.plan_digest,
             frozenset(self.editor_ids),
+            self.action,
         )
+
+    @property
+    def planned_endpoint_id(self) -> uuid.UUID:
+        """The endpoint's id; one that is to be created gets the request's."""
+        return self.endpoint_id or self.id
+
+    @property
+    def grace_days(self) -> int:
+        """How long a removed endpoint can be restored; 0 for other requests."""
+        return int(self.answers.get("grace_days", 0))
 
     @property
     def title(self) -> str:
         """The state in words."""
-        return TITLES[State(self.state)]
+        return title_of(State(self.state), self.action)
 
     @property
     def next_step(self) -> str:
         """What happens next, in words."""
-        return NEXT_STEPS[State(self.state)]
+        return next_step_of(State(self.state), self.action)
 
     @property
     def final(self) -> bool:

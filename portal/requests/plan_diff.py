@@ -12,7 +12,14 @@ from typing import Any
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.step_times import RunTime, StepTime, time_of_run
 
-ACTIONS = {"create": ("Create", "busy"), "reuse": ("Reuse", ""), "keep": ("Keep", "")}
+ACTIONS = {
+    "create": ("Create", "busy"),
+    "update": ("Change", "busy"),
+    "delete": ("Delete", "warn"),
+    "reuse": ("Reuse", ""),
+    "keep": ("Keep", ""),
+}
+CHANGING = ("create", "update", "delete")
 LABELS = {
     "Name": "Name",
     "Id": "ID",
@@ -29,6 +36,7 @@ LABELS = {
     "VpcOriginConfig OriginReadTimeout": "Response timeout (seconds)",
     "VpcOriginConfig OriginKeepaliveTimeout": "Keep-alive timeout (seconds)",
     "VpcOriginConfig VpcOriginId": "VPC origin",
+    "VpcOriginName": "VPC origin",
     "PathPattern": "Matching behavior",
     "TargetOriginId": "Origin",
     "ViewerProtocolPolicy": "Viewer protocol policy",
@@ -95,8 +103,11 @@ class PlanView:
 
     items: tuple[Item, ...]
     creates: int
+    updates: int
+    deletes: int
     unchanged: int
     time: RunTime
+    grace_seconds: float
 
     @property
     def expected_seconds(self) -> float:
@@ -109,18 +120,25 @@ def plan_view(plan: Mapping[str, Any], *, pace: float) -> PlanView:
     takes, in real seconds; without one, what AWS documents, divided by `pace`.
     """
     items = tuple(_item(item) for item in plan.get("items", ()))
-    creates = sum(item.changes for item in items)
+    actions = [item["action"] for item in plan.get("items", ())]
     documented = StepTime(plan.get("expected_seconds", 0) / pace)
-    time = RunTime(**plan["time"]) if "time" in plan else time_of_run([documented])
-    return PlanView(items, creates, len(items) - creates, time)
+    return PlanView(
+        items,
+        actions.count("create"),
+        actions.count("update"),
+        actions.count("delete"),
+        sum(not item.changes for item in items),
+        RunTime(**plan["time"]) if "time" in plan else time_of_run([documented]),
+        plan.get("grace_seconds", 0),
+    )
 
 
 def _item(item: Mapping[str, Any]) -> Item:
     word, tone = ACTIONS.get(item["action"], (item["action"], ""))
-    changes = item["action"] == "create"
+    changes = item["action"] in CHANGING
     before = dict(_flat(item["before"] or {})) if changes else {}
     stays = "answered_by" in before
-    after = dict(_flat(item["after"]))
+    after = dict(_flat(item["after"] or ({} if changes else item["before"] or {})))
     if stays:
         before["PathPattern"] = before.pop("answered_by")
     lines = []

@@ -11,21 +11,25 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from checks.preflight import PreflightSubject, blocks, evaluate
+from checks.preflight import PreflightResult, PreflightSubject, blocks, evaluate
 from portal.requests.actions import move, record
 from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.actions import name_taken
 from provisioning.aws.errors import AwsError
 from provisioning.facts.names import origin_id
+from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount
 from provisioning.plan.changes import what_changed
 from provisioning.plan.items import Unplannable
-from provisioning.plan.planner import Plan, make_plan
+from provisioning.plan.plan import REMOVE, Plan
+from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.progress import plan_time
+from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
 
 RETRY_AFTER_SECONDS = 20.0
+DAY = 86400
 log = logging.getLogger(__name__)
 
 
@@ -58,7 +62,7 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
     spec = request.spec
     account = AwsAccount.objects.get(pk=spec.account_id)
     try:
-        snapshot = account.snapshot_for(spec.target_arn, spec.distribution_id, permissions=True)
+        snapshot = snapshot_for_plan(account, request.action, spec, permissions=True)
     except AwsError as error:
         _store_blocked(request, [], f"AWS did not answer: {error} {error.fix}".strip(), now)
         return
@@ -78,16 +82,18 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
             text = f"The target's listeners do not match the request: {error}"
             _store_blocked(request, [], text, now)
             return
-    rights = account.path_rights(spec.distribution_id, request.team.slug)
-    key, owner = request.pk.hex[:12], settings.PROVISIONING_OWNER
-    taken = name_taken(spec.account_id, spec.name, besides=request.endpoint)
-    subject = PreflightSubject.of(
-        spec, origin_id=origin_id(owner, key), rights=rights, name_free=not taken
-    )
-    results = evaluate(subject, snapshot)
+    results = [] if request.action == REMOVE else _preflight(request, account, spec, snapshot)
     preflight = [result.to_dict() for result in results]
     try:
-        plan = make_plan(spec, snapshot, endpoint_key=key, owner=owner, rights=rights)
+        plan = plan_from(
+            snapshot,
+            account,
+            request.action,
+            spec,
+            team=request.team.slug,
+            endpoint_id=request.planned_endpoint_id,
+            grace_seconds=round(request.grace_days * DAY / settings.PROVISIONING_PACE),
+        )
     except Unplannable as obstacle:
         _store_blocked(request, preflight, str(obstacle), now)
         return
@@ -96,6 +102,16 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
         _store_blocked(request, preflight, f"Not ready: {problems}", now)
         return
     _store_plan(request, plan, preflight, now)
+
+
+def _preflight(
+    request: EndpointRequest, account: AwsAccount, spec: EndpointSpec, snapshot: Snapshot
+) -> list[PreflightResult]:
+    ours = origin_id(settings.PROVISIONING_OWNER, request.planned_endpoint_id.hex[:12])
+    rights = account.path_rights(spec.distribution_id, request.team.slug)
+    taken = name_taken(spec.account_id, spec.name, besides=request.endpoint)
+    subject = PreflightSubject.of(spec, origin_id=ours, rights=rights, name_free=not taken)
+    return list(evaluate(subject, snapshot))
 
 
 def _store_plan(

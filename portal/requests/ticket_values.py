@@ -100,6 +100,20 @@ MAPPING: Mapping[State, Row] = {
         ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
         JiraValues("Escalated", "Escalate"),
     ),
+    S.OUT_OF_SERVICE: Row(
+        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
+        JiraValues("In progress", "Start progress"),
+    ),
+    S.REMOVED: Row(
+        ServiceNowValues(CLOSED_COMPLETE, "complete", "approved"),
+        JiraValues("Done", "Resolve", resolution="Done"),
+        True,
+    ),
+    S.SUPERSEDED: Row(
+        ServiceNowValues(CLOSED_COMPLETE, "complete", "approved"),
+        JiraValues("Done", "Resolve", resolution="Done"),
+        True,
+    ),
     S.CLOSED: Row(
         ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"),
         JiraValues("Done", "Resolve", resolution="Failed"),

@@ -153,14 +153,37 @@ VERBS: tuple[RequestVerb, ...] = (
         {State.PROVISIONING: "Rolling back. This page shows the progress."},
     ),
     RequestVerb(
-        "retry-undo",
-        Verb.RETRY_UNDO,
+        "restore",
+        Verb.RESTORE,
+        ApiToken.Scope.WRITE,
+        actions.restore_request,
+        "Restore a removed endpoint",
+        "While a removal is in its grace period: puts the endpoint back in service as it was, and "
+        "cancels the removal.",
+        "Restoring. This page shows the progress.",
+        (_reason("Why it is still needed.", "A client still connects"),),
+    ),
+    RequestVerb(
+        "retry",
+        Verb.RETRY,
+        ApiToken.Scope.WRITE,
+        actions.retry_request,
+        "Retry a failed request",
+        "Carries out the approved plan again, without another approval. If AWS has changed since "
+        "the approval, nothing is written and the request is planned again.",
+        "Retrying. This page shows the progress.",
+        (_reason("What you fixed.", "The role may create VPC origins now"),),
+        own_refusals=("requester_left", "account_lost", "name_taken", "path_contested"),
+    ),
+    RequestVerb(
+        "retry-stuck",
+        Verb.RETRY_STUCK,
         ApiToken.Scope.APPROVE,
-        actions.retry_undo,
-        "Retry a failed rollback",
-        "For platform admins, on a stuck request. Fix the cause that its reason names first. "
-        "Anything already deleted, by anyone, is skipped.",
-        "Retrying the rollback. This page shows the progress.",
+        actions.retry_stuck,
+        "Retry a stuck request",
+        "For platform admins. Continues from the step that failed. Fix the cause that its reason "
+        "names first. Anything already deleted, by anyone, is skipped.",
+        "Retrying. This page shows the progress.",
         (_reason("What you fixed.", "The role may delete VPC origins again"),),
     ),
     RequestVerb(
@@ -168,13 +191,13 @@ VERBS: tuple[RequestVerb, ...] = (
         Verb.CLOSE,
         ApiToken.Scope.APPROVE,
         actions.close_request,
-        "Close a stuck request without its rollback",
-        "For platform admins, on a stuck request whose rollback can never succeed, for example "
-        "because the AWS account is lost. The event `request.closed` lists what may be left in "
-        "AWS, as `data.left`. The portal no longer manages any of it; the endpoint counts as "
-        "absent.",
+        "Give up a stuck request",
+        "For platform admins, on a stuck request that can never succeed, for example because the "
+        "AWS account is lost. The event `request.closed` lists what may be left in AWS, as "
+        "`data.left`. The portal no longer manages any of it; the endpoint counts as absent, "
+        "unless it was being changed.",
         "Closed. The events below list what may be left in AWS.",
-        (_reason("Why the rollback can never succeed.", "The account was closed", required=True),),
+        (_reason("Why it can never succeed.", "The account was closed", required=True),),
     ),
     RequestVerb(
         "replan",

@@ -28,6 +28,7 @@ from provisioning.aws.service_role import has_service_role
 from provisioning.aws.session import Aws
 from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
+from provisioning.facts.names import DistributionId
 from provisioning.facts.permissions import questions
 from provisioning.facts.snapshot import Gap, Snapshot, VpcOriginFacts
 from provisioning.facts.target import TargetFacts
@@ -36,6 +37,15 @@ from provisioning.spec.fields import MAX_PATHS
 MAX_PORTS = 2
 Part = TypeVar("Part")
 Unknown = TypeVar("Unknown")
+
+
+def distribution_snapshot(aws: Aws, distribution_id: str) -> Snapshot:
+    """The distribution alone: what a removal needs to know."""
+    try:
+        record = distributions.read(aws, DistributionId(distribution_id))
+    except AwsError as error:
+        return Snapshot(None, None, gaps=(_gap("distribution", error),))
+    return Snapshot(None, record.facts if record else None)
 
 
 def take_snapshot(

@@ -13,7 +13,9 @@ is one entry with a count. Events are not consulted: without them every decision
     refused        a permanent failure                          unwind (backward: stuck)
     ready          as it should be                              next step (backward: previous step)
     cancel         a person cancelled                           unwind
-    again          a person retries the undo                    Undo, with new patience
+    again          a person retries what got stuck              Do or Undo, with new patience
+
+After the pivot of a run nothing unwinds: what would, is stuck instead.
 """
 
 from __future__ import annotations
@@ -113,12 +115,13 @@ class Finish:
 
 @dataclass(frozen=True)
 class Stuck:
-    """An undo failed permanently: a person has to act."""
+    """An undo, or a step after the pivot, failed permanently: a person has to act."""
 
     step: str
     reason: str
     code: str
     fix: str
+    direction: Direction = Direction.BACKWARD
 
 
 Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
@@ -127,14 +130,14 @@ Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
 def decide(
     steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0
 ) -> Decision:
-    """1. Go forward unless a person cancelled or a step failed permanently.
+    """1. Go forward unless, before the pivot, a person cancelled or a step failed permanently.
     2. Forward: the first step that is not ready decides; none left means done.
     3. Backward: the last step that began, then those before it; none left means undone. A step that
        may just have written is not observed for half a minute: a resource that AWS does not list
        yet would count as deleted.
     `pace` divides every interval (1 on real AWS).
     """
-    why = reason_to_unwind(journal, pace)
+    why = reason_to_unwind(steps, journal, pace)
     if why is None:
         return _forward(steps, journal, now, pace)
     return _backward(steps, journal, now, pace, why)
@@ -151,11 +154,16 @@ class Failure:
     fix: str = ""
 
 
-def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | None:
-    """The first cancellation, refusal or exhausted retry going forward, if any."""
+def reason_to_unwind(
+    steps: Sequence[Step[Any]], journal: Sequence[Entry], pace: float = 1.0
+) -> Failure | None:
+    """The first cancellation, refusal or exhausted retry going forward before the pivot, if any."""
+    pivots = {step.name for step in steps if step.pivot}
     for entry in journal:
         if entry.direction is Direction.BACKWARD:
             continue
+        if entry.step in pivots and entry.kind is EntryKind.READY:
+            return None
         if entry.kind is EntryKind.CANCEL:
             return Failure(entry.at, "", str(entry.data.get("reason", "Cancelled.")), "cancelled")
         if entry.kind is EntryKind.REFUSED:
@@ -165,10 +173,21 @@ def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | N
     return None
 
 
+def past_pivot(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> bool:
+    """Whether the run can only go forward from here."""
+    last = _last(journal, Direction.FORWARD)
+    return any(step.pivot and _is(last.get(step.name), EntryKind.READY) for step in steps)
+
+
 def current_step(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> str:
     """The first step that is not ready going forward, or "" when all are."""
+    return next(iter(not_done(steps, journal)), "")
+
+
+def not_done(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
+    """The steps that are not ready going forward."""
     last = _last(journal, Direction.FORWARD)
-    return next((step.name for step in steps if not _is(last.get(step.name), EntryKind.READY)), "")
+    return [step.name for step in steps if not _is(last.get(step.name), EntryKind.READY)]
 
 
 def not_undone(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
@@ -202,9 +221,12 @@ def _forward(
                 continue
             case EntryKind.WORKING:
                 return _poll_or_wait(step, entry, now, pace)
-            case EntryKind.RETRY:
+            case EntryKind.RETRY if not exhausted(entry, pace):
                 at = next_try(entry, pace)
                 return Do(step.name) if at <= now else WaitUntil(at, step.name)
+            case EntryKind.REFUSED | EntryKind.RETRY:
+                # Only after the pivot: before it, the run would unwind.
+                return _stuck(entry)
             case _:
                 return Do(step.name)
     return Finish(undone=False)
@@ -229,17 +251,13 @@ def _backward(
                 continue
             case EntryKind.WORKING:
                 return _poll_or_wait(step, entry, now, pace)
-            case EntryKind.RETRY if exhausted(entry, pace):
-                failure = _failure(entry)
-                return Stuck(step.name, failure.reason, failure.code, failure.fix)
-            case EntryKind.RETRY:
+            case EntryKind.RETRY if not exhausted(entry, pace):
                 at = next_try(entry, pace)
                 return (
                     Undo(step.name) if at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
                 )
-            case EntryKind.REFUSED:
-                failure = _failure(entry)
-                return Stuck(step.name, failure.reason, failure.code, failure.fix)
+            case EntryKind.REFUSED | EntryKind.RETRY:
+                return _stuck(entry)
             case _:
                 return Undo(step.name)
     return Finish(undone=True, reason=why.reason, code=why.code, fix=why.fix)
@@ -292,6 +310,11 @@ def exhausted(entry: Entry, pace: float) -> bool:
     """
     lasted = entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
     return lasted and entry.times >= GIVE_UP_AFTER_TRIES and not entry.data.get("quiet")
+
+
+def _stuck(entry: Entry) -> Stuck:
+    failure = _failure(entry)
+    return Stuck(entry.step, failure.reason, failure.code, failure.fix, entry.direction)
 
 
 def _failure(entry: Entry) -> Failure:

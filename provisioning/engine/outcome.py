@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -20,13 +21,15 @@ class Working:
     """AWS is busy; observe again later.
 
     `watch` is the row that is kept up to date meanwhile, and `status` what it said when we
-    observed, so that a change in between is not missed.
+    observed, so that a change in between is not missed. `until` is set where the step waits for a
+    moment that was agreed on, and not for AWS.
     """
 
     seen: str
     watch: int | None = None
     status: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)

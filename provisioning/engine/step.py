@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from provisioning.engine.outcome import Outcome
 
@@ -26,7 +26,8 @@ class StepSide(Generic[Context]):
 @dataclass(frozen=True)
 class Step(Generic[Context]):
     """`title` says what the step does, `undo_title` what its undo does. `expected_seconds` and
-    `patience_seconds` are for real AWS; past its patience a step only warns.
+    `patience_seconds` are for real AWS; past its patience a step only warns. Once a `pivot` is
+    ready, the run is not undone any more: it goes forward, or stops for a person.
     """
 
     name: str
@@ -36,3 +37,12 @@ class Step(Generic[Context]):
     backward: StepSide[Context]
     expected_seconds: int
     patience_seconds: int
+    pivot: bool = False
+
+
+def never_undone(_: object) -> Outcome:
+    """The backward side of a step after the pivot, which the engine never takes."""
+    raise AssertionError("a step after the pivot is not undone")
+
+
+NEVER_UNDONE: StepSide[Any] = StepSide(never_undone, never_undone)

@@ -75,6 +75,7 @@ def origin_item(
 ) -> PlanItem:
     """The origin that the behaviors lead to."""
     after = desired_origin(spec, target.dns_name, endpoint_key, owner)
+    after["VpcOriginName"] = names.vpc_origin_name(owner, spec.vpc_origin_key)
     source = header_source(distribution, target.dns_name, after["Id"])
     if source and ORIGIN_HEADERS in spec.carry_over:
         after |= {

@@ -35,9 +35,10 @@ def with_endpoint(
     origin: Mapping[str, Any],
     behaviors: Sequence[Mapping[str, Any]],
     position_for: PositionFor,
+    dropped: Sequence[str] = (),
 ) -> tuple[Config, bool]:
     """The configuration with `origin` and `behaviors` in it, and whether that differs from what it
-    was.
+    was. Behaviors of that origin for the `dropped` patterns are removed.
 
     1. The origin with our id is adjusted where it differs, or added as the last.
     2. A behavior for our pattern's paths is adjusted where it differs; it stays where it is.
@@ -51,7 +52,12 @@ def with_endpoint(
         origins.append(dict(origin))
     else:
         origins[place] = _adjusted(origins[place], origin)
-    entries = _items(config, "CacheBehaviors")
+    entries = [
+        entry
+        for entry in _items(config, "CacheBehaviors")
+        if entry["TargetOriginId"] != origin["Id"]
+        or not any(same_paths(entry["PathPattern"], pattern) for pattern in dropped)
+    ]
     for behavior in behaviors:
         pattern = behavior["PathPattern"]
         place = next(

@@ -8,7 +8,7 @@ from typing import Any
 
 from provisioning.facts.snapshot import Gap
 
-CREATE, REUSE, KEEP = "create", "reuse", "keep"
+CREATE, UPDATE, DELETE, REUSE, KEEP = "create", "update", "delete", "reuse", "keep"
 QUOTA_CODES = frozenset({"vpc_origin_quota", "behavior_quota"})
 """Codes of Unplannable that depend on a quota, which is AWS's default if the account's own is not
 known.
@@ -17,15 +17,15 @@ known.
 
 @dataclass(frozen=True)
 class PlanItem:
-    """One AWS resource: what happens to it (create, reuse, keep), how it is now and how it will be.
-    A `shared` one may serve other endpoints too.
+    """One AWS resource: what happens to it (create, update, delete, reuse, keep), how it is now and
+    how it will be. A `shared` one may serve other endpoints too.
     """
 
     resource: str
     action: str
     title: str
     before: Mapping[str, Any] | None
-    after: Mapping[str, Any]
+    after: Mapping[str, Any] | None
     note: str = ""
     shared: bool = False
 

@@ -1,59 +1,29 @@
-"""What would change in AWS to build an endpoint: item by item, before and after, and its digest.
-
-An approval is bound to `Plan.digest`: the spec, every change, and the facts that the changes rely
-on.
-"""
+"""What would change in AWS to build an endpoint, or to change one (PURE)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from provisioning.facts.names import origin_id
+from provisioning.facts import names
+from provisioning.facts.distribution import DistributionFacts
+from provisioning.facts.path_patterns import same_paths
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.behaviors import behavior_items, origin_item
+from provisioning.plan.holdings import Holdings
 from provisioning.plan.ingress import ingress_items
-from provisioning.plan.items import REUSE, PlanItem, Unplannable, binding
+from provisioning.plan.items import KEEP, REUSE, UPDATE, PlanItem, Unplannable
 from provisioning.plan.path_ownership import PathRights, contests
+from provisioning.plan.plan import CHANGE, Plan, writable_distribution
 from provisioning.plan.reliance import relies_on
+from provisioning.plan.removal import old_vpc_origin_item, removed_behavior_item, rule_items
 from provisioning.plan.vpc_origin import vpc_origin_item
-from provisioning.spec.digest import digest_of
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import read_spec
 
-
-@dataclass(frozen=True)
-class Plan:
-    """The exact plan. `expected_seconds` is the sum over its steps on real AWS."""
-
-    endpoint_key: str
-    spec: EndpointSpec
-    items: tuple[PlanItem, ...]
-    relies_on: Mapping[str, Any]
-    expected_seconds: int
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, hex, over everything an approver agrees to."""
-        return digest_of(
-            {
-                "endpoint_key": self.endpoint_key,
-                "spec": self.spec.to_dict(),
-                "items": [binding(asdict(item)) for item in self.items],
-                "relies_on": dict(self.relies_on),
-            }
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, with the digest."""
-        return {
-            "endpoint_key": self.endpoint_key,
-            "spec": self.spec.to_dict(),
-            "items": [asdict(item) for item in self.items],
-            "relies_on": dict(self.relies_on),
-            "expected_seconds": self.expected_seconds,
-            "digest": self.digest,
-        }
+CREATING_SECONDS, DEPLOYING_SECONDS, DELETING_SECONDS = 540, 300, 300
+"""A VPC origin until Deployed, a distribution until Deployed, a VPC origin until gone."""
 
 
 def make_plan(
@@ -62,28 +32,17 @@ def make_plan(
     """Compare spec and snapshot, and list the changes in the order in which they will be made.
     `rights` are those of the endpoint's team on the distribution. Raises Unplannable.
     """
-    target, distribution = snapshot.target, snapshot.distribution
+    target = snapshot.target
     if target is None:
         raise Unplannable.unseen(
             "target_unknown",
             f"The target was not found in this account.{_replaced_by(snapshot)}",
             snapshot.gap("target"),
         )
-    if distribution is None:
-        raise Unplannable.unseen(
-            "distribution_unknown",
-            "The distribution was not found in this account.",
-            snapshot.gap("distribution"),
-        )
-    if distribution.unknown_elements:
-        raise Unplannable(
-            "distribution_too_new",
-            "The distribution has settings that this version of the portal does not know and would "
-            f"delete: {', '.join(distribution.unknown_elements)}. Update the portal's boto3.",
-        )
+    distribution = writable_distribution(snapshot)
     vpc_origin = vpc_origin_item(spec, snapshot, owner)
     contested = contests(
-        spec.path_patterns, distribution, rights, origin_id=origin_id(owner, endpoint_key)
+        spec.path_patterns, distribution, rights, origin_id=names.origin_id(owner, endpoint_key)
     )
     items = (
         vpc_origin,
@@ -100,9 +59,107 @@ def make_plan(
             target.dns_name,
         ),
     )
-    seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300
+    seconds = 20 + (0 if vpc_origin.action == REUSE else CREATING_SECONDS) + DEPLOYING_SECONDS
     facts = relies_on(spec, target, distribution, snapshot, contested)
     return Plan(endpoint_key, spec, items, facts, seconds)
+
+
+def make_change_plan(
+    spec: EndpointSpec,
+    snapshot: Snapshot,
+    *,
+    endpoint_key: str,
+    owner: str,
+    rights: PathRights,
+    applied: Mapping[str, Any],
+    holdings: Holdings,
+) -> Plan:
+    """The same for an endpoint that exists. `applied` is the plan (its dict) that it was built or
+    last changed by.
+
+    AWS refuses to update a VPC origin that is in use. So another target, port or protocol means
+    another VPC origin: created beside the old one, switched to, and only then the old one deleted.
+    Raises Unplannable, also where nothing would change.
+    """
+    built = make_plan(spec, snapshot, endpoint_key=endpoint_key, owner=owner, rights=rights)
+    before = read_spec(applied["spec"])
+    replaced = spec.vpc_origin_key != before.vpc_origin_key
+    distribution = writable_distribution(snapshot)
+    items = [
+        *(_updated(item, applied, replaced=replaced) for item in built.items),
+        *_removed_behaviors(spec, applied, distribution, names.origin_id(owner, endpoint_key)),
+        *rule_items(holdings, needed=_needed_rules(spec, snapshot, holdings)),
+    ]
+    seconds = built.expected_seconds
+    if replaced:
+        items.append(
+            old_vpc_origin_item(names.vpc_origin_name(owner, before.vpc_origin_key), holdings)
+        )
+        seconds += 0 if holdings.vpc_origin_others else DELETING_SECONDS
+    if all(item.action in (KEEP, REUSE) for item in items):
+        raise Unplannable(
+            "nothing_changes",
+            "Nothing in AWS would change. Change a setting, or cancel this request.",
+        )
+    return replace(
+        built, items=tuple(items), expected_seconds=seconds, action=CHANGE, applied=applied
+    )
+
+
+def _updated(item: PlanItem, applied: Mapping[str, Any], *, replaced: bool) -> PlanItem:
+    """An item of the endpoint's own as the change of what the applied plan made."""
+    if item.resource not in ("origin", "behavior") or item.action != KEEP:
+        return item
+    assert item.after is not None  # noqa: S101 -- what is built has an after
+    key = "Id" if item.resource == "origin" else "PathPattern"
+    before = next(
+        (
+            one["after"]
+            for one in applied["items"]
+            if one["resource"] == item.resource
+            and one["after"]
+            and one["after"][key] == item.after[key]
+        ),
+        None,
+    )
+    if before is None or before == item.after:
+        return item
+    note = item.note
+    if item.resource == "origin" and replaced:
+        note = (
+            "New connections reach the new target once this is deployed. Open ones may stay with "
+            "the old target until its VPC origin is deleted."
+        )
+    return replace(item, action=UPDATE, before=before, note=note)
+
+
+def _removed_behaviors(
+    spec: EndpointSpec,
+    applied: Mapping[str, Any],
+    distribution: DistributionFacts,
+    origin_id: str,
+) -> Iterator[PlanItem]:
+    stays = [
+        one
+        for one in distribution.behaviors
+        if one.target_origin_id != origin_id or one.path_pattern in spec.path_patterns
+    ]
+    afterwards = replace(distribution, behaviors=tuple(stays))
+    for item in applied["items"]:
+        if item["resource"] != "behavior" or not item["after"]:
+            continue
+        pattern = item["after"]["PathPattern"]
+        if not any(same_paths(pattern, kept) for kept in spec.path_patterns):
+            yield removed_behavior_item(item["after"], distribution.id, afterwards)
+
+
+def _needed_rules(spec: EndpointSpec, snapshot: Snapshot, holdings: Holdings) -> frozenset[int]:
+    groups = snapshot.target.security_groups if snapshot.target else ()
+    return frozenset(
+        rule.id
+        for rule in holdings.rules
+        if rule.group_id in groups and rule.port in spec.origin_ports
+    )
 
 
 def _replaced_by(snapshot: Snapshot) -> str:

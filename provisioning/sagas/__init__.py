@@ -4,9 +4,11 @@ from typing import Any
 
 from provisioning.engine.step import Step
 from provisioning.runner import Saga
-from provisioning.sagas import create_endpoint
+from provisioning.sagas import change_endpoint, create_endpoint, remove_endpoint
 
-SAGAS: dict[str, Saga[Any]] = {create_endpoint.SAGA.name: create_endpoint.SAGA}
+SAGAS: dict[str, Saga[Any]] = {
+    one.SAGA.name: one.SAGA for one in (create_endpoint, change_endpoint, remove_endpoint)
+}
 
 
 def steps_of(name: str) -> tuple[Step[Any], ...]:

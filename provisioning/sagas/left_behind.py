@@ -1,4 +1,4 @@
-"""What a run whose undo failed may have left in AWS, for the person who cleans up by hand.
+"""What a stuck run may have left in AWS, for the person who cleans up by hand.
 
 It reads the run's journal and does not ask AWS, since the portal may have lost access to the
 account. So it says what may be there, not what is.
@@ -8,21 +8,36 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from provisioning.engine.decide import not_undone
+from provisioning.engine.decide import Direction, not_done, not_undone
 from provisioning.facts import names
 from provisioning.models import IngressRule, Run, VpcOrigin
 from provisioning.sagas import steps_of
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import read_spec
 
 
 def left_behind(run: Run) -> list[str]:
     """One phrase for each resource, in the order of creation."""
-    known = {"vpc-origin": _vpc_origin, "ingress": _rules, "behaviors": _behaviors}
-    steps = not_undone(steps_of(run.saga), run.journal())
-    return [left for step in steps if step in known for left in known[step](run)]
+    steps, journal = steps_of(run.saga), run.journal()
+    forward = run.failure.get("direction") == Direction.FORWARD
+    named = set(not_done(steps, journal) if forward else not_undone(steps, journal))
+    if run.removes and not forward:
+        # Nothing was deleted yet, and what left the distribution may be back in part.
+        named = {"vpc-origin", "ingress", "behaviors"}
+    left = []
+    if "vpc-origin" in named:
+        left += _vpc_origin(run, run.spec)
+    if "old-vpc-origin" in named and run.applied:
+        left += _vpc_origin(run, read_spec(run.applied["spec"]))
+    if named & {"ingress", "old-ingress"}:
+        left += _rules(run)
+    if "behaviors" in named:
+        left += _behaviors(run)
+    return left
 
 
-def _vpc_origin(run: Run) -> list[str]:
-    key, account = run.spec.vpc_origin_key, run.endpoint.account_id
+def _vpc_origin(run: Run, spec: EndpointSpec) -> list[str]:
+    key, account = spec.vpc_origin_key, run.endpoint.account_id
     name = names.vpc_origin_name(settings.PROVISIONING_OWNER, key)
     row = VpcOrigin.objects.filter(account=account, key=key).first()
     others = row.users.exclude(pk=run.endpoint_id).count() if row else 0

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from provisioning.aws.errors import OVER_BUDGET
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
+from provisioning.engine.step import StepSide
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import QUOTA_CODES, Unplannable
-from provisioning.plan.planner import make_plan
+from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.run_conditions import unmet_condition
 from provisioning.steps.context import RunContext, errors_as_outcomes
 
@@ -25,18 +26,19 @@ def observe(context: RunContext) -> Outcome:
     """
     if reason := unmet_condition(context.run):
         return Refused(reason, NOT_ENTITLED)
-    spec = context.spec
-    snapshot = context.account.snapshot_for(spec.target_arn, spec.distribution_id)
+    snapshot = snapshot_for_plan(context.account, context.run.action, context.spec)
     held = snapshot.held_back
     if held is not None:
         return Retry(held.reason, OVER_BUDGET, held.turn_in_seconds, quiet=True)
     try:
-        plan = make_plan(
-            spec,
+        plan = plan_from(
             snapshot,
-            endpoint_key=context.endpoint.key,
-            owner=context.owner,
-            rights=context.account.path_rights(spec.distribution_id, context.endpoint.owner),
+            context.account,
+            context.run.action,
+            context.spec,
+            team=context.endpoint.owner,
+            endpoint_id=context.endpoint.pk,
+            grace_seconds=context.run.plan_data["grace_seconds"],
         )
     except Unplannable as obstacle:
         needed = {"target", "distribution", "vpc_origins"} | (
@@ -74,3 +76,7 @@ def nothing_to_undo(context: RunContext) -> Outcome:
 def never_acts(context: RunContext) -> Outcome:
     """Unreachable: neither side of this step ever returns Missing."""
     raise AssertionError("this step writes nothing")
+
+
+CHECK: StepSide[RunContext] = StepSide(observe, never_acts)
+NOTHING_TO_UNDO: StepSide[RunContext] = StepSide(nothing_to_undo, never_acts)

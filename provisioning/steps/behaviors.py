@@ -1,4 +1,5 @@
-"""Step: the origin and behaviors in the distribution, until AWS says Deployed.
+"""Step: the endpoint's origin and behaviors in the distribution, until AWS says Deployed. Forward,
+as the plan wants them (none for a removal); backward, as they were before the run.
 
 A distribution is shared, so one write carries every endpoint that waits for it: the run that gets
 the lock reads the config with its ETag, adds what all of them need, and writes with If-Match. Other
@@ -9,13 +10,14 @@ drop is never written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from provisioning.aws import distributions, vpc_origins
 from provisioning.aws.errors import AwsError
-from provisioning.engine.decide import EntryKind
+from provisioning.engine.decide import Direction, EntryKind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
+from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.path_patterns import position_for
 from provisioning.locks import try_lock
@@ -28,6 +30,7 @@ from provisioning.plan.distribution_config import (
     would_take_from,
 )
 from provisioning.poller import distribution_detail
+from provisioning.spec.parsing import read_spec
 from provisioning.steps.context import RunContext, errors_as_outcomes
 from provisioning.watches import DEPLOYED, record_observation, record_write
 
@@ -36,27 +39,37 @@ GATHER_SECONDS = 10.0
 
 
 @errors_as_outcomes
-def observe(context: RunContext) -> Outcome:
-    """Does the distribution have our origin and behaviors, and is it Deployed?"""
-    watch = _watch(context)
-    if watch is None or not _is_in(context, watch):
-        return Missing(
-            f"Adding {', '.join(context.spec.path_patterns)} to distribution "
-            f"{context.spec.distribution_id}."
-        )
-    if watch.status == DEPLOYED:
-        Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
-        return Ready(
-            f"Distribution {context.spec.distribution_id} is deployed with "
-            f"{', '.join(context.spec.path_patterns)}."
-        )
-    return Working(
-        f"Distribution {context.spec.distribution_id}: {watch.status}.", watch.pk, watch.status
-    )
+def observe_after(context: RunContext) -> Outcome:
+    """Does the distribution have what the plan wants there, and is it Deployed?
+
+    A run that creates asks AWS only if what we know is stale: sweeps keep it fresh while it waits.
+    A change can differ in any setting, so it reads them all.
+    """
+    if context.run.creates:
+        watch = _watch(context)
+        if watch is None or not _is_in(context, watch):
+            return Missing(_intention(context, Direction.FORWARD))
+        return _deployed(context, watch.status, watch, Direction.FORWARD)
+    return _observe(context, Direction.FORWARD, context.clock())
 
 
 @errors_as_outcomes
-def add(context: RunContext) -> Outcome:
+def observe_before(context: RunContext) -> Outcome:
+    """Is the distribution as it was before the run, and Deployed? (Only then can a VPC origin be
+    deleted.)
+
+    A run that is writing the distribution right now may have picked us as a companion before we
+    withdrew, so observe only while nobody writes: later writers no longer find us.
+    """
+    Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
+    with try_lock(_lock(context)) as alone:
+        if not alone:
+            return _being_written()
+        return _observe(context, Direction.BACKWARD, context.clock())
+
+
+@errors_as_outcomes
+def write_after(context: RunContext) -> Outcome:
     """Write what every run that waits for this distribution needs, in one update."""
     distribution_id = context.spec.distribution_id
     Run.objects.filter(pk=context.run.pk).update(writes_distribution=distribution_id)
@@ -69,7 +82,7 @@ def add(context: RunContext) -> Outcome:
         )
     with try_lock(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
+            return _being_written()
         companions = list(
             Run.objects.active()
             .select_related("endpoint")
@@ -79,7 +92,7 @@ def add(context: RunContext) -> Outcome:
             .exclude(pk=context.run.pk)
         )
         try:
-            return _write(context, [context.run, *companions])
+            return _write(context, [context.run, *companions], Direction.FORWARD)
         except Conflict:
             if not companions:
                 raise
@@ -87,60 +100,67 @@ def add(context: RunContext) -> Outcome:
             if error.transient or error.is_stale or not companions:
                 raise
         # A companion needs something impossible. It will fail by itself; leave it out here.
-        return _write(context, [context.run])
+        return _write(context, [context.run], Direction.FORWARD)
 
 
 @errors_as_outcomes
-def observe_absence(context: RunContext) -> Outcome:
-    """Are our origin and behaviors gone, and is the distribution Deployed? (Only then can the VPC
-    origin be deleted.)
-
-    A run that is writing the distribution right now may have picked us as a companion before we
-    withdrew, so observe only while nobody writes: later writers no longer find us.
-    """
-    Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
+def write_before(context: RunContext) -> Outcome:
+    """Put the endpoint's own part back as it was before the run, and nothing else."""
     with try_lock(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
-        began = context.clock()
-        record = distributions.read(context.aws, context.spec.distribution_id)
+            return _being_written()
+        return _write(context, [context.run], Direction.BACKWARD)
+
+
+SWITCH: StepSide[RunContext] = StepSide(observe_after, write_after)
+SWITCH_BACK: StepSide[RunContext] = StepSide(observe_before, write_before)
+
+
+def _being_written() -> Retry:
+    return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
+
+
+def _observe(context: RunContext, direction: Direction, began: datetime) -> Outcome:
+    """Compare the distribution as AWS shows it with the endpoint's part of it."""
+    record = distributions.read(context.aws, context.spec.distribution_id)
+    part = _part(context.run, direction)
     if record is None:
-        return Ready("The distribution no longer exists.")
-    ours = _origin_id(context)
-    theirs = [b.path_pattern for b in record.facts.behaviors if b.target_origin_id == ours]
-    if record.facts.origin(ours) is None and not theirs:
-        watch = _record(context, record, began)
-        if record.status == DEPLOYED or watch is None:
-            return Ready(
-                f"The endpoint is removed from distribution {context.spec.distribution_id}."
-            )
-        return Working(
-            f"Distribution {context.spec.distribution_id}: {record.status}.", watch.pk, watch.status
-        )
-    if refused := _led_to_us_by_others(context, record):
+        return Ready("The distribution no longer exists.") if part is None else _gone(context)
+    if part is None and (refused := _led_to_us_by_others(context, record)):
         return refused
-    return Missing(
-        f"Removing {', '.join(context.spec.path_patterns)} from distribution "
-        f"{context.spec.distribution_id}."
-    )
+    try:
+        _, differs = _edited(context.run, direction, context.owner, record.config)
+    except Conflict:
+        # The write says what is in the way; reading changes nothing.
+        differs = True
+    if differs:
+        return Missing(_intention(context, direction))
+    return _deployed(context, record.status, _record(context, record, began), direction)
 
 
-@errors_as_outcomes
-def remove(context: RunContext) -> Outcome:
-    """Remove our behaviors and our origin, and nothing else."""
+def _deployed(
+    context: RunContext, status: str, watch: Watch | None, direction: Direction
+) -> Outcome:
+    text = f"Distribution {context.spec.distribution_id}"
+    if status != DEPLOYED and watch is not None:
+        return Working(f"{text}: {status}.", watch.pk, watch.status)
+    Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
+    part = _part(context.run, direction)
+    if part is None:
+        return Ready(f"The endpoint is removed from distribution {context.spec.distribution_id}.")
+    return Ready(f"{text} is deployed with {', '.join(part['spec']['path_patterns'])}.")
+
+
+def _intention(context: RunContext, direction: Direction) -> str:
+    part = _part(context.run, direction)
+    paths = ", ".join((part or context.run.plan_data)["spec"]["path_patterns"])
     distribution_id = context.spec.distribution_id
-    with try_lock(_lock(context)) as alone:
-        if not alone:
-            return Retry("Another run is writing this distribution.", "busy", after=1.0, quiet=True)
-        record = distributions.read(context.aws, distribution_id)
-        if record is None:
-            return Ready("The distribution no longer exists.")
-        if refused := _led_to_us_by_others(context, record):
-            return refused
-        config, changed = without_endpoint(record.config, _origin_id(context))
-        if not changed:
-            return Ready("Already removed.")
-        return _update(context, record, config, "Removed from distribution")
+    if part is None:
+        return f"Removing {paths} from distribution {distribution_id}."
+    if direction is Direction.BACKWARD:
+        return f"Restoring {paths} in distribution {distribution_id}."
+    verb, where = ("Adding", "to") if context.run.creates else ("Changing", "in")
+    return f"{verb} {paths} {where} distribution {distribution_id}."
 
 
 def _led_to_us_by_others(
@@ -152,7 +172,10 @@ def _led_to_us_by_others(
         for behavior in record.facts.behaviors
         if behavior.target_origin_id == ours
     }
-    strangers = sorted(leading - set(context.spec.path_patterns))
+    planned = set(context.spec.path_patterns)
+    if context.run.applied:
+        planned |= set(context.run.applied["spec"]["path_patterns"])
+    strangers = sorted(leading - planned)
     if not strangers:
         return None
     return Refused(
@@ -186,52 +209,105 @@ def _lock(context: RunContext) -> str:
     return f"distribution {context.account.pk} {context.spec.distribution_id}"
 
 
-def _write(context: RunContext, runs: list[Run]) -> Outcome:
+def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcome:
     began = context.clock()
     record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
-        return Refused(
-            f"Distribution {context.spec.distribution_id} no longer exists.",
-            "distribution_gone",
-            "Request the endpoint on another distribution.",
-        )
+        part = _part(context.run, direction)
+        return Ready("The distribution no longer exists.") if part is None else _gone(context)
+    if _part(context.run, direction) is None:
+        refused = _led_to_us_by_others(context, record)
+        if refused:
+            return refused
     config, changed = record.config, False
     for run in runs:
-        fragment = _fragment(run, context.owner, config)
-        if fragment is None and run == context.run:
-            return Refused(
-                "The VPC origin for this endpoint was deleted in AWS.",
-                "vpc_origin_gone",
-                "Request the endpoint again.",
-            )
-        if fragment is None:
+        try:
+            config, differs = _edited(run, direction, context.owner, config)
+        except VpcOriginGone:
+            if run == context.run:
+                raise
             continue
-        _refuse_to_take(run, context.owner, config)
-        config, differs = with_endpoint(config, *fragment, position_for)
         changed = changed or differs
     if not changed:
         _record(context, record, began)
-        return Ready("The distribution already has it.")
+        return Ready("The distribution is already as it should be.")
     others = f" together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
-    return _update(context, record, config, f"Added{others} to distribution")
+    return _update(context, record, config, f"{_done(context, direction)}{others}")
 
 
-def _refuse_to_take(run: Run, owner: str, config: dict[str, Any]) -> None:
-    """Raises Conflict if the run's behaviors would take requests that nobody agreed to: those of a
-    behavior that came after the plan was checked, unless it leads to another endpoint of the team.
+def _done(context: RunContext, direction: Direction) -> str:
+    if _part(context.run, direction) is None:
+        return "Removed"
+    if direction is Direction.BACKWARD:
+        return "Restored"
+    return "Added" if context.run.creates else "Changed"
+
+
+def _gone(context: RunContext) -> Refused:
+    return Refused(
+        f"Distribution {context.spec.distribution_id} no longer exists.",
+        "distribution_gone",
+        "Request the endpoint on another distribution.",
+    )
+
+
+class VpcOriginGone(Conflict):
+    """The endpoint's VPC origin is not known any more, so nothing can lead to it."""
+
+    def __init__(self) -> None:
+        super().__init__("vpc_origin_gone", "The VPC origin for this endpoint was deleted in AWS.")
+
+
+def _part(run: Run, direction: Direction) -> Mapping[str, Any] | None:
+    """The plan whose origin and behaviors the distribution has once the run has gone this way; None
+    if it has none of the endpoint's.
+    """
+    if direction is Direction.BACKWARD:
+        return run.applied
+    return None if run.removes else run.plan_data
+
+
+def _edited(
+    run: Run, direction: Direction, owner: str, config: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """The configuration with the endpoint's part as the run wants it, and whether it differs.
+    Raises Conflict.
+    """
+    part = _part(run, direction)
+    if part is None:
+        return without_endpoint(config, names.origin_id(owner, run.endpoint.key))
+    origin, behaviors = _fragment(run, part, owner, config)
+    _refuse_to_take(run, part, owner, config)
+    other = run.plan_data if direction is Direction.BACKWARD else run.applied
+    patterns = part["spec"]["path_patterns"]
+    dropped = [
+        pattern
+        for pattern in (other["spec"]["path_patterns"] if other else ())
+        if pattern not in patterns
+    ]
+    return with_endpoint(config, origin, behaviors, position_for, dropped)
+
+
+def _refuse_to_take(
+    run: Run, part: Mapping[str, Any], owner: str, config: Mapping[str, Any]
+) -> None:
+    """Raises Conflict if the behaviors of `part` would take requests that nobody agreed to: those
+    of a behavior that came after the plan was checked, unless it leads to another endpoint of the
+    team.
     """
     endpoint = run.endpoint
-    agreed = run.plan_data["relies_on"]["takes_requests_from"]
+    agreed = part["relies_on"]["takes_requests_from"]
+    patterns = part["spec"]["path_patterns"]
     teams = {
         names.origin_id(owner, one.key)
         for one in Endpoint.objects.filter(account=endpoint.account_id, owner=endpoint.owner)
     }
-    for pattern, origin in would_take_from(config, run.spec.path_patterns, position_for):
+    for pattern, origin in would_take_from(config, patterns, position_for):
         if origin not in teams and f"{pattern} to {origin}" not in agreed:
             raise Conflict(
                 "path_contested",
                 f"The distribution has a new behavior for {pattern}, with origin {origin}, and "
-                f"{', '.join(run.spec.path_patterns)} would take requests from it.",
+                f"{', '.join(patterns)} would take requests from it.",
             )
 
 
@@ -302,22 +378,24 @@ def _kept_out_by_others(
 
 
 def _fragment(
-    run: Run, owner: str, config: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """The origin and behaviors that a run needs; None while its VPC origin is not known. Headers of
-    another origin of `config` are copied where the plan says so: their values are in no plan.
+    run: Run, part: Mapping[str, Any], owner: str, config: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The origin and behaviors of a plan. Headers of another origin of `config` are copied where
+    the plan says so: their values are in no plan. Raises Conflict.
     """
-    spec, key = run.spec, run.endpoint.key
+    spec, key = read_spec(part["spec"]), run.endpoint.key
     row = VpcOrigin.objects.filter(account_id=spec.account_id, key=spec.vpc_origin_key).first()
     if row is None or not row.aws_id:
-        return None
-    items = run.plan_data["items"]
-    planned = next(item["after"] for item in items if item["resource"] == "origin")
+        raise VpcOriginGone
+    planned = next(item["after"] for item in part["items"] if item["resource"] == "origin")
     origin = desired_origin(spec, planned["DomainName"], key, owner)
     if source := planned.get("CustomHeadersFrom"):
         origin["CustomHeaders"] = _headers_of(config, source, planned["CustomHeaders"])
     origin["VpcOriginConfig"] = {"VpcOriginId": row.aws_id} | origin["VpcOriginConfig"]
-    return origin, [item["after"] for item in items if item["resource"] == "behavior"]
+    behaviors = [
+        item["after"] for item in part["items"] if item["resource"] == "behavior" and item["after"]
+    ]
+    return origin, behaviors
 
 
 def _headers_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 CONFLICT_FIXES = {
     "path_taken": "Choose another path, or ask its owner to give it up.",
     "path_contested": "Request the endpoint again; the preflight says whom to ask.",
+    "vpc_origin_gone": "Request the endpoint again.",
 }
 
 
@@ -45,6 +46,10 @@ class RunContext:
     def account(self) -> AwsAccount:
         """The account that it is built in."""
         return self.run.endpoint.account
+
+    def for_spec(self, spec: EndpointSpec) -> RunContext:
+        """The same run, with other settings to reach or to leave."""
+        return replace(self, spec=spec)
 
     @cached_property
     def aws(self) -> Aws:

@@ -7,13 +7,14 @@ group with the VPC origin, so this step comes after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import transaction
 
 from provisioning.aws import security_groups, targets
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
+from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.target import TargetFacts
 from provisioning.locks import try_lock
@@ -23,6 +24,7 @@ from provisioning.steps.approved_plan import PLAN_STALE
 from provisioning.steps.context import RunContext, errors_as_outcomes
 
 BUSY = Retry("Another run is changing the same security group.", "busy", after=1.0, quiet=True)
+Keeps = Callable[[RunContext], frozenset[int]]
 
 
 @errors_as_outcomes
@@ -88,34 +90,55 @@ def add_rules(context: RunContext) -> Outcome:
     )
 
 
-@errors_as_outcomes
-def observe_absence(context: RunContext) -> Outcome:
-    """Are all rules gone that only this endpoint used?"""
-    for group in _groups(context):
-        with try_lock(_lock(context, group)) as alone:
-            if not alone:
-                return BUSY
-            sole = _sole(context, group)
-            if any(_in_aws(context, row) for row in sole):
-                return Missing(f"Removing the portal's rule from {group}.")
-            for row in sole:
-                row.delete()
-    return Ready("The security group rules that only this endpoint used are removed.")
+def removal(keeps: Keeps = lambda _: frozenset()) -> StepSide[RunContext]:
+    """Remove the rules that only this endpoint uses, but for those (row ids) that it still
+    needs.
+    """
+
+    @errors_as_outcomes
+    def observe_removal(context: RunContext) -> Outcome:
+        kept = keeps(context)
+        for group in _groups(context, kept):
+            with try_lock(_lock(context, group)) as alone:
+                if not alone:
+                    return BUSY
+                sole = _sole(context, group, kept)
+                if any(_in_aws(context, row) for row in sole):
+                    return Missing(f"Removing the portal's rule from {group}.")
+                for row in sole:
+                    row.delete()
+        return Ready("The security group rules that only this endpoint used are removed.")
+
+    @errors_as_outcomes
+    def remove_rules(context: RunContext) -> Outcome:
+        kept = keeps(context)
+        for group in _groups(context, kept):
+            with try_lock(_lock(context, group)) as alone:
+                if not alone:
+                    return BUSY
+                for row in _sole(context, group, kept):
+                    rule_id = _in_aws(context, row)
+                    if rule_id:
+                        context.renew_lease()
+                        security_groups.revoke(context.aws, context.spec.region, group, rule_id)
+        return Ready("Removed.")
+
+    return StepSide(observe_removal, remove_rules)
 
 
-@errors_as_outcomes
-def remove_rules(context: RunContext) -> Outcome:
-    """Remove the rules that only this endpoint used."""
-    for group in _groups(context):
-        with try_lock(_lock(context, group)) as alone:
-            if not alone:
-                return BUSY
-            for row in _sole(context, group):
-                rule_id = _in_aws(context, row)
-                if rule_id:
-                    context.renew_lease()
-                    security_groups.revoke(context.aws, context.spec.region, group, rule_id)
-    return Ready("Removed.")
+def held_before(context: RunContext) -> frozenset[int]:
+    """The rules that the endpoint used when the run began."""
+    return frozenset(context.run.plan_data["held_rules"])
+
+
+def still_needed(context: RunContext) -> frozenset[int]:
+    """The portal's rules of the new target's security groups and ports."""
+    target = targets.admission_facts(context.aws, context.spec.target_arn)
+    groups = target.security_groups if target else ()
+    rows = IngressRule.objects.filter(
+        users=context.endpoint, group_id__in=groups, port__in=context.spec.origin_ports
+    )
+    return frozenset(rows.values_list("pk", flat=True))
 
 
 def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
@@ -213,19 +236,21 @@ def _lock(context: RunContext, group: str) -> str:
     return f"ingress {context.account.pk} {group}"
 
 
-def _groups(context: RunContext) -> list[str]:
-    """The security groups with rules of the portal that this endpoint uses."""
+def _groups(context: RunContext, kept: frozenset[int]) -> list[str]:
+    """The security groups with rules of the portal that this endpoint uses and does not keep."""
     rows = IngressRule.objects.filter(account=context.account, users=context.endpoint)
-    return sorted(set(rows.values_list("group_id", flat=True)))
+    return sorted(set(rows.exclude(pk__in=kept).values_list("group_id", flat=True)))
 
 
-def _sole(context: RunContext, group: str) -> list[IngressRule]:
+def _sole(context: RunContext, group: str, kept: frozenset[int]) -> list[IngressRule]:
     """The portal's rules in the group that only this endpoint uses. Ends its use of shared ones."""
     rows = []
     with transaction.atomic():
         for row in IngressRule.objects.select_for_update().filter(
             users=context.endpoint, group_id=group
         ):
+            if row.pk in kept:
+                continue
             if row.users.exclude(pk=context.endpoint.pk).exists():
                 row.users.remove(context.endpoint)
             else:

@@ -8,6 +8,7 @@ origin before anything is sent, so that no other run deletes it meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
@@ -15,11 +16,14 @@ from django.db import transaction
 from provisioning.aws import vpc_origins
 from provisioning.aws.errors import AwsError
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
+from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.names import VpcOriginId
 from provisioning.locks import try_lock
 from provisioning.models import Run, VpcOrigin, Watch
 from provisioning.plan.vpc_origin import desired_vpc_origin
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import read_spec
 from provisioning.steps.context import RunContext, errors_as_outcomes
 from provisioning.watches import DEPLOYED, GONE, record_observation, record_write
 
@@ -163,6 +167,38 @@ def delete(context: RunContext) -> Outcome:
             raise
         _announce(context, record.facts.id, DEPLOYING, deleting=True)
         return Ready(f"AWS is deleting VPC origin {row.aws_id}.")
+
+
+def release(of: Callable[[RunContext], EndpointSpec | None]) -> StepSide[RunContext]:
+    """End the use of the VPC origin of the settings that `of` gives, and delete it with its last
+    user. None: there is nothing to release.
+    """
+
+    def observe_release(context: RunContext) -> Outcome:
+        spec = of(context)
+        if spec is None:
+            return Ready("The VPC origin stays.")
+        return observe_absence(context.for_spec(spec))
+
+    def delete_released(context: RunContext) -> Outcome:
+        spec = of(context)
+        return Ready("Nothing to delete.") if spec is None else delete(context.for_spec(spec))
+
+    return StepSide(observe_release, delete_released)
+
+
+def replaced(context: RunContext) -> EndpointSpec | None:
+    """The settings before the run, where they need another VPC origin than those after it."""
+    applied = context.run.applied
+    before = read_spec(applied["spec"]) if applied else None
+    if before is None or before.vpc_origin_key == context.spec.vpc_origin_key:
+        return None
+    return before
+
+
+def replacement(context: RunContext) -> EndpointSpec | None:
+    """The settings after the run, where they need another VPC origin than those before it."""
+    return context.spec if replaced(context) else None
 
 
 def _lock(context: RunContext) -> str:

@@ -13,7 +13,7 @@ from checks.health import Health
 from checks.models import Check, EndpointHealth
 from portal.people.models import Person, Team
 from portal.requests import planning
-from portal.requests.actions import Ticket, submit_request
+from portal.requests.actions import Provenance, Ticket, submit_request
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning import events
@@ -47,7 +47,7 @@ def ask(
         team,
         answers,
         now=at or timezone.now(),
-        ticket=Ticket("servicenow", ticket) if ticket else None,
+        provenance=Provenance(ticket=Ticket("servicenow", ticket) if ticket else Ticket()),
     )
 
 

@@ -28,7 +28,8 @@ def people() -> Cast:
 
 
 def asked(people: Cast, **given: Any) -> EndpointRequest:
-    return actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW, **given)
+    provenance = actions.Provenance(**given)
+    return actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW, provenance=provenance)
 
 
 def told(request: EndpointRequest) -> list[str]:
@@ -196,23 +197,23 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     request.refresh_from_db()
     run = request.run
     assert run is not None
-    assert isinstance(actions.retry_undo(people.max, request, now=NOW), Denied), (
+    assert isinstance(actions.retry_stuck(people.max, request, now=NOW), Denied), (
         "nothing is stuck yet"
     )
     Run.objects.update(
         state=Run.State.STUCK,
-        failure={"step": "vpc-origin", "code": "AccessDenied"},
+        failure={"step": "vpc-origin", "code": "AccessDenied", "direction": "backward"},
         finished_at=NOW,
     )
     EndpointRequest.objects.update(state=State.STUCK, reason="DeleteVpcOrigin: no.")
     for somebody in (people.olga, people.ana, people.rita):
-        refusal = actions.retry_undo(somebody, request, now=NOW)
+        refusal = actions.retry_stuck(somebody, request, now=NOW)
         assert isinstance(refusal, Denied)
         assert refusal.code == "not_platform_admin"
     assert isinstance(
-        actions.retry_undo(people.max, request, reason="It may again.", now=NOW), Allowed
+        actions.retry_stuck(people.max, request, reason="It may again.", now=NOW), Allowed
     )
-    assert isinstance(actions.retry_undo(people.max, request, now=NOW), Denied), (
+    assert isinstance(actions.retry_stuck(people.max, request, now=NOW), Denied), (
         "it is tried already"
     )
     request.refresh_from_db()
@@ -226,7 +227,7 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     )
     assert (run.entries.get().kind, run.entries.get().step) == ("again", "vpc-origin")
     event = Event.objects.filter(stream_id=request.stream).latest("seq")
-    assert (event.kind, event.data["by"]) == ("request.retrying_undo", "max")
+    assert (event.kind, event.data["by"]) == ("request.retrying_stuck", "max")
     assert "It may again." in event.text
 
 
@@ -255,7 +256,7 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
     ), "not stuck yet"
     Run.objects.update(
         state=Run.State.STUCK,
-        failure={"step": "vpc-origin", "code": "AccessDenied"},
+        failure={"step": "vpc-origin", "code": "AccessDenied", "direction": "backward"},
         finished_at=NOW,
     )
     EndpointRequest.objects.filter(pk=request.pk).update(
@@ -297,16 +298,14 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
     name = f"VPC origin edge-portal-{run.spec.vpc_origin_key} (vo_1)"
     assert event.data["left"] == [name]
     assert (
-        event.text
-        == "max closed the request without its rollback: The account is lost. May be left in "
-        f"AWS: {name}."
+        event.text == f"max gave up the request: The account is lost. May be left in AWS: {name}."
     )
     freed = actions.approve_request(people.olga, other, plan_digest=other.plan_digest, now=NOW)
     assert isinstance(freed, Allowed), "its name is free again"
 
 
 def undone_again(people: Cast, request: EndpointRequest) -> Allowed | Denied:
-    return actions.retry_undo(people.max, request, now=NOW)
+    return actions.retry_stuck(people.max, request, now=NOW)
 
 
 def test_a_name_that_an_endpoint_of_the_account_carries_is_refused_when_it_is_asked_for(

@@ -475,7 +475,7 @@ def test_links_are_what_the_caller_can_use_now(people: Cast) -> None:
     EndpointRequest.objects.update(beneficiary=people.olga)
     assert verbs(people.olga) == [], "it is for her"
     put(request, State.STUCK)
-    assert verbs(people.max) == ["retry-undo", "close"]
+    assert verbs(people.max) == ["retry-stuck", "close"]
     assert verbs(people.ana) == []
 
 
@@ -507,9 +507,11 @@ def test_the_team_replans_and_cancels_and_nobody_else(people: Cast) -> None:
 
 def test_only_a_platform_admin_has_a_failed_undo_tried_again(people: Cast) -> None:
     request = planned(ask(people.ana, people.chat))
-    decision, url = {"plan_digest": request.plan_digest}, f"{API}/{request.pk}/retry-undo"
+    decision, url = {"plan_digest": request.plan_digest}, f"{API}/{request.pk}/retry-stuck"
     assert post(f"{API}/{request.pk}/approve", decision, bearer(people.olga)).status_code == 200
-    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
+    Run.objects.update(
+        state=Run.State.STUCK, failure={"step": "vpc-origin", "direction": "backward"}
+    )
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
     assert code(post(url, {}, bearer(people.olga))) == (403, "not_platform_admin")
     Person.objects.filter(pk=people.olga.pk).update(role=Person.Role.PLATFORM_ADMIN)
@@ -526,7 +528,9 @@ def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(peop
     request = planned(ask(people.ana, people.chat))
     decision, url = {"plan_digest": request.plan_digest}, f"{API}/{request.pk}/close"
     assert post(f"{API}/{request.pk}/approve", decision, bearer(people.olga)).status_code == 200
-    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
+    Run.objects.update(
+        state=Run.State.STUCK, failure={"step": "vpc-origin", "direction": "backward"}
+    )
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
     assert code(post(url, {"reason": "Lost."}, bearer(people.olga))) == (403, "not_platform_admin")
     Person.objects.filter(pk=people.olga.pk).update(role=Person.Role.PLATFORM_ADMIN)
@@ -566,7 +570,17 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(people: C
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "/events", "/approve", "/reject", "/cancel", "/retry-undo", "/close", "/replan", "/amend"],
+    [
+        "",
+        "/events",
+        "/approve",
+        "/reject",
+        "/cancel",
+        "/retry-stuck",
+        "/close",
+        "/replan",
+        "/amend",
+    ],
 )
 def test_another_teams_request_answers_like_one_that_does_not_exist(
     people: Cast, verb: str
@@ -603,7 +617,7 @@ def test_another_teams_request_answers_like_one_that_does_not_exist(
         ("post", "/{id}/approve", "approvals:write"),
         ("post", "/{id}/reject", "approvals:write"),
         ("post", "/{id}/cancel", "requests:write"),
-        ("post", "/{id}/retry-undo", "approvals:write"),
+        ("post", "/{id}/retry-stuck", "approvals:write"),
         ("post", "/{id}/close", "approvals:write"),
         ("post", "/{id}/replan", "requests:write"),
         ("post", "/{id}/amend", "requests:write"),

@@ -75,7 +75,7 @@ def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State)
     assert isinstance(may(Verb.EDIT, APPROVER, standing), Denied)
 
 
-@pytest.mark.parametrize("verb", [Verb.RETRY_UNDO, Verb.CLOSE])
+@pytest.mark.parametrize("verb", [Verb.RETRY_STUCK, Verb.CLOSE])
 @pytest.mark.parametrize("state", State)
 def test_a_platform_admin_has_an_undo_tried_again_or_given_up_just_while_it_is_stuck(
     state: State, verb: Verb

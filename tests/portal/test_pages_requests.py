@@ -213,21 +213,21 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
     request = planned_in_lab(lab, people)
     approve_request(people.olga, request, plan_digest=request.plan_digest, now=timezone.now())
     Run.objects.filter(endpoint_requests=request).update(
-        state=Run.State.STUCK, failure={"step": "vpc-origin"}
+        state=Run.State.STUCK, failure={"step": "vpc-origin", "direction": "backward"}
     )
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
-    page, button = f"/requests/{request.pk}/", "Retry the rollback"
+    page, button = f"/requests/{request.pk}/", "Retry from the step that failed"
     assert button not in text_of(signed_in(people.olga).get(page))
     assert "Only a platform admin" in text_of(
-        signed_in(people.olga).post(f"{page}retry-undo/", follow=True)
+        signed_in(people.olga).post(f"{page}retry-stuck/", follow=True)
     )
     people.olga.role = Person.Role.PLATFORM_ADMIN
     people.olga.save()
     assert button in text_of(signed_in(people.olga).get(page))
     words = text_of(
-        signed_in(people.olga).post(f"{page}retry-undo/", {"reason": "It may again."}, follow=True)
+        signed_in(people.olga).post(f"{page}retry-stuck/", {"reason": "It may again."}, follow=True)
     )
-    assert "Retrying the rollback." in words
+    assert "Retrying. This page shows the progress." in words
     assert "Rolling back" in words
     assert button not in words
 
@@ -244,9 +244,11 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     run.entries.create(
         seq=1, step="behaviors", kind="acted", direction="forward", at=now, since=now
     )
-    Run.objects.filter(pk=run.pk).update(state=Run.State.STUCK, failure={"step": "behaviors"})
+    Run.objects.filter(pk=run.pk).update(
+        state=Run.State.STUCK, failure={"step": "behaviors", "direction": "backward"}
+    )
     put(request, State.STUCK, reason="UpdateDistribution: no.")
-    page, button = f"/requests/{request.pk}/", "Close without rollback"
+    page, button = f"/requests/{request.pk}/", "Give up"
     left = f"behaviors for /ws/chat in distribution {request.spec.distribution_id}"
     assert button not in text_of(signed_in(people.olga).get(page))
     refused = signed_in(people.olga).post(f"{page}close/", {"reason": "Lost."}, follow=True)
@@ -257,9 +259,7 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     offered = text_of(client.get(page))
     assert button in offered
     assert left in offered
-    assert "Say why the rollback can never succeed" in text_of(
-        client.post(f"{page}close/", follow=True)
-    )
+    assert "Say why it can never succeed" in text_of(client.post(f"{page}close/", follow=True))
     words = text_of(client.post(f"{page}close/", {"reason": "The account is lost."}, follow=True))
     assert "Closed, with resources left in AWS" in words
     assert "Reason: The account is lost." in words

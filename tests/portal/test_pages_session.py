@@ -244,7 +244,7 @@ def test_another_teams_things_do_not_exist(people: Cast) -> None:
         refused = tara.get(f"/requests/{theirs.pk}/{path}")
         assert refused.status_code == 404
         assert refused.content == nowhere.content
-    for path in ("cancel/", "retry-undo/", "close/", "replan/", "decide/"):
+    for path in ("cancel/", "retry-stuck/", "close/", "replan/", "decide/"):
         assert tara.post(f"/requests/{theirs.pk}/{path}", {"decision": "reject"}).status_code == 404
     assert tara.get(f"/approvals/{theirs.pk}/").status_code == 404
     assert EndpointRequest.objects.get(pk=theirs.pk).state == "planning"
@@ -254,7 +254,7 @@ def test_another_teams_things_do_not_exist(people: Cast) -> None:
 
 def test_nothing_is_changed_by_get(people: Cast) -> None:
     mine = ask(people.ana, people.chat)
-    for path in ("cancel/", "retry-undo/", "close/", "replan/", "decide/"):
+    for path in ("cancel/", "retry-stuck/", "close/", "replan/", "decide/"):
         assert signed_in(people.ana).get(f"/requests/{mine.pk}/{path}").status_code == 405
 
 

@@ -21,9 +21,10 @@ from botocore.client import BaseClient
 from provisioning import actions, poller, runner
 from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
 from provisioning.plan.planner import make_plan
+from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.sagas import SAGAS
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.parsing import complete_answers, parse_spec
+from provisioning.spec.parsing import complete_answers, parse_spec, read_spec
 from tests.lab.account import Account, Lab
 
 LEASE_SECONDS = 60.0
@@ -233,6 +234,43 @@ class Site:
             now=self.machine.now,
         )
 
+    def change(self, run: Run, **changes: Any) -> Run:
+        """Plan and start a change of what this run built, as an approval does."""
+        applied = run.endpoint.applied_plan()
+        assert applied is not None
+        spec = read_spec(applied["spec"] | changes)
+        plan = self.planned("change", run.endpoint, spec)
+        started = actions.start_change(
+            run.endpoint, plan, stream=f"test:change:{next(_numbers)}", now=self.machine.now
+        )
+        assert started is not None
+        return started
+
+    def remove(self, run: Run, *, grace_seconds: int = 0) -> Run:
+        """Plan and start the removal of what this run built, as an approval does."""
+        run.endpoint.refresh_from_db()
+        plan = self.planned("remove", run.endpoint, run.endpoint.spec, grace_seconds=grace_seconds)
+        started = actions.start_removal(
+            run.endpoint, plan, stream=f"test:remove:{next(_numbers)}", now=self.machine.now
+        )
+        assert started is not None
+        return started
+
+    def planned(
+        self, action: str, endpoint: Endpoint, spec: EndpointSpec, *, grace_seconds: int = 0
+    ) -> dict[str, Any]:
+        """The plan of an action on an endpoint that exists."""
+        snapshot = snapshot_for_plan(self.row, action, spec)
+        return plan_from(
+            snapshot,
+            self.row,
+            action,
+            spec,
+            team="team",
+            endpoint_id=endpoint.pk,
+            grace_seconds=grace_seconds,
+        ).to_dict()
+
     def vpc_origins(self) -> list[dict[str, Any]]:
         listed = self.account.cloudfront.list_vpc_origins()["VpcOriginList"]
         return list(listed.get("Items", []))
@@ -277,9 +315,9 @@ class Site:
             assert run.endpoint.state == Endpoint.State.DEPLOYED
             assert run.lease_until is None
 
-    def assert_clean(self, run: Run) -> None:
+    def assert_clean(self, run: Run, state: str = Run.State.UNDONE) -> None:
         """No trace in AWS nor in our rows."""
-        assert run.state == Run.State.UNDONE
+        assert run.state == state
         assert self.vpc_origins() == []
         assert self.origins() == ["web"]
         assert self.behaviors() == {}

@@ -14,7 +14,8 @@ from provisioning.facts.guards import CARRY_OVER, carried_over, guards_of
 from provisioning.facts.names import Arn, origin_id
 from provisioning.plan.changes import what_changed
 from provisioning.plan.path_ownership import PathClaim, PathRights
-from provisioning.plan.planner import Plan, make_plan
+from provisioning.plan.plan import Plan
+from provisioning.plan.planner import make_plan
 from provisioning.spec.parsing import SpecError
 from tests.provisioning.examples import ACCOUNT, DISTRIBUTION, KEY, OWNER, behavior, snapshot, spec
 
@@ -76,14 +77,14 @@ def test_a_guard_is_named_and_bound_and_carried_over_where_cloudfront_allows(
 
 
 def test_carried_over_members_are_those_that_updatedistribution_takes() -> None:
-    after = plan(CARRY_OVER, functions=(SIGN_IN,), key_groups=("kg-1",)).items[-1].after
+    after = plan(CARRY_OVER, functions=(SIGN_IN,), key_groups=("kg-1",)).items[-1].after or {}
     assert after["FunctionAssociations"] == {
         "Quantity": 1,
         "Items": [{"FunctionARN": SIGN_IN.arn, "EventType": "viewer-request"}],
     }
     assert after["TrustedKeyGroups"] == {"Enabled": True, "Quantity": 1, "Items": ["kg-1"]}
     assert after["TrustedSigners"] == {"Enabled": False, "Quantity": 0}
-    lambdas = plan(CARRY_OVER, functions=(ROUTER, CHECKER)).items[-1].after
+    lambdas = plan(CARRY_OVER, functions=(ROUTER, CHECKER)).items[-1].after or {}
     assert lambdas["LambdaFunctionAssociations"] == {
         "Quantity": 1,
         "Items": [

@@ -10,7 +10,8 @@ import pytest
 from provisioning.facts.names import origin_id
 from provisioning.plan.items import Unplannable
 from provisioning.plan.path_ownership import Contest, PathClaim, PathRights, contests
-from provisioning.plan.planner import Plan, make_plan
+from provisioning.plan.plan import Plan
+from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import DISTRIBUTION, KEY, OWNER, behavior, snapshot, spec
 
 THEIRS = origin_id(OWNER, "ba9876543210")

@@ -18,7 +18,8 @@ from provisioning.facts.path_patterns import covers, position_for
 from provisioning.facts.snapshot import Gap, VpcOriginFacts
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import Unplannable
-from provisioning.plan.planner import Plan, make_plan
+from provisioning.plan.plan import Plan
+from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import KEY, OWNER, RIGHTS, TARGET, behavior, rule, snapshot, spec
 
 
@@ -56,7 +57,7 @@ def test_a_first_endpoint_needs_everything() -> None:
 def test_a_closed_security_group_is_opened_for_the_service_group_only_if_wished() -> None:
     opened = plan(target={"ingress": ()})
     assert ("ingress-rule", "create") in actions(opened)
-    assert opened.items[1].after["Source"] == "CloudFront-VPCOrigins-Service-SG"
+    assert (opened.items[1].after or {})["Source"] == "CloudFront-VPCOrigins-Service-SG"
     assert "ingress-rule" not in dict(
         actions(plan({"open_security_group": False}, target={"ingress": ()}))
     )
@@ -97,7 +98,7 @@ def test_the_order_in_which_aws_lists_the_groups_changes_nothing() -> None:
         plan(target={"ingress": (), "security_groups": tuple(map(SecurityGroupId, order))})
         for order in (("sg-1", "sg-2"), ("sg-2", "sg-1"))
     )
-    assert one.items[1].after["GroupId"] == "sg-1"
+    assert (one.items[1].after or {})["GroupId"] == "sg-1"
     assert one.digest == other.digest
 
 

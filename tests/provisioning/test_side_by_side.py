@@ -11,6 +11,7 @@ import pytest
 from botocore.client import BaseClient
 
 from provisioning import actions
+from provisioning.engine.decide import Direction
 from provisioning.engine.outcome import Outcome, Ready
 from provisioning.models import Endpoint, Run, VpcOrigin
 from provisioning.sagas.left_behind import left_behind
@@ -45,8 +46,8 @@ def cancel(machine: Machine, run: Run) -> None:
 
 
 def tried_again(machine: Machine, run: Run) -> None:
-    assert actions.retry_undo(run, reason="Put right.", now=machine.now)
-    assert not actions.retry_undo(run, reason="Put right.", now=machine.now)
+    assert actions.retry_stuck(run, reason="Put right.", now=machine.now)
+    assert not actions.retry_stuck(run, reason="Put right.", now=machine.now)
     run.refresh_from_db()
     machine.finish(run, most=60)
 
@@ -116,13 +117,13 @@ def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(
     write = behaviors._write
     undoing: list[Run] = []
 
-    def slowly(context: RunContext, runs: list[Run]) -> Outcome:
+    def slowly(context: RunContext, runs: list[Run], direction: Direction) -> Outcome:
         # Both are listed. Before the write is sent, the companion is cancelled, and its undo looks.
         if len(runs) > 1 and not undoing:
             undoing.append(runs[1])
             cancel(machine, runs[1])
             machine.turn()
-        return write(context, runs)
+        return write(context, runs, direction)
 
     monkeypatch.setattr(behaviors, "_write", slowly)
     machine.finish(kept, given_up, most=60)

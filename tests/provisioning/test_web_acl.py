@@ -11,7 +11,8 @@ import pytest
 from checks.preflight import Level, PreflightSubject, evaluate
 from provisioning.facts.snapshot import Gap
 from provisioning.facts.web_acl import WebAcl, WebAclRule
-from provisioning.plan.planner import Plan, make_plan
+from provisioning.plan.plan import Plan
+from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import ACCOUNT, KEY, OWNER, RIGHTS, snapshot, spec
 
 ARN = f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/shield/1"

@@ -1,0 +1,148 @@
+"""Ask for a change or a removal of an endpoint over the API."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from portal import json_fields as f
+from portal.api.base import ApiView, header_value
+from portal.api.create_request import (
+    ALIASES,
+    AROUND,
+    as_called,
+    once,
+    read_around,
+    settings_said,
+    without_empties,
+)
+from portal.api.endpoint_settings import fields_of_settings
+from portal.api.endpoints import OfEndpoint
+from portal.api.operation import operation
+from portal.api.request_output import REQUEST, example_in
+from portal.api.requests import IDEMPOTENCY_KEY, created
+from portal.problems import refused
+from portal.requests.actions import FIXED
+from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, submit_change, submit_removal
+from portal.requests.lifecycle import Denied, State
+from provisioning.models import Endpoint
+from provisioning.plan.plan import CHANGE, REMOVE
+from provisioning.spec.parsing import SpecError
+
+# fmt: off
+GRACE_DAYS = f.Field(
+    "grace_days", f.whole_number(0, LONGEST_GRACE_DAYS),
+    "How long the endpoint stays out of service before anything is deleted for good. Until then it "
+    "can be restored in a few minutes. The platform's default if absent.", example=7)
+NEW_CHANGE = f.Body(
+    "NewChange",
+    "The settings that become others; all others stay as they are. Written as in a new request.",
+    (*(one for one in fields_of_settings(shown=False) if one.name not in FIXED), *AROUND),
+)
+NEW_REMOVAL = f.Body("NewRemoval", "The removal of an endpoint.", (GRACE_DAYS, *AROUND))
+# fmt: on
+REFUSALS = ("idempotency_conflict", "not_your_team", "request_under_way", "wrong_state")
+
+
+class ChangeEndpoint(OfEndpoint):
+    @operation(
+        "changeEndpoint",
+        REQUEST,
+        body=NEW_CHANGE,
+        headers=IDEMPOTENCY_KEY,
+        refusals=(*REFUSALS, "name_taken"),
+        example={**example_in(State.PLANNING), "action": CHANGE},
+        statuses=(200, 201),
+    )
+    def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        """Request a change of an endpoint.
+
+        Send the settings that become others. Answers with a request, like any other: planned,
+        approved, carried out. A change of target, port or protocol creates another VPC origin
+        beside the old one and switches to it.
+        """
+        said, endpoint = without_empties(self.sent), self.endpoint(endpoint_id)
+
+        def create(pk: uuid.UUID) -> None:
+            errors = NEW_CHANGE.unknown(name for name in said if name not in ALIASES)
+            around = read_around(self.person, said, errors)
+            changes, called = settings_said(said, errors)
+            if errors:
+                raise SpecError(errors)
+            try:
+                outcome = submit_change(
+                    self.person,
+                    endpoint,
+                    changes,
+                    now=self.now,
+                    justification=around.values["justification"],
+                    provenance=around.provenance(pk, self.correlation_id),
+                )
+            except SpecError as refusal:
+                raise SpecError(as_called(refusal, called)) from None
+            if isinstance(outcome, Denied):
+                raise refused(outcome)
+
+        return once_for_endpoint(self, request, CHANGE, endpoint, said, create)
+
+
+class RemoveEndpoint(OfEndpoint):
+    @operation(
+        "removeEndpoint",
+        REQUEST,
+        body=NEW_REMOVAL,
+        headers=IDEMPOTENCY_KEY,
+        refusals=REFUSALS,
+        example={**example_in(State.PLANNING), "action": REMOVE},
+        statuses=(200, 201),
+    )
+    def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        """Request the removal of an endpoint.
+
+        Answers with a request, like any other. Once approved, the path leaves the distribution;
+        everything else is deleted when the grace period is over. Until then `restore` puts the
+        endpoint back.
+        """
+        said, endpoint = without_empties(self.sent), self.endpoint(endpoint_id)
+
+        def create(pk: uuid.UUID) -> None:
+            errors = NEW_REMOVAL.unknown(said)
+            around = read_around(self.person, said, errors, GRACE_DAYS)
+            if errors:
+                raise SpecError(errors)
+            outcome = submit_removal(
+                self.person,
+                endpoint,
+                grace_days=around.values["grace_days"],
+                now=self.now,
+                justification=around.values["justification"],
+                provenance=around.provenance(pk, self.correlation_id),
+            )
+            if isinstance(outcome, Denied):
+                raise refused(outcome)
+
+        return once_for_endpoint(self, request, REMOVE, endpoint, said, create)
+
+
+def once_for_endpoint(
+    view: ApiView,
+    request: Request,
+    action: str,
+    endpoint: Endpoint,
+    said: Mapping[str, Any],
+    create: Callable[[uuid.UUID], None],
+) -> Response:
+    """Create a request about the endpoint, once per key or ticket, and show it."""
+    request_id, replayed = once(
+        view.person,
+        said,
+        f"{action} {endpoint.pk.hex}",
+        key=header_value(request, "Idempotency-Key"),
+        now=view.now,
+        create=create,
+    )
+    return created(request_id, view.person, replayed=replayed)

@@ -1,0 +1,128 @@
+"""Ask for a change or a removal of an endpoint that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from portal.people.models import Person, Team
+from portal.requests.actions import (
+    ONLY_THE_CALLER,
+    Provenance,
+    parse_answers,
+    request_under_way,
+    store_request,
+    with_fixed,
+)
+from portal.requests.lifecycle import Denied
+from portal.requests.models import EndpointRequest
+from portal.requests.preflight_amendments import with_changes
+from provisioning.models import Endpoint, Run
+from provisioning.plan.plan import CHANGE, REMOVE
+from provisioning.spec.fields import USUAL_CHECK
+from provisioning.spec.parsing import FieldError, SpecError, complete_answers
+
+LONGEST_GRACE_DAYS = 30
+
+
+def answers_of(endpoint: Endpoint) -> dict[str, Any]:
+    """The answers that the endpoint's present settings follow from. What a person left to the
+    portal stays so; a usual check that was set later counts as an answer.
+    """
+    latest = (
+        EndpointRequest.objects.filter(endpoint=endpoint, run__state=Run.State.DONE)
+        .exclude(action=REMOVE)
+        .order_by("-run__finished_at")
+        .first()
+    )
+    answers = dict(latest.answers if latest else endpoint.spec_data)
+    derived, present = complete_answers(answers), endpoint.spec.to_dict()
+    changed = {
+        row.name: present[row.name]
+        for row in USUAL_CHECK
+        if row.in_spec and present[row.name] != derived.get(row.name)
+    }
+    return with_fixed(endpoint, answers | {"name": endpoint.name} | changed)
+
+
+def change_refusal(person: Person, endpoint: Endpoint) -> Denied | None:
+    """Why this person cannot ask for a change or a removal of the endpoint now, or None."""
+    if not person.belongs_to(endpoint.owner):
+        return Denied("not_your_team", "Only its team can change or remove this endpoint.")
+    if other := request_under_way(endpoint):
+        return Denied(
+            "request_under_way",
+            f"Another request for this endpoint is not over: {other.get_action_display()}, "
+            f"“{other.title.lower()}”. Wait for it, or cancel it.",
+        )
+    if endpoint.state != Endpoint.State.DEPLOYED:
+        return Denied("wrong_state", "Only a deployed endpoint can be changed or removed.")
+    return None
+
+
+def submit_change(
+    person: Person,
+    endpoint: Endpoint,
+    changes: Mapping[str, Any],
+    *,
+    now: datetime,
+    justification: str = "",
+    provenance: Provenance = ONLY_THE_CALLER,
+) -> EndpointRequest | Denied:
+    """Ask for other settings. `changes` are those that become others ("" leaves one to the portal
+    again); the rest stays as it is. Raises SpecError.
+    """
+    with transaction.atomic():
+        locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+        if refusal := change_refusal(person, locked):
+            return refusal
+        team = Team.objects.get(slug=locked.owner)
+        answers = with_fixed(locked, with_changes(answers_of(locked), changes))
+        return store_request(
+            person,
+            team,
+            CHANGE,
+            answers,
+            parse_answers(answers, team, locked),
+            now=now,
+            justification=justification,
+            provenance=provenance,
+            endpoint=locked,
+        )
+
+
+def submit_removal(
+    person: Person,
+    endpoint: Endpoint,
+    *,
+    grace_days: int | None = None,
+    now: datetime,
+    justification: str = "",
+    provenance: Provenance = ONLY_THE_CALLER,
+) -> EndpointRequest | Denied:
+    """Ask to remove the endpoint. For `grace_days` (None: the platform's default) it can still be
+    restored. Raises SpecError.
+    """
+    days = settings.REMOVAL_GRACE_DAYS if grace_days is None else grace_days
+    if not 0 <= days <= LONGEST_GRACE_DAYS:
+        message = f"Enter a number of days from 0 to {LONGEST_GRACE_DAYS}."
+        raise SpecError([FieldError("grace_days", "out_of_range", message)])
+    with transaction.atomic():
+        locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+        if refusal := change_refusal(person, locked):
+            return refusal
+        return store_request(
+            person,
+            Team.objects.get(slug=locked.owner),
+            REMOVE,
+            {"grace_days": days},
+            locked.spec,
+            now=now,
+            justification=justification,
+            provenance=provenance,
+            endpoint=locked,
+        )

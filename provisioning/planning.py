@@ -1,0 +1,74 @@
+"""Plan for an account: ask AWS what a plan of some action needs to know, and make the plan.
+
+The portal plans a request with it, and a run plans again with it before its first write.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+
+from provisioning.aws.snapshot import distribution_snapshot
+from provisioning.facts.snapshot import Snapshot
+from provisioning.models import AwsAccount, Endpoint
+from provisioning.plan.items import Unplannable
+from provisioning.plan.plan import CREATE, REMOVE, Plan
+from provisioning.plan.planner import make_change_plan, make_plan
+from provisioning.plan.removal import make_removal_plan
+from provisioning.spec.endpoint_spec import EndpointSpec
+
+
+def snapshot_for_plan(
+    account: AwsAccount, action: str, spec: EndpointSpec, *, permissions: bool = False
+) -> Snapshot:
+    """What AWS says about everything that the plan concerns. A removal does not ask about the
+    target, which may be gone.
+    """
+    if action == REMOVE:
+        return distribution_snapshot(account.client(), spec.distribution_id)
+    return account.snapshot_for(spec.target_arn, spec.distribution_id, permissions=permissions)
+
+
+def plan_from(
+    snapshot: Snapshot,
+    account: AwsAccount,
+    action: str,
+    spec: EndpointSpec,
+    *,
+    team: str,
+    endpoint_id: uuid.UUID,
+    grace_seconds: int = 0,
+) -> Plan:
+    """The plan of an action (create, change, remove). `team` is the slug of the endpoint's team.
+    Raises Unplannable.
+    """
+    key, owner = endpoint_id.hex[:12], settings.PROVISIONING_OWNER
+    if action == CREATE:
+        rights = account.path_rights(spec.distribution_id, team)
+        return make_plan(spec, snapshot, endpoint_key=key, owner=owner, rights=rights)
+    endpoint = Endpoint.objects.get(pk=endpoint_id)
+    applied = endpoint.applied_plan()
+    if applied is None:
+        raise Unplannable(
+            "never_built", f"{endpoint.name} was never built, so there is nothing to {action}."
+        )
+    holdings = endpoint.holdings()
+    if action == REMOVE:
+        return make_removal_plan(
+            applied,
+            snapshot,
+            endpoint_key=key,
+            owner=owner,
+            holdings=holdings,
+            grace_seconds=grace_seconds,
+        )
+    return make_change_plan(
+        spec,
+        snapshot,
+        endpoint_key=key,
+        owner=owner,
+        rights=account.path_rights(spec.distribution_id, team),
+        applied=applied,
+        holdings=holdings,
+    )

@@ -1,0 +1,80 @@
+"""The saga that removes an endpoint.
+
+step            forward                                        backward (restore)
+approved-plan   plan again and compare digests                 -
+behaviors       take origin and behaviors out, Deployed        put them back, Deployed
+grace           wait until the agreed moment (the pivot)       have the VPC origin, Deployed
+ingress         delete our rule unless it is shared            never
+vpc-origin      delete it unless another endpoint uses it      never
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from provisioning.engine.decide import Finish
+from provisioning.engine.step import NEVER_UNDONE, Step, StepSide
+from provisioning.models import Endpoint, Run
+from provisioning.runner import Saga
+from provisioning.steps import approved_plan, behaviors, grace, ingress, vpc_origin
+from provisioning.steps.context import RunContext, open_run
+
+LONGEST_GRACE_SECONDS = 31 * 86400
+
+STEPS: tuple[Step[RunContext], ...] = (
+    Step(
+        "approved-plan",
+        "Check that the approved plan still applies",
+        "Nothing to undo",
+        approved_plan.CHECK,
+        approved_plan.NOTHING_TO_UNDO,
+        expected_seconds=5,
+        patience_seconds=300,
+    ),
+    Step(
+        "behaviors",
+        "Remove the origin and behaviors from the distribution",
+        "Restore the origin and behaviors in the distribution",
+        behaviors.SWITCH,
+        behaviors.SWITCH_BACK,
+        expected_seconds=300,
+        patience_seconds=2100,
+    ),
+    Step(
+        "grace",
+        "Wait, in case the endpoint is still needed",
+        "Make sure that the VPC origin exists",
+        grace.WAIT,
+        grace.RESTORE,
+        expected_seconds=0,
+        patience_seconds=LONGEST_GRACE_SECONDS,
+        pivot=True,
+    ),
+    Step(
+        "ingress",
+        "Remove the security group rule",
+        "Not undone",
+        ingress.removal(),
+        NEVER_UNDONE,
+        expected_seconds=10,
+        patience_seconds=300,
+    ),
+    Step(
+        "vpc-origin",
+        "Delete the VPC origin",
+        "Not undone",
+        StepSide(vpc_origin.observe_absence, vpc_origin.delete),
+        NEVER_UNDONE,
+        expected_seconds=300,
+        patience_seconds=1800,
+    ),
+)
+
+
+def record_end(run: Run, end: Finish, now: datetime) -> None:
+    """The endpoint is absent, or back in service."""
+    state = Endpoint.State.DEPLOYED if end.undone else Endpoint.State.ABSENT
+    Endpoint.objects.filter(pk=run.endpoint_id).update(state=state)
+
+
+SAGA: Saga[RunContext] = Saga("remove-endpoint", STEPS, open_run, record_end)
