@@ -6,7 +6,7 @@ The tree of properties that it makes is also what `cdk` writes down.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from provisioning.export.content import (
@@ -188,36 +188,57 @@ def _properties(config: Config) -> dict[str, Any]:
     for key, value in config.items():
         if key in _DERIVED or key in NOT_EXPRESSED or value in ("", None):
             continue
-        name = _RENAMED.get(key, key)
-        match key:
-            case "AllowedMethods":
-                found[name] = items(config, key)
-                if cached := items(value, "CachedMethods"):
-                    found["CachedMethods"] = cached
-            case "GeoRestriction":
-                found[name] = {"RestrictionType": value["RestrictionType"]}
-                if locations := items(config, key):
-                    found[name]["Locations"] = locations
-            case "Logging":
-                logging = {one: value[one] for one in ("Bucket", "Prefix") if value.get(one)}
-                if value.get("Enabled") or value.get("IncludeCookies"):
-                    found[name] = {"IncludeCookies": bool(value.get("IncludeCookies")), **logging}
-            case "ResponseCode":
-                found[name] = int(value)
-            case "S3OriginConfig":
-                # An S3 origin has it, also where access control has replaced the identity.
-                found[name] = {"OriginAccessIdentity": ""} | _properties(value)
-            case "ViewerCertificate" if value.get("CloudFrontDefaultCertificate"):
-                found[name] = {"CloudFrontDefaultCertificate": True}
-            case "CloudFrontDefaultCertificate":
-                continue
-            case "TenantConfig" if not value.get("ParameterDefinitions"):
-                continue
-            case _:
-                converted = _value(key, value)
-                if converted not in ({}, []):
-                    found[name] = converted
+        if key in _OTHERWISE:
+            found |= _OTHERWISE[key](value)
+            continue
+        converted = _value(key, value)
+        if converted not in ({}, []):
+            found[_RENAMED.get(key, key)] = converted
     return found
+
+
+def _methods(value: Config) -> dict[str, Any]:
+    cached = items(value, "CachedMethods")
+    return {"AllowedMethods": list(value["Items"])} | ({"CachedMethods": cached} if cached else {})
+
+
+def _geo_restriction(value: Config) -> dict[str, Any]:
+    locations = value.get("Items")
+    kind = {"RestrictionType": value["RestrictionType"]}
+    return {"GeoRestriction": kind | ({"Locations": locations} if locations else {})}
+
+
+def _logging(value: Config) -> dict[str, Any]:
+    if not (value.get("Enabled") or value.get("IncludeCookies")):
+        return {}
+    where = {one: value[one] for one in ("Bucket", "Prefix") if value.get(one)}
+    return {"Logging": {"IncludeCookies": bool(value.get("IncludeCookies")), **where}}
+
+
+def _certificate(value: Config) -> dict[str, Any]:
+    """CloudFormation takes one of the three kinds only."""
+    own = {key: one for key, one in value.items() if key != "CloudFrontDefaultCertificate"}
+    default = value.get("CloudFrontDefaultCertificate")
+    return {
+        "ViewerCertificate": {"CloudFrontDefaultCertificate": True} if default else _properties(own)
+    }
+
+
+_OTHERWISE: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "AllowedMethods": _methods,
+    "GeoRestriction": _geo_restriction,
+    "Logging": _logging,
+    "ResponseCode": lambda value: {"ResponseCode": int(value)},
+    # An S3 origin has it, also where access control has replaced the identity.
+    "S3OriginConfig": lambda value: {
+        "S3OriginConfig": {"OriginAccessIdentity": ""} | _properties(value)
+    },
+    "TenantConfig": lambda value: (
+        {"TenantConfig": _properties(value)} if value.get("ParameterDefinitions") else {}
+    ),
+    "ViewerCertificate": _certificate,
+}
+"""The properties that a setting makes, where it is not just renamed."""
 
 
 def _value(key: str, value: Any) -> Any:

@@ -34,7 +34,8 @@ NOT_EXPRESSED = {
 """Settings that the provider's resources have no argument for, with CloudFront's default."""
 
 Body = dict[str, Any]
-"""Arguments by name: a dict is a block, a list of them several; None, "" and [] are left out."""
+"""Arguments by name: a dict is a block, a list of them several. None, "" and [] are left out, and a
+block with nothing else in it."""
 
 
 def resource_names(stack: Stack) -> dict[str, str]:
@@ -111,9 +112,7 @@ def _endpoint_config(config: Config) -> Body:
         "http_port": config["HTTPPort"],
         "https_port": config["HTTPSPort"],
         "origin_protocol_policy": config["OriginProtocolPolicy"],
-        "origin_ssl_protocols": {"items": protocols, "quantity": len(protocols)}
-        if protocols
-        else None,
+        "origin_ssl_protocols": {"items": protocols, "quantity": len(protocols) or None},
     }
 
 
@@ -190,23 +189,15 @@ def _distribution(config: Config) -> Body:
         "viewer_mtls_config": {
             "mode": mtls.get("Mode"),
             "trust_store_config": {
-                "trust_store_id": trust["TrustStoreId"],
+                "trust_store_id": trust.get("TrustStoreId"),
                 "advertise_trust_store_ca_names": trust.get("AdvertiseTrustStoreCaNames"),
                 "ignore_certificate_expiry": trust.get("IgnoreCertificateExpiry"),
-            }
-            if trust
-            else None,
-        }
-        if mtls
-        else None,
+            },
+        },
         "connection_function_association": {
             "id": (config.get("ConnectionFunctionAssociation") or {}).get("Id")
-        }
-        if config.get("ConnectionFunctionAssociation")
-        else None,
-        "cache_tag_config": {"header_name": config["CacheTagConfig"]["HeaderName"]}
-        if config.get("CacheTagConfig")
-        else None,
+        },
+        "cache_tag_config": {"header_name": (config.get("CacheTagConfig") or {}).get("HeaderName")},
     }
 
 
@@ -225,7 +216,6 @@ def _origin(config: Config) -> Body:
     shield = config.get("OriginShield") or {}
     custom = config.get("CustomOriginConfig") or {}
     private = config.get("VpcOriginConfig") or {}
-    identity = (config.get("S3OriginConfig") or {}).get("OriginAccessIdentity")
     return {
         "origin_id": config["Id"],
         "domain_name": config["DomainName"],
@@ -244,31 +234,31 @@ def _origin(config: Config) -> Body:
         }
         if shield.get("Enabled")
         else None,
-        "s3_origin_config": {"origin_access_identity": identity} if identity else None,
+        "s3_origin_config": {
+            "origin_access_identity": (config.get("S3OriginConfig") or {}).get(
+                "OriginAccessIdentity"
+            )
+        },
         "custom_origin_config": {
-            "http_port": custom["HTTPPort"],
-            "https_port": custom["HTTPSPort"],
-            "origin_protocol_policy": custom["OriginProtocolPolicy"],
-            "origin_ssl_protocols": items(custom, "OriginSslProtocols") or ["TLSv1.2"],
+            "http_port": custom.get("HTTPPort"),
+            "https_port": custom.get("HTTPSPort"),
+            "origin_protocol_policy": custom.get("OriginProtocolPolicy"),
+            "origin_ssl_protocols": items(custom, "OriginSslProtocols"),
             "origin_read_timeout": custom.get("OriginReadTimeout"),
             "origin_keepalive_timeout": custom.get("OriginKeepaliveTimeout"),
             "ip_address_type": custom.get("IpAddressType"),
             "origin_mtls_config": {
-                "client_certificate_arn": custom["OriginMtlsConfig"]["ClientCertificateArn"]
-            }
-            if custom.get("OriginMtlsConfig")
-            else None,
-        }
-        if custom
-        else None,
+                "client_certificate_arn": (custom.get("OriginMtlsConfig") or {}).get(
+                    "ClientCertificateArn"
+                )
+            },
+        },
         "vpc_origin_config": {
-            "vpc_origin_id": private["VpcOriginId"],
+            "vpc_origin_id": private.get("VpcOriginId"),
             "owner_account_id": private.get("OwnerAccountId"),
             "origin_read_timeout": private.get("OriginReadTimeout"),
             "origin_keepalive_timeout": private.get("OriginKeepaliveTimeout"),
-        }
-        if private
-        else None,
+        },
     }
 
 
@@ -308,17 +298,15 @@ def _behavior(config: Config) -> Body:
             for one in items(config, "FunctionAssociations")
         ],
         "forwarded_values": {
-            "query_string": forwarded["QueryString"],
+            "query_string": forwarded.get("QueryString"),
             "query_string_cache_keys": items(forwarded, "QueryStringCacheKeys"),
             "headers": items(forwarded, "Headers"),
             "cookies": {
-                "forward": cookies.get("Forward", "none"),
+                "forward": cookies.get("Forward"),
                 "whitelisted_names": items(cookies, "WhitelistedNames"),
             },
-        }
-        if forwarded
-        else None,
-        "grpc_config": {"enabled": True} if grpc.get("Enabled") else None,
+        },
+        "grpc_config": {"enabled": grpc.get("Enabled") or None},
     }
 
 
@@ -357,10 +345,10 @@ class _Writer:
         arguments: list[tuple[str, Any]] = []
         for name, value in body.items():
             if isinstance(value, dict) and not isinstance(value, _Inline):
-                blocks.append((name, value))
+                blocks += [(name, value)] if _says_something(value) else []
             elif isinstance(value, list) and value and isinstance(value[0], dict):
                 blocks += [(name, one) for one in value]
-            elif value is not None and value != "" and value != []:
+            elif _says_something(value):
                 arguments.append((name, value))
         lines += self._arguments(arguments, inner)
         for number, (name, one) in enumerate(blocks):
@@ -407,6 +395,12 @@ class _Writer:
             case str():
                 return _quoted(value)
         return str(value)
+
+
+def _says_something(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_says_something, value.values()))
+    return value is not None and value != "" and value != []
 
 
 def _key(name: str) -> str:

@@ -134,6 +134,8 @@ def test_only_a_deployed_endpoint_offers_downloads(people: Cast, endpoint: Endpo
     page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
     assert all(f"/endpoints/{endpoint.pk}/export/{form}/" in page for form in FORMATS)
     assert 'href="/exports/"' not in page
+    # A link marked as a download would save the page that says why there is none.
+    assert " download" not in page
     Endpoint.objects.update(state=Endpoint.State.WANTED)
     assert "Export as code" not in text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "Nothing to export yet" in text_of(signed_in(people.rita).get("/exports/"))
