@@ -65,7 +65,7 @@ def without_origin(seen: Observations) -> Iterator[Claim]:
         and seen.status == 403
         and recognize(seen.handshake) is None
     ):
-        evidence = ("the same handshake without an Origin header got the same answer",)
+        evidence = ("the same handshake without an Origin header got the same response",)
         if seen.by_app:
             yield Claim("WSE-403-APP", MEDIUM, evidence)
         elif seen.by_edge:
@@ -267,7 +267,7 @@ def host_seen(seen: Observations) -> tuple[str, ...]:
 def _shown(other: Transcript) -> str:
     if other.response is not None:
         return other.response.status_line
-    return other.failure.reason.value if other.failure else "no answer"
+    return other.failure.reason.value if other.failure else "no response"
 
 
 # --- the preflight of the target

@@ -65,7 +65,7 @@ TERMS: tuple[tuple[str, str, str], ...] = (
         "security group, network ACL",
         r"security group|network acl|block public access",
         "The firewalls of a VPC: a security group for a server or load balancer, a network ACL for "
-        "a subnet. They drop what they do not allow, without an answer.",
+        "a subnet. They drop what they do not allow, without a response.",
     ),
     (
         "ping, heartbeat, idle timeout",

@@ -40,7 +40,7 @@ DESCRIPTIONS: dict[str, str] = {
     "the app's list of host names is the cause.",
     ProbeKind.PLAIN_GET: "A plain GET of the same address: shows whether only the upgrade fails, "
     "or every request.",
-    ProbeKind.AGAIN: "The same handshake again: shows whether every edge gives the same answer.",
+    ProbeKind.AGAIN: "The same handshake again: shows whether every edge gives the same response.",
     ProbeKind.IDLE: "A silent socket, held open: the second at which it is cut identifies the idle "
     "timeout.",
     ProbeKind.LOG_ROWS: "CloudFront's log line of this request: it names the detailed result.",

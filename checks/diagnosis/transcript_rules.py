@@ -127,7 +127,7 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
     ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
     if ranked:
         return say_unknown(ranked, transcript)
-    said = head.status_line if head else "no answer was recorded"
+    said = head.status_line if head else "no response was recorded"
     return (_diagnosis("WSE-UNKNOWN", LOW, f"address: {transcript.url}", said),)
 
 
@@ -276,7 +276,7 @@ def _signed(found: Found, evidence: Sequence[str], known: Signature | None) -> l
         if known is not None and code == known.code:
             one = replace(one, signature=known)
         elif known is not None and code in known.also:
-            one = replace(one, evidence=(f"{known.by} gives the same answer for this",))
+            one = replace(one, evidence=(f"{known.by} gives the same response for this",))
         shown.append(one)
     return shown
 

@@ -277,10 +277,10 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
     get = plain.response.status if plain.response else 0
     upgrade = handshake.response.status if handshake.response else 0
     if handshake.live:
-        said = f"is answered with {get}" if get else "gets no answer"
+        said = f"is answered with {get}" if get else "gets no response"
         told = f"The WebSocket opens; a plain GET of the same address {said}."
     elif not get and upgrade:
-        told = f"The upgrade is answered with {upgrade}, a plain GET gets no answer."
+        told = f"The upgrade is answered with {upgrade}, a plain GET gets no response."
     elif not get:
         told = "Neither is answered: the fault is in front of the app, not in the upgrade."
     elif upgrade == get:
@@ -507,7 +507,7 @@ def _short(name: str, value: str) -> str:
 def _outcome(seen: Transcript) -> str:
     if seen.failure is not None:
         return (seen.failure.detail or seen.failure.reason.value)[:MAX_TEXT]
-    return seen.response.status_line[:MAX_TEXT] if seen.response else "no answer"
+    return seen.response.status_line[:MAX_TEXT] if seen.response else "no response"
 
 
 def _told(seen: Transcript) -> str:

@@ -328,7 +328,7 @@ def listener(
         else ("CloudFront would find nothing and answer every handshake with 502 or 504."),
         Fix(
             f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add listener"
-            + (" that answers 404, with a rule that forwards only these paths" if refusing else "")
+            + (" that returns 404, with a rule that forwards only these paths" if refusing else "")
             + "; or request another port or protocol.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
             "--protocol "

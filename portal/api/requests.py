@@ -80,7 +80,7 @@ EVENT_PAGE = f.Object("EventPage", "The events after a cursor.", (
 # fmt: on
 UNCHANGED = {304: OpenApiResponse(description="Unchanged since the ETag in If-None-Match.")}
 IDEMPOTENCY_KEY = (header("Idempotency-Key", "A unique string per request, up to 120 characters."),)
-IF_NONE_MATCH = (header("If-None-Match", "ETag of the answer that you have."),)
+IF_NONE_MATCH = (header("If-None-Match", "ETag of the response that you have."),)
 
 
 class Requests(ApiView):

@@ -466,7 +466,7 @@ class CustomCheckForm(PageForm):
         ("expect json $.clients", "A JSON message with any value at this path."),
         ("expect regex ^echo: .+", "A message that matches this pattern (RE2 syntax)."),
         ("ping within 5", "A ping, answered by a pong within 5 seconds."),
-        ("pong", "An unsolicited pong; no answer is expected."),
+        ("pong", "An unsolicited pong; no reply is expected."),
         ("hold 30", "30 seconds of silence; the connection must stay open."),
         ("close 1000 done", "A close frame, which must be answered."),
     )

@@ -132,7 +132,7 @@ def test_reconnects_say_how_many_and_why_not() -> None:
         (
             FORBIDDEN,
             failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT),
-            "answered with 403, a plain GET gets no answer",
+            "answered with 403, a plain GET gets no response",
         ),
     ],
 )
