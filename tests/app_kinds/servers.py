@@ -13,13 +13,15 @@ import threading
 from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stack.ports import LOOPBACK
 from tests import npm
-from tests.app_kinds.python_servers import PYTHON_SERVERS, Stop
 from tests.journeys.until import until
 from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from tests.app_kinds.python_servers import Stop
 
 T = TypeVar("T")
 
@@ -85,6 +87,9 @@ class AppServers:
         self._run(self._stops.pop(name)())
 
     def _start(self, name: str, port: int) -> int:
+        # Every run of any tests reads this module; three frameworks take a second to import.
+        from tests.app_kinds.python_servers import PYTHON_SERVERS
+
         if name in PYTHON_SERVERS:
             listening = socket.create_server((LOOPBACK, port))
             listening.setblocking(False)

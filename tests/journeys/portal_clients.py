@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 AGAIN_AFTER = 0.1
 SETTLING_SECONDS = 180.0
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""The portal is on this machine: no client has to read all the world's authorities, which takes
+30 ms. This one trusts none.
+"""
 POLL_AFTER = 0.5
 """Seconds between two looks over the API: many stories at once share one person's token and its 600
 calls a minute.
@@ -37,7 +42,7 @@ class Api:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment must not carry calls to this machine.
         self._client = httpx.Client(
-            base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20
+            base_url=f"{url}/api/v1", headers=headers, verify=NO_TLS, trust_env=False, timeout=20
         )
 
     def get(self, path: str, **query: Any) -> httpx.Response:
@@ -126,7 +131,12 @@ class Visitor:
     def __init__(self, url: str, cookies: httpx.Cookies | None = None) -> None:
         self._url = url
         self.http = httpx.Client(
-            base_url=url, cookies=cookies, trust_env=False, timeout=20, follow_redirects=False
+            base_url=url,
+            cookies=cookies,
+            verify=NO_TLS,
+            trust_env=False,
+            timeout=20,
+            follow_redirects=False,
         )
 
     def sign_in(self, username: str, password: str) -> Visitor:
