@@ -37,6 +37,7 @@ from checks.diagnosis.access_log import FIELDS as LOG_FIELDS
 from checks.protocol.handshake_options import FIELDS, MAX_HEADERS
 from portal.api.urls import resources
 from portal.requests.verbs import VERBS
+from provisioning.export.content import Format
 from provisioning.redaction.carriers import (
     SECRET_HEADERS,
     SECRET_KEYS,
@@ -47,6 +48,7 @@ from provisioning.redaction.carriers import (
 from stack.product import CommandFailed
 from tests.journeys.conftest import Product
 from tests.journeys.portal_clients import Api
+from tests.journeys.team_account import CHAT
 from tests.journeys.until import until
 from tests.ports import free_port
 
@@ -392,6 +394,8 @@ def _ids(product: Product, request_id: str, endpoint_id: str) -> dict[str, list[
         saved = column("SELECT id FROM checks_savedcheck WHERE endpoint_id = %s")
         secret = column("SELECT id FROM checks_secret WHERE %s != ''")
         audits = column("SELECT id FROM checks_privacyaudit WHERE endpoint_id = %s")
+        exceptions = column("SELECT id FROM checks_privacyexception WHERE endpoint_id = %s")
+        findings = column("SELECT id FROM provisioning_driftfinding WHERE %s != ''")
     return {
         "request_id": [request_id],
         "endpoint_id": [endpoint_id],
@@ -403,11 +407,16 @@ def _ids(product: Product, request_id: str, endpoint_id: str) -> dict[str, list[
         "saved_pk": saved,
         "secret_id": secret,
         "audit": audits,
+        "exception_id": exceptions,
+        "exception_pk": exceptions,
+        "finding_id": findings,
+        "distribution_id": [product.distribution_id],
+        "account_id": [CHAT],
         "system": ["jira"],
         "external_id": ["NONCE-1"],
         "slug": ["chat"],
         "code": ["WSE-LIVE"],
-        "form": ["txt", "jsonl"],
+        "form": ["txt", "jsonl", *Format],
         "pk": [request_id, endpoint_id, *secret],
     }
 
@@ -450,4 +459,4 @@ def test_every_text_of_a_verb_is_in_the_story_or_is_no_prose() -> None:
     told: set[Callable[..., object] | str] = {
         one.name for verb in VERBS for one in verb.fields if not one.prose
     }
-    assert told == {"plan_digest", "code", "amendment_label"}
+    assert told == {"plan_digest", "code", "amendment_label", "accept_until"}
