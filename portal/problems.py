@@ -112,6 +112,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "stale_plan": Problem(
         409, "The plan has changed", "Read the request again and decide on its current plan."
     ),
+    "ticket_taken": Problem(
+        409, "The ticket has a request", "Read it by /requests/by-external; change or cancel it."
+    ),
     "name_taken": Problem(409, "The name is taken", "Choose another name."),
     "too_often": Problem(429, "Too often", "Wait a minute, then try again."),
     "path_contested": Problem(
@@ -145,6 +148,9 @@ PROBLEMS: Mapping[str, Problem] = {
         422,
         "Unknown person",
         "requested_for and opened_by take usernames or e-mail addresses known here.",
+    ),
+    "credential_in_name": Problem(
+        422, "The name holds a credential", "Choose a name without one; names are shown to others."
     ),
     "bad_date": Problem(
         422, "The date is not valid", "Send a day such as 2027-02-28, within the allowed time."

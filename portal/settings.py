@@ -206,11 +206,11 @@ SESSION_ENGINE = "portal.people.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PORTAL_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
-)
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-"""Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto count."""
+"""Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto count (portal.asgi). Django's
+SECURE_PROXY_SSL_HEADER would believe anybody.
+"""
 SECURE_HSTS_SECONDS = 31_536_000 if PORTAL_URL.startswith("https://") else 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
 CONTENT_SECURITY_POLICY = {

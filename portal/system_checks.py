@@ -69,15 +69,16 @@ def private_networks_are_meant(app_configs: Any, **kwargs: Any) -> list[CheckMes
 
 @register()
 def proxies_are_named(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Behind a proxy that is not trusted, every client has the proxy's address."""
-    if settings.TRUSTED_PROXIES or not settings.SECURE_PROXY_SSL_HEADER:
+    """Only a trusted proxy is believed that its clients came over https, and where they are."""
+    if settings.TRUSTED_PROXIES or not settings.BEHIND_TLS_PROXY:
         return []
     return [
-        Warning(
-            "BEHIND_TLS_PROXY is set, but not TRUSTED_PROXIES: all clients share one address, and "
-            "wrong passwords of one slow down sign-in for all.",
+        Error(
+            "BEHIND_TLS_PROXY is set, but not TRUSTED_PROXIES: nobody's X-Forwarded-Proto is "
+            "believed, so that forms sent over https are refused, and all clients share one "
+            "address.",
             hint="Set TRUSTED_PROXIES to the proxy's address or network.",
-            id="portal.W003",
+            id="portal.E007",
         )
     ]
 

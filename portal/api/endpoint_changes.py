@@ -45,7 +45,13 @@ NEW_CHANGE = f.Body(
 )
 NEW_REMOVAL = f.Body("NewRemoval", "The removal of an endpoint.", (GRACE_DAYS, *AROUND))
 # fmt: on
-REFUSALS = ("idempotency_conflict", "not_your_team", "request_under_way", "wrong_state")
+REFUSALS = (
+    "idempotency_conflict",
+    "not_your_team",
+    "request_under_way",
+    "ticket_taken",
+    "wrong_state",
+)
 
 
 class ChangeEndpoint(OfEndpoint):

@@ -100,7 +100,7 @@ class Requests(ApiView):
         REQUEST,
         body=NEW_REQUEST,
         headers=IDEMPOTENCY_KEY,
-        refusals=("idempotency_conflict", "name_taken"),
+        refusals=("idempotency_conflict", "name_taken", "ticket_taken"),
         example=example_in(State.PLANNING),
         statuses=(200, 201),
     )

@@ -104,7 +104,7 @@ class SavedChecks(OfEndpoint):
         SAVED_CHECK,
         body=NEW_SAVED_CHECK,
         statuses=(200, 201),
-        refusals=(*CHECK_REFUSALS, "too_many"),
+        refusals=(*CHECK_REFUSALS, "too_many", "credential_in_name"),
     )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Save a check, and schedule it.

@@ -23,6 +23,7 @@ from portal.requests.lifecycle import Denied, State
 from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import Endpoint, Event
+from provisioning.redaction.masking import mask_prose
 from provisioning.spec.fields import USUAL_CHECK
 
 MAX_SAVED_CHECKS = 20
@@ -126,6 +127,8 @@ def save_check(
     refusal = check_refusal(person, endpoint) or use_refusal(person, endpoint, options)
     if refusal:
         return refusal
+    if mask_prose(name, len(name)) != name:
+        return Denied("credential_in_name", "The name holds a credential. Choose another name.")
     with transaction.atomic():
         # Simultaneous saves queue for this lock; the second one counts the first.
         Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)

@@ -14,6 +14,7 @@ from portal.people.models import ApiToken, Person
 from portal.people.sessions import end_sessions
 from provisioning import events
 from provisioning.models import Event
+from provisioning.redaction.masking import mask_prose
 
 # The visible beginning of every token, not a secret.
 TOKEN_PREFIX = "pwe_"  # noqa: S105
@@ -37,6 +38,7 @@ def issue_token(
     """
     if not 1 <= days <= LONGEST_TOKEN_DAYS:
         raise ValueError(f"A token is valid for 1 to {LONGEST_TOKEN_DAYS} days.")
+    name = mask_prose(name, ApiToken._meta.get_field("name").max_length or 0)
     unknown = set(scopes) - set(ApiToken.Scope.values)
     if unknown or not scopes:
         raise ValueError(f"Choose at least one scope of: {', '.join(ApiToken.Scope.values)}.")

@@ -110,7 +110,9 @@ def submit_request(
     justification: str = "",
     provenance: Provenance = ONLY_THE_CALLER,
 ) -> EndpointRequest:
-    """Ask for a new endpoint. Raises SpecError if the answers are invalid."""
+    """Ask for a new endpoint. Raises SpecError if the answers are invalid, or if this person has
+    another request for the same ticket that is not over.
+    """
     return store_request(
         person,
         team,
@@ -139,7 +141,7 @@ def store_request(
     ticket, opener, claims = provenance.ticket, provenance.opener, provenance.claims
     request_id = provenance.request_id or uuid.uuid4()
     with transaction.atomic():
-        request = EndpointRequest.objects.create(
+        asked = EndpointRequest(
             id=request_id,
             action=action,
             team=team,
@@ -161,6 +163,15 @@ def store_request(
             created_at=now,
             updated_at=now,
         )
+        # ON CONFLICT DO NOTHING: a failed INSERT would be logged by PostgreSQL with its values.
+        EndpointRequest.objects.bulk_create([asked], ignore_conflicts=True)
+        request = EndpointRequest.objects.filter(pk=request_id).first()
+        if request is None:
+            message = (
+                f"You already have a request for {ticket.id} of {ticket.system} that is not over. "
+                "Read it, change it or cancel it."
+            )
+            raise SpecError([FieldError("external_id", "ticket_taken", message)])
         text = f"{person} {ASKED[action].format(name=spec.name, team=team.name)}."
         if opener:
             text += f" {opener} opened the ticket."

@@ -169,7 +169,12 @@ class EndpointRequest(models.Model):
                 fields=["endpoint"],
                 condition=Q(action__in=[CHANGE, REMOVE], state__in=sorted(UNDER_WAY)),
                 name="request_one_under_way_per_endpoint",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["external_system", "external_id", "requester", "action"],
+                condition=~Q(external_id="") & ~Q(state__in=sorted(FINAL)),
+                name="request_once_per_ticket",
+            ),
         ]
 
     def __str__(self) -> str:

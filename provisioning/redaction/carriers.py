@@ -11,6 +11,12 @@ import math
 import re
 from collections import Counter
 
+RANDOM_BY_NATURE = frozenset(
+    {"etag", "if-none-match", "sec-websocket-accept", "sec-websocket-key", "x-amz-cf-id"}
+    | {"x-amz-id-2"}
+)
+"""Those of them whose values are random and no secrets: never masked."""
+
 SECRET_HEADERS = frozenset(
     {
         "authentication",
@@ -88,7 +94,8 @@ PUBLIC_HEADERS = frozenset(
         "x-request-id",
     }
 )
-"""Headers that identify a request or describe a message: never masked, whatever they look like."""
+"""Headers that identify a request or describe a message: only what has an issuer's prefix is masked
+in them."""
 
 URL_HEADERS = frozenset(
     {
@@ -247,6 +254,7 @@ KNOWN_SHAPES = re.compile(
 
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=~.-]{20,}")
 _HEX = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}")
+_ONE_CASE = re.compile(r"[a-z0-9]{24,}|[A-Z0-9]{24,}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 SHORTEST_RANDOM = 20
 ENOUGH_BITS = 3.3
@@ -267,9 +275,27 @@ def looks_random(value: str) -> bool:
     return bits >= ENOUGH_BITS
 
 
+def looks_random_in_one_case(value: str) -> bool:
+    """Whether a value is long and random in base36: at least 24 letters of one case and
+    digits, several of both.
+    """
+    if not _ONE_CASE.fullmatch(value):
+        return False
+    digits = sum(char.isdigit() for char in value)
+    counts = Counter(value)
+    bits = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+    several = len(value) / 5
+    return several <= digits <= len(value) - several and bits >= ENOUGH_BITS
+
+
 def has_secret_shape(value: str) -> bool:
     """Whether a value that a person gave is a credential by its looks: a known prefix, random
-    base64, or at least 32 hexadecimal digits.
+    base64 or base36, or at least 32 hexadecimal digits.
     """
     text = value.strip()
-    return bool(KNOWN_SHAPES.search(text)) or bool(_HEX.fullmatch(text)) or looks_random(text)
+    return (
+        bool(KNOWN_SHAPES.search(text))
+        or bool(_HEX.fullmatch(text))
+        or looks_random(text)
+        or looks_random_in_one_case(text)
+    )

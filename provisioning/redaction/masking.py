@@ -20,6 +20,7 @@ from provisioning.redaction.carriers import (
     ATTRIBUTES,
     KNOWN_SHAPES,
     PUBLIC_HEADERS,
+    RANDOM_BY_NATURE,
     SCHEMES,
     SUBPROTOCOL_PREFIXES,
     SUBPROTOCOL_WORDS,
@@ -35,6 +36,7 @@ from provisioning.redaction.references import references, without_references
 
 Found = list[str]
 _MASK = re.compile(r"<masked-\d+-characters>")
+_PART = re.compile(r"""[^\s,;=&"'<>]+""")
 
 
 def mask_of(value: str, found: Found | None = None) -> str:
@@ -52,8 +54,10 @@ def mask_of(value: str, found: Found | None = None) -> str:
 def mask_header(name: str, value: str, found: Found | None = None, *, guess: bool = True) -> str:
     """A header's value by its name, then by its shape; `guess` masks random values, too."""
     known = header_name(name)
-    if known in PUBLIC_HEADERS:
+    if known in RANDOM_BY_NATURE:
         return value
+    if known in PUBLIC_HEADERS:
+        return KNOWN_SHAPES.sub(lambda shape: mask_of(shape[0], found), value)
     if known == "sec-websocket-protocol":
         offered = re.split(r"\s*,\s*", value)
         return ", ".join(mask_subprotocols(offered, found))
@@ -68,7 +72,16 @@ def mask_header(name: str, value: str, found: Found | None = None, *, guess: boo
         return mask_of(value, found)
     if guess and has_secret_shape(without_references(value)):
         return mask_of(value, found)
-    return mask_text(value, found)
+    masked = mask_text(value, found)
+    if not guess:
+        return masked
+    # `client=web; proof=K7f...`: each part by its own shape.
+    return _PART.sub(
+        lambda part: (
+            mask_of(part[0], found) if has_secret_shape(without_references(part[0])) else part[0]
+        ),
+        masked,
+    )
 
 
 def _mask_cookies(header: str, value: str, found: Found | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -438,3 +439,30 @@ def test_an_approver_who_was_demoted_in_another_process_decides_nothing(people: 
     decided = actions.approve_request(stale, request, plan_digest=request.plan_digest, now=NOW)
     assert isinstance(decided, Denied)
     assert decided.code == "not_approver"
+
+
+def test_a_ticket_has_one_open_request_of_a_client_also_in_the_database(people: Cast) -> None:
+    ticket = actions.Ticket("servicenow", "RITM777")
+    first = asked(people, ticket=ticket)
+    with pytest.raises(SpecError, match="already have a request for RITM777 of servicenow"):
+        asked(people, ticket=ticket)
+    row = EndpointRequest.objects.get(pk=first.pk)
+    row.pk, row.stream = uuid.uuid4(), "request:another"
+    with pytest.raises(IntegrityError, match="request_once_per_ticket"), transaction.atomic():
+        row.save(force_insert=True)
+    assert EndpointRequest.objects.count() == 1
+    mine = actions.Provenance(ticket=ticket)
+    actions.submit_request(people.ben, people.chat, ANSWERS, now=NOW, provenance=mine)
+    asked(people, ticket=actions.Ticket("jira", "RITM777"))
+    assert [asked(people).external_id for _ in range(2)] == ["", ""]
+    actions.cancel_request(people.ana, first, now=NOW)
+    assert asked(people, ticket=ticket).external_id == "RITM777", "that one is over"
+
+
+def test_a_token_name_holds_no_credential(people: Cast) -> None:
+    clear, _ = people_actions.issue_token(people.ana, "ci", ["requests:read"], days=1, now=NOW)
+    _, token = people_actions.issue_token(
+        people.ana, f"like {clear}", ["requests:read"], days=1, now=NOW
+    )
+    assert clear not in token.name
+    assert not Event.objects.filter(text__contains=clear).exists()

@@ -273,6 +273,10 @@ class TestSavedChecks:
         assert set(faults(wrong)) == {"name", "every_minutes", "after_changes", "script", "rate"}
         for name in ("", "  ", "x" * 61, "two\nlines"):
             assert set(faults(post(people.ana, f"{url}/saved-checks", {"name": name}))) == {"name"}
+        for name in ("ghp_0123456789abcdefghijABCDEFGHIJ", "room token=hunter2-hunter2"):
+            answer = post(people.ana, f"{url}/saved-checks", {"name": name})
+            assert code(answer) == (422, "credential_in_name")
+            assert name not in answer.content.decode()
         secret = post(
             people.ana,
             f"{url}/saved-checks",

@@ -180,7 +180,9 @@ def test_a_ticket_is_its_own_key_and_without_any_each_call_is_new(people: Cast) 
     body = BODY | {"external_system": "jira", "external_id": "NET-7"}
     first, again = post(API, body, headers), post(API, body, headers)
     assert (first.status_code, again.status_code) == (201, 200)
-    assert post(API, body, headers | {"Idempotency-Key": "on-purpose"}).status_code == 201
+    by_another_key = post(API, body, headers | {"Idempotency-Key": "on-purpose"})
+    assert (by_another_key.status_code, by_another_key.json()["code"]) == (409, "ticket_taken")
+    assert by_another_key.json()["errors"][0]["field"] == "external_id"
     assert post(API, BODY, headers).json()["id"] != post(API, BODY, headers).json()["id"]
 
 

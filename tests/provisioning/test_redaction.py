@@ -134,6 +134,8 @@ def test_a_key_of_a_message_is_secret_by_name(names: str, secret: bool) -> None:
         "pwe_0123456789",
         "aB3dE6gH9jK2mN5pQ8sT1vW4",
         "9f86d081884c7d659a2feaa0c55ad015",
+        "k3j9x8w7v6u5t4s3r2q1p0o9",
+        "K3J9X8W7V6U5T4S3R2Q1P0O9",
     ],
 )
 def test_a_value_of_this_shape_is_masked_wherever_a_person_gives_it(value: str) -> None:
@@ -158,6 +160,8 @@ def test_a_value_of_this_shape_is_masked_wherever_a_person_gives_it(value: str) 
         "https://app.example.com",
         "0a1b2c3d4e5f6071",
         "ThisIsALongNameInCamelCase",
+        "averylongnameofaservice2026",
+        "1234567890123456789012345",
         "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/int-chat/50dc6c49",
     ],
 )
@@ -186,6 +190,11 @@ def test_ids_and_names_are_no_secrets(value: str) -> None:
             "https://<masked-3-characters>@h.example/a?code=<masked-1-characters>",
         ),
         ("X-Amz-Cf-Id", "k8b-AG7yWQ0v9x1hZ3vJ2uQmE5rT==", "k8b-AG7yWQ0v9x1hZ3vJ2uQmE5rT=="),
+        ("User-Agent", f"app/1.0 ({JWT})", f"app/1.0 ({mask_of(JWT)})"),
+        ("X-Request-Id", "ghp_0123456789abcdefghijABCDEFGHIJ", "<masked-34-characters>"),
+        ("X-Client", "web; proof=aB3dE6gH9jK2mN5pQ8sT1vW4", "web; proof=<masked-24-characters>"),
+        ("X-Trace", "a=1, 9f86d081884c7d659a2feaa0c55ad015", "a=1, <masked-32-characters>"),
+        ("X-Client", "web; build=2026.11; region=eu", "web; build=2026.11; region=eu"),
     ],
 )
 def test_a_masked_header_keeps_what_is_needed_to_diagnose(
