@@ -52,8 +52,8 @@ TERMS: tuple[tuple[str, str, str], ...] = (
     (
         "policy, AllViewer",
         r"polic(?:y|ies)|allviewer",
-        "A behavior's origin request policy names what CloudFront forwards of a request; the rest "
-        "is dropped. AllViewer forwards everything.",
+        "A behavior's origin request policy says which parts of a request CloudFront forwards; the "
+        "rest is dropped. AllViewer forwards everything.",
     ),
     (
         "listener, target group",

@@ -330,9 +330,7 @@ def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
     if accept != request.expected_accept:
         text = f"Accept is {accept!r}, but for the key sent it must be {request.expected_accept!r}"
         return Finding("accept", False, f"{text}: the answer is to another key.", source)
-    text = (
-        "Accept is what RFC 6455 4.2.2 says it must be for the key sent: base64(SHA-1(key + GUID))."
-    )
+    text = "Accept matches the key sent: base64(SHA-1(key + GUID)), as RFC 6455 4.2.2 requires."
     return Finding("accept", True, text, source)
 
 
@@ -420,15 +418,15 @@ _OWN_HEADERS = frozenset(
 )
 
 _REQUEST_NOTES = {
-    "host": "The site. CloudFront finds the distribution by it.",
+    "host": "The host name. CloudFront uses it to find the distribution.",
     "upgrade": "Asks to switch this connection from HTTP to WebSocket (RFC 6455 4.1).",
     "connection": "Marks Upgrade as meant for the next hop, so that every hop decides on it.",
     "sec-websocket-key": "16 random bytes; the server must prove that it read them. A policy that "
     "drops it causes a 400.",
     "sec-websocket-version": "13 is the only version in use. It must reach the origin too.",
     "sec-websocket-protocol": "The client's subprotocols, best first. The server picks one at most",
-    "user-agent": "The client's name. Firewalls and bot rules judge it.",
-    "origin": "The page that a browser would have open. Many apps accept only listed origins.",
+    "user-agent": "Identifies the client. Firewalls and bot rules inspect it.",
+    "origin": "The page that a browser would have open. Many apps accept only origins they know.",
     "authorization": "Sent, but not stored.",
     "cookie": "Sent, but not stored.",
 }
@@ -442,10 +440,10 @@ _RESPONSE_RULES = {
 _RESPONSE_NOTES = {
     "server": "Who wrote this response: CloudFront is the edge, awselb the load balancer, "
     "anything else the app.",
-    "via": "The proxies that the response passed.",
-    "x-cache": "What CloudFront did: Miss means that it asked the origin, Error that the "
-    "origin or the way to it failed.",
-    "x-amz-cf-id": "CloudFront's ID of this request: x-edge-request-id in its logs, and what AWS "
+    "via": "The proxies that the response passed through.",
+    "x-cache": "Miss: CloudFront forwarded the request to the origin. Error: the origin, or the "
+    "way to it, failed.",
+    "x-amz-cf-id": "CloudFront's ID for this request: x-edge-request-id in its logs, and what AWS "
     "Support asks for.",
     "x-amz-cf-pop": "The edge location that answered.",
     "x-amz-apigw-id": "API Gateway itself answered, so the request got that far.",

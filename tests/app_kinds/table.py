@@ -11,8 +11,8 @@ HEAD = """<!-- made by `python -m tests.app_kinds`, do not edit -->
 
 # Kinds of app
 
-What the usual check of an endpoint asks and sends, by the kind of app behind it, and how such an
-app behaves. A check opens the connection, sends a WebSocket ping, follows the steps below, keeps
+What the usual check of an endpoint requests and sends, by the kind of app behind it, and how such
+an app behaves. A check opens the connection, sends a WebSocket ping, follows the steps below, keeps
 the connection open for `stay_open_seconds` with the kind's own heartbeat, and closes it. The path
 is below the endpoint's own. Everything can be changed per endpoint. The portal shows the same under
 `/help/app-kinds/`."""

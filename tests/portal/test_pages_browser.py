@@ -138,7 +138,7 @@ def test_the_form_loses_nothing(page: Page, people: Cast) -> None:
     page.goto("/requests/new/")
     page.get_by_label("int-orders").check()
     name.fill("orders")
-    page.get_by_text("Change what the check asks and sends").click()
+    page.get_by_text("Change what the check requests and sends").click()
     page.get_by_label("Messages of the check").fill("expect text hello")
     page.get_by_label("Headers of the check").fill("Cookie: sid=hunter2hunter2")
     page.get_by_label("Connect as").focus()

@@ -85,7 +85,7 @@ def test_the_answers_are_those_of_the_endpoint_and_of_the_path() -> None:
     said = dict(offered("WSE-PATH", "/ws/Room.7/").answers)
     assert said["name"] == "team-chat-ws-room-7"
     assert said["justification"].startswith(
-        "WSE-PATH (Another behavior answers this path): found by a check of"
+        "WSE-PATH (Another behavior serves this path): found by a check of"
     )
     made = parse_spec(
         complete_answers({key: said[key] for key in said.keys() - {"team", "justification"}})
