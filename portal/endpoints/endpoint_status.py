@@ -32,6 +32,8 @@ def endpoint_status(state: str, health: str, *, checked: bool) -> EndpointStatus
     if state == "wanted":
         # Being built, rolled back or stuck: its request says which.
         return EndpointStatus("Not built yet", "busy")
+    if state == "retired":
+        return EndpointStatus("Out of service", "warn")
     if not checked:
         return EndpointStatus("Deployed, not checked yet", "warn")
     return _BY_HEALTH[Health(health)]

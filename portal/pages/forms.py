@@ -293,6 +293,8 @@ class RequestForm(PageForm):
 
     def offer_distributions(self, distributions: Sequence[DistributionSummary]) -> None:
         """Let people choose from a list, which keeps a choice that is not in it."""
+        if self.changing:
+            return
         chosen = self.text("distribution_id")
         prompt = (
             "Choose a distribution" if distributions else "This account has no distribution yet"

@@ -157,7 +157,8 @@ def endpoint_change(request: SignedIn, pk: UUID) -> HttpResponse:
         return redirect("endpoint-detail", endpoint.pk)
     team = Team.objects.get(slug=endpoint.owner)
     if request.method != "POST":
-        stored = request_form_data(answers_of(endpoint), team, "") | request.GET.dict()
+        stored = request_form_data(_defaults() | answers_of(endpoint), team, "")
+        stored |= request.GET.dict()
         return _unsent(request, stored, [team], None, endpoint)
     forget_answers(request)
     if "discard" in request.POST:
@@ -205,12 +206,15 @@ def _changing(request: SignedIn) -> Endpoint | None:
 
 def _prefilled(query: QueryDict) -> dict[str, Any]:
     """The form's data from a link. A link may say yes or no in any of HTML's and Python's words."""
-    defaults = {row.name: row.default for row in FIELDS if row.default is not None}
-    data: dict[str, Any] = settings_form_data(defaults) | query.dict()
+    data: dict[str, Any] = settings_form_data(_defaults()) | query.dict()
     for row in FIELDS:
         if isinstance(row.default, bool):
             data[row.name] = forms.BooleanField().to_python(data[row.name])
     return data
+
+
+def _defaults() -> dict[str, Any]:
+    return {row.name: row.default for row in FIELDS if row.default is not None}
 
 
 def _posted(request: SignedIn) -> Mapping[str, Any]:

@@ -36,7 +36,8 @@ from portal.requests.lifecycle import (
     may,
 )
 from portal.requests.models import Approval, EndpointRequest
-from portal.requests.plan_diff import plan_view
+from portal.requests.phases import phases
+from portal.requests.plan_diff import plan_view, settings_changed
 from portal.requests.verbs import VERBS_BY_NAME
 from provisioning.engine.decide import past_pivot
 from provisioning.models import Event, Run
@@ -149,6 +150,8 @@ def plan_context(shown: EndpointRequest) -> dict[str, Any]:
         "preflight": results,
         "blocked": any(one["level"] == "block" for one in results),
         "preflight_shown": bool(results) and shown.state != State.PLANNING,
+        "settings_changed": settings_changed(shown.plan_data) if plan else (),
+        "phases": phases(shown.plan_data, pace=settings.PROVISIONING_PACE) if plan else (),
         "usual_check": UsualCheckSummary.of(shown.spec.to_dict()),
         "check_minutes": settings.CHECK_EVERY_MINUTES,
     }

@@ -213,6 +213,13 @@ class EndpointRequest(models.Model):
         return int(self.answers.get("grace_days", 0))
 
     @property
+    def heading(self) -> str:
+        """The endpoint's name, and what is asked for where that is not a new endpoint."""
+        name = self.spec_data["name"]
+        verb = {CHANGE: "Change", REMOVE: "Remove"}.get(self.action)
+        return f"{verb} {name}" if verb else name
+
+    @property
     def title(self) -> str:
         """The state in words."""
         return title_of(State(self.state), self.action)

@@ -11,6 +11,8 @@ from typing import Any
 
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.step_times import RunTime, StepTime, time_of_run
+from provisioning.plan.plan import CHANGE
+from provisioning.spec.fields import FIELDS
 
 ACTIONS = {
     "create": ("Create", "busy"),
@@ -130,6 +132,20 @@ def plan_view(plan: Mapping[str, Any], *, pace: float) -> PlanView:
         sum(not item.changes for item in items),
         RunTime(**plan["time"]) if "time" in plan else time_of_run([documented]),
         plan.get("grace_seconds", 0),
+    )
+
+
+def settings_changed(plan: Mapping[str, Any]) -> tuple[DiffLine, ...]:
+    """The endpoint's settings that a change (the stored plan) gives another value, in the order of
+    the form.
+    """
+    if plan.get("action") != CHANGE:
+        return ()
+    before, after = plan["applied"]["spec"], plan["spec"]
+    return tuple(
+        DiffLine(row.label, _words(before.get(row.name)), _words(after.get(row.name)))
+        for row in FIELDS
+        if row.in_spec and before.get(row.name) != after.get(row.name)
     )
 
 

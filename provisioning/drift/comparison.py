@@ -255,7 +255,9 @@ def _changes(approved: Config, seen: Config) -> Iterator[tuple[str, str, str]]:
 
 def _names_only(origin: Config) -> dict[str, Any]:
     names = [{"HeaderName": one["HeaderName"]} for one in _items(origin, "CustomHeaders")]
-    kept = {name: value for name, value in origin.items() if name != "CustomHeadersFrom"}
+    # What the plan says in its own words is no setting of AWS.
+    own_words = ("CustomHeadersFrom", "VpcOriginName")
+    kept = {name: value for name, value in origin.items() if name not in own_words}
     return kept | {"CustomHeaders": {"Quantity": len(names), "Items": names}}
 
 

@@ -14,6 +14,8 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "vpc-origin": ("vpc-origin",),
     "ingress": ("ingress-rule",),
     "behaviors": ("origin", "behavior"),
+    "old-vpc-origin": ("vpc-origin",),
+    "old-ingress": ("ingress-rule",),
 }
 """The plan's resources that a step is about. What others take does not depend on the plan."""
 

@@ -232,15 +232,15 @@ def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcom
         _record(context, record, began)
         return Ready("The distribution is already as it should be.")
     others = f" together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
-    return _update(context, record, config, f"{_done(context, direction)}{others}")
+    return _update(context, record, config, f"{_done(context, direction)} distribution", others)
 
 
 def _done(context: RunContext, direction: Direction) -> str:
     if _part(context.run, direction) is None:
-        return "Removed"
+        return "Removed from"
     if direction is Direction.BACKWARD:
-        return "Restored"
-    return "Added" if context.run.creates else "Changed"
+        return "Restored in"
+    return "Added to" if context.run.creates else "Changed in"
 
 
 def _gone(context: RunContext) -> Refused:
@@ -312,7 +312,11 @@ def _refuse_to_take(
 
 
 def _update(
-    context: RunContext, record: distributions.DistributionRecord, config: dict[str, Any], done: str
+    context: RunContext,
+    record: distributions.DistributionRecord,
+    config: dict[str, Any],
+    done: str,
+    others: str = "",
 ) -> Outcome:
     context.renew_lease()
     try:
@@ -349,7 +353,7 @@ def _update(
         lease_until__isnull=True,
     )
     companions.make_due(now)
-    return Ready(f"{done} {context.spec.distribution_id}.")
+    return Ready(f"{done} {context.spec.distribution_id}{others}.")
 
 
 def _kept_out_by_others(

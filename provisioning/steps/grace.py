@@ -22,7 +22,7 @@ def observe(context: RunContext) -> Outcome:
     if until <= now:
         return Ready("The grace period is over. Nothing can be restored from here on.")
     return Working(
-        f"Out of service. It can be restored until {until:%d %B %Y, %H:%M} UTC.",
+        f"It can be restored until {until:%d %B %Y, %H:%M} UTC.",
         data={"until": until.isoformat()},
         until=until,
     )

@@ -1,0 +1,52 @@
+"""What a change or a removal will do, in order, and until when it can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.facts.step_times import acts
+from provisioning.plan.plan import CREATE
+from provisioning.sagas import steps_of
+
+NOTES = {
+    ("change", "vpc-origin"): "Clients notice nothing.",
+    ("change", "behaviors"): "New connections get the new settings.",
+    ("remove", "behaviors"): "Clients can no longer connect.",
+    ("remove", "grace"): "Nothing is deleted meanwhile.",
+}
+"""What a step means for clients, by action and step."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A step of the run to come. Seconds are of this installation; up to a `pivot` the run can be
+    taken back.
+    """
+
+    title: str
+    seconds: float
+    note: str
+    pivot: bool
+
+
+def phases(plan: Mapping[str, Any], *, pace: float) -> tuple[Phase, ...]:
+    """What happens when, for a change or a removal (the stored plan); nothing for a creation, which
+    can be taken back at any time.
+    """
+    action = plan.get("action", CREATE)
+    if action == CREATE:
+        return ()
+    saga = f"{action}-endpoint"
+    grace = plan.get("grace_seconds", 0)
+    return tuple(
+        Phase(
+            step.title,
+            grace if step.name == "grace" else step.expected_seconds / pace,
+            NOTES.get((action, step.name), ""),
+            step.pivot,
+        )
+        for step in steps_of(saga)
+        if acts(step.name, plan["items"]) is not False and step.name != "approved-plan"
+    )
