@@ -13,9 +13,11 @@ from django.utils import timezone
 from checks.models import EndpointHealth
 from portal.endpoints.health import with_health
 from provisioning.models import Endpoint
+from tests.checks.seen import live
 from tests.portal.endpoint_requests import ask, deploy
 from tests.portal.page_text import text_of
 from tests.portal.people import NOW, Cast, bearer, signed_in
+from tests.portal.test_pages_endpoints import checked
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 DRIFT = "/ws/chat matches the behavior *, which leads to the origin web."
@@ -97,8 +99,11 @@ def test_the_list_shows_word_and_time_and_costs_the_same_for_any_number(people: 
 
 
 def test_the_page_of_a_drifted_endpoint_says_what_answers(people: Cast, endpoint: Endpoint) -> None:
+    checked(endpoint, live())
+    EndpointHealth.objects.all().delete()
     healthy(endpoint, "drifted", reason=DRIFT, privacy="fail", privacy_at=timezone.now())
     words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "Drifted for 1 h" in words
     assert DRIFT in words
     assert "Privacy audit: exposed" in words
+    assert "The endpoint is live" not in words, "though a handshake on the checked path worked"
