@@ -27,7 +27,7 @@ from provisioning.facts import names
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.facts.target import TargetFacts
-from provisioning.models import Endpoint, Run, VpcOrigin
+from provisioning.models import Endpoint, VpcOrigin
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,8 @@ def fetch_serving(
     neighbors = Endpoint.objects.filter(account=endpoint.account_id).exclude(
         state=Endpoint.State.ABSENT
     )
-    built = endpoint.runs.filter(state=Run.State.DONE).order_by("-created_at").first()
-    agreed = built.plan_data["relies_on"]["overlapping_behaviors"] if built else ()
+    applied = endpoint.applied_plan()
+    agreed = applied["relies_on"]["overlapping_behaviors"] if applied else ()
     row = VpcOrigin.objects.filter(account=endpoint.account_id, key=spec.vpc_origin_key).first()
     found = serving_of(
         read.routes,

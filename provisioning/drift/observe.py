@@ -23,6 +23,7 @@ from provisioning.facts.network import SecurityGroupRule, rules_used
 from provisioning.facts.quota_use import QuotaUse
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
+from provisioning.spec.parsing import read_spec
 
 DEFAULTS = Snapshot(None, None)
 """AWS's default quotas."""
@@ -81,16 +82,18 @@ def applied_in(account: AwsAccount) -> list[Applied]:
     origins = {row.key: row.aws_id for row in VpcOrigin.objects.filter(account=account)}
     found = []
     for endpoint in deployed.prefetch_related("ingress_rules"):
-        done = endpoint.runs.filter(state=Run.State.DONE).order_by("-created_at").first()
-        if done is not None:
-            found.append(_applied(endpoint, done, origins, neighbors))
+        if plan := endpoint.applied_plan():
+            found.append(_applied(endpoint, plan, origins, neighbors))
     return found
 
 
 def _applied(
-    endpoint: Endpoint, done: Run, origins: Mapping[str, str], neighbors: frozenset[str]
+    endpoint: Endpoint,
+    plan: Mapping[str, Any],
+    origins: Mapping[str, str],
+    neighbors: frozenset[str],
 ) -> Applied:
-    spec, plan = done.spec, done.plan_data
+    spec = read_spec(plan["spec"])
     after: dict[str, list[Any]] = {}
     for item in plan["items"]:
         if item["after"]:
