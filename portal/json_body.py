@@ -10,13 +10,30 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.parsers import BaseParser
 
 from portal.problems import ApiProblem
 
 LARGEST_BODY = 65_536
 DEEPEST = 32
 LARGEST_INTEGER = 2**53 - 1
+
+
+class StrictJSONParser(BaseParser):
+    """Reads bodies by `read_json`."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        return read_json(stream.read(LARGEST_BODY + 1))
 
 
 def read_json(body: bytes) -> dict[str, Any]:

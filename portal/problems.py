@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
@@ -20,10 +20,13 @@ from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 
+from checks.probe.probe_request import ProbeRequestError
+from checks.protocol.handshake_options import HandshakeOptionsError
 from portal.requests.lifecycle import Denied
 from provisioning.spec.parsing import FieldError, SpecError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -189,8 +192,15 @@ class ApiProblem(Exception):
 
 
 def refused(denied: Denied) -> ApiProblem:
-    """A refusal of the lifecycle as the API's answer."""
+    """A refusal as the API's answer."""
     return ApiProblem(denied.code, denied.reason)
+
+
+def unless_refused(outcome: T | Denied) -> T:
+    """What an action made or found. Raises ApiProblem if it refused."""
+    if isinstance(outcome, Denied):
+        raise refused(outcome)
+    return outcome
 
 
 def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
@@ -203,6 +213,9 @@ def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
             # Errors that all have the code of a problem are that problem.
             code = codes.pop() if len(codes) == 1 and codes <= PROBLEMS.keys() else "invalid_fields"
             return ApiProblem(code, str(error), error.errors), {}
+        case HandshakeOptionsError() | ProbeRequestError():
+            faults = [FieldError(name, "invalid", said) for name, said in error.faults.items()]
+            return problem_of(SpecError(faults))
         case Http404() | exceptions.NotFound():
             return ApiProblem("not_found"), {}
         case exceptions.AuthenticationFailed():

@@ -3,6 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
+from portal import api_reference
 from portal.pages import (
     approvals,
     custom_checks,
@@ -123,6 +124,10 @@ urlpatterns = [
     path("help/verify-audit/", privacy.help_verify_audit, name="help-verify-audit"),
     path("help/verify-audit/key.pem", privacy.evidence_key, name="evidence-key"),
     path("help/verdicts/<str:code>/", help_pages.help_verdict, name="help-verdict"),
+    path("api/v1/docs", api_reference.reference, name="api-docs"),
+    path("api/v1/docs/", api_reference.reference),
+    path("api/v1/docs/try", api_reference.swagger_ui, name="api-try"),
+    path("api/v1/problems/<slug:code>", api_reference.problem, name="api-problem"),
     path("api/v1/", include("portal.api.urls")),
 ]
 

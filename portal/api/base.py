@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,26 +21,12 @@ from rest_framework.views import APIView
 from portal.api.auth import CallerThrottle, HasScope, TokenAuthentication
 from portal.api.lists import read_query
 from portal.api.operation import Operation
-from portal.json_body import LARGEST_BODY, read_json
+from portal.json_body import StrictJSONParser
 from portal.people.models import Person
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body, problem_of
 from provisioning.redaction.carriers import KNOWN_SHAPES
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.ASCII)
-
-
-class StrictJSONParser(BaseParser):
-    """Reads bodies by `read_json`."""
-
-    media_type = "application/json"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        return read_json(stream.read(LARGEST_BODY + 1))
 
 
 class ApiView(APIView):

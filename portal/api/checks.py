@@ -21,7 +21,6 @@ from checks.preflight import Fix
 from checks.protocol.handshake_options import (
     MAX_SCRIPT,
     HandshakeOptions,
-    HandshakeOptionsError,
     parse_handshake_options,
 )
 from portal import json_fields as f
@@ -30,8 +29,7 @@ from portal.api.operation import operation
 from portal.endpoints.actions import CHECK_REFUSALS, check_now
 from portal.endpoints.secrets import usable_secrets
 from portal.people.models import Person
-from portal.problems import refused
-from portal.requests.lifecycle import Denied
+from portal.problems import unless_refused
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
 from provisioning.spec.client_profiles import CLIENTS
@@ -191,23 +189,14 @@ def show_check(check: Check, requests: Requests = NONE) -> dict[str, Any]:
 
 def accepted(made: Any, show: Callable[[Any], dict[str, Any]]) -> Response:
     """A check or a probe that was asked for. Raises ApiProblem if it was refused."""
-    if isinstance(made, Denied):
-        raise refused(made)
-    shown = show(made)
+    shown = show(unless_refused(made))
     return Response(shown, status=202, headers={"Location": shown["url"], **POLL})
 
 
 def handshake_options(
     said: Mapping[str, Any], endpoint: Endpoint, person: Person, *, saved: bool = False
 ) -> HandshakeOptions:
-    """The fields OPTIONS together, for this person to send. Raises SpecError."""
+    """The fields OPTIONS together, for this person to send. Raises HandshakeOptionsError."""
     given = {field.name: said[field.name] or "" for field in OPTIONS}
-    try:
-        return parse_handshake_options(
-            given,
-            url=endpoint.url,
-            saved=saved,
-            stored_secrets=usable_secrets(person, endpoint),
-        )
-    except HandshakeOptionsError as error:
-        raise f.spec_error(error.faults) from error
+    secrets = usable_secrets(person, endpoint)
+    return parse_handshake_options(given, url=endpoint.url, saved=saved, stored_secrets=secrets)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,7 +26,7 @@ from portal.endpoints.drift import (
     troubles_for,
     visible_findings,
 )
-from portal.problems import refused
+from portal.problems import unless_refused
 from portal.requests.lifecycle import Denied
 from provisioning.drift.comparison import TITLES, Code
 from provisioning.models import DriftFinding, DriftReport, Endpoint
@@ -104,9 +105,7 @@ class DriftReports(OfEndpoint):
         """
         endpoint = self.endpoint(endpoint_id)
         made = compare_now(self.person, endpoint.account, endpoint, now=self.now)
-        if isinstance(made, Denied):
-            raise refused(made)
-        shown = show_report(endpoint, made)
+        shown = show_report(endpoint, unless_refused(made))
         return Response(shown, status=202, headers={"Location": shown["url"], **POLL})
 
 
@@ -126,15 +125,11 @@ class OfFinding(ApiView):
 
     def finding(self, finding_id: uuid.UUID) -> DriftFinding:
         """The finding, if the caller may see it."""
-        found = visible_findings(self.person).filter(pk=finding_id).first()
-        if found is None:
-            raise Http404
-        return found
+        return get_object_or_404(visible_findings(self.person), pk=finding_id)
 
     def answer(self, refusal: Denied | None, finding_id: uuid.UUID) -> Response:
         """The finding as it is now. Raises ApiProblem for a refusal."""
-        if refusal is not None:
-            raise refused(refusal)
+        unless_refused(refusal)
         return Response(FINDING.show_model(self.finding(finding_id), {}))
 
 

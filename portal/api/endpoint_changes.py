@@ -25,10 +25,10 @@ from portal.api.endpoints import OfEndpoint
 from portal.api.operation import operation
 from portal.api.request_output import REQUEST, example_in
 from portal.api.requests import IDEMPOTENCY_KEY, created
-from portal.problems import refused
+from portal.problems import unless_refused
 from portal.requests.actions import FIXED
 from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, submit_change, submit_removal
-from portal.requests.lifecycle import Denied, State
+from portal.requests.lifecycle import State
 from provisioning.models import Endpoint
 from provisioning.plan.plan import CHANGE, REMOVE
 from provisioning.spec.parsing import SpecError
@@ -90,8 +90,7 @@ class ChangeEndpoint(OfEndpoint):
                 )
             except SpecError as refusal:
                 raise SpecError(as_called(refusal, called)) from None
-            if isinstance(outcome, Denied):
-                raise refused(outcome)
+            unless_refused(outcome)
 
         return once_for_endpoint(self, request, CHANGE, endpoint, said, create)
 
@@ -128,8 +127,7 @@ class RemoveEndpoint(OfEndpoint):
                 justification=around.values["justification"],
                 provenance=around.provenance(pk, self.correlation_id),
             )
-            if isinstance(outcome, Denied):
-                raise refused(outcome)
+            unless_refused(outcome)
 
         return once_for_endpoint(self, request, REMOVE, endpoint, said, create)
 

@@ -22,7 +22,7 @@ from portal.endpoints.exports import (
     endpoint_as_code,
     fleet_as_code,
 )
-from portal.problems import refused
+from portal.problems import unless_refused
 from portal.requests.lifecycle import Denied
 from provisioning.export import bundle
 from provisioning.export.content import Export, Format, Scope
@@ -73,10 +73,9 @@ class OfExport(ApiView):
 
     renderer_classes = (JSONRenderer, ZipRenderer)
 
-    def answer(self, export: Export | Denied) -> Response:
+    def answer(self, outcome: Export | Denied) -> Response:
         """The files, or the reason why there are none."""
-        if isinstance(export, Denied):
-            raise refused(export)
+        export = unless_refused(outcome)
         form = Format(self.query["format"])
         files = bundle.files_of(export, form)
         name = bundle.archive_name(export, form)

@@ -17,7 +17,7 @@ from portal.api.endpoints import OfEndpoint, api_url
 from portal.api.operation import operation
 from portal.endpoints.privacy_exceptions import accept_found, open_exposures, withdraw_exception
 from portal.people.models import ApiToken
-from portal.problems import refused
+from portal.problems import unless_refused
 from portal.requests.accepted_exceptions import UNTIL_HELP
 from portal.requests.verbs import LONGEST_REASON
 from provisioning.models import Endpoint
@@ -87,9 +87,7 @@ class PrivacyExceptions(OfEndpoint):
         """
         endpoint = self.endpoint(endpoint_id)
         said = NEW_EXCEPTION.read(self.sent)
-        refusal = accept_found(self.person, endpoint, now=self.now, **said)
-        if refusal:
-            raise refused(refusal)
+        unless_refused(accept_found(self.person, endpoint, now=self.now, **said))
         return Response(shown(endpoint))
 
 
@@ -106,7 +104,5 @@ class OnePrivacyException(OfEndpoint):
         It is kept on record, and the endpoint is audited again.
         """
         exception = self.one_of(PrivacyException, endpoint_id, exception_id)
-        refusal = withdraw_exception(self.person, exception, now=self.now)
-        if refusal:
-            raise refused(refusal)
+        unless_refused(withdraw_exception(self.person, exception, now=self.now))
         return Response(status=204)

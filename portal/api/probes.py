@@ -23,7 +23,6 @@ from checks.output.reports import Report
 from checks.probe.probe_request import (
     BOUNDS,
     REQUESTABLE,
-    ProbeRequestError,
     parse_probe_request,
 )
 from checks.probe_actions import LONGEST_LOG_ROWS, read_log_rows
@@ -44,7 +43,7 @@ from portal.api.lists import PAGE, page, page_of
 from portal.api.operation import operation
 from portal.endpoints.actions import CHECK_REFUSALS, analyze_log_rows, check_refusal, probe_now
 from portal.endpoints.secrets import usable_secrets
-from portal.problems import refused
+from portal.problems import refused, unless_refused
 from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_links import prefilled_links_after_probe
 
@@ -144,21 +143,15 @@ class Probes(OfEndpoint):
         """
         said = NEW_PROBE.read(self.sent)
         endpoint = self.endpoint(endpoint_id)
-        if refusal := check_refusal(self.person, endpoint):
-            raise refused(refusal)
-        kind, number, path = ProbeKind(said["kind"]), said["number"], said["path"]
-        pace = settings.PROBE_IDLE_PACE
-        try:
-            asked = parse_probe_request(
-                kind,
-                number,
-                path,
-                url=endpoint.url,
-                idle_pace=pace,
-                stored_secrets=usable_secrets(self.person, endpoint),
-            )
-        except ProbeRequestError as error:
-            raise f.spec_error(error.faults) from error
+        unless_refused(check_refusal(self.person, endpoint))
+        asked = parse_probe_request(
+            ProbeKind(said["kind"]),
+            said["number"],
+            said["path"],
+            url=endpoint.url,
+            idle_pace=settings.PROBE_IDLE_PACE,
+            stored_secrets=usable_secrets(self.person, endpoint),
+        )
         return accepted(probe_now(self.person, endpoint, asked, now=self.now), show_probe)
 
 

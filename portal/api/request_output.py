@@ -5,7 +5,6 @@ query, which starts from what the caller may see.
 from __future__ import annotations
 
 import uuid
-from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -19,23 +18,19 @@ from portal.api.checks import FIX
 from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.endpoints import api_url, client_url
 from portal.api.lists import page_of
-from portal.people.actor import Actor
 from portal.people.models import Membership, Person
 from portal.requests.lifecycle import (
     NEXT_STEPS,
     SETTLED,
     TITLES,
-    Allowed,
-    Standing,
     State,
     after,
-    may,
     next_step_of,
     title_of,
 )
 from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
 from portal.requests.ticket_values import JiraValues, ServiceNowValues, ticket_values
-from portal.requests.verbs import EXAMPLE_DIGEST, VERBS, RequestVerb
+from portal.requests.verbs import EXAMPLE_DIGEST, VERBS, RequestVerb, usable_verbs
 from portal.timestamps import format_timestamp
 from provisioning.facts.step_times import ACCOUNT, DOCUMENTED, INSTALLATION, REGION
 from provisioning.models import Endpoint, EventStream, Run
@@ -80,26 +75,6 @@ def _ticket(
     )
 
 
-@cache
-def _usable_verbs(
-    state: str,
-    action: str,
-    member: bool,
-    approver: bool,
-    admin: bool,
-    requested: bool,
-    gets: bool,
-    edited: bool,
-) -> list[str]:
-    """For a caller with these roles, who requested, gets or edited what was asked for."""
-    me, other = 1, 0
-    actor = Actor(me, is_team_member=member, is_approver=approver, is_admin=admin)
-    asker, getter, editor = (me if is_me else other for is_me in (requested, gets, edited))
-    standing = Standing(State(state), asker, getter, editor, plan_digest="", action=action)
-    given = [may(one.permission, actor, standing, digest="") for one in VERBS]
-    return [one.name for one, can in zip(VERBS, given, strict=True) if isinstance(can, Allowed)]
-
-
 def _links(
     pk: uuid.UUID,
     caller: Person,
@@ -122,7 +97,7 @@ def _links(
         "events": f"{url}/events",
         **{
             verb: f"{url}/{verb}"
-            for verb in _usable_verbs(state, action, member, caller.decides, admin, *mine)
+            for verb in usable_verbs(state, action, member, caller.decides, admin, *mine)
         },
     }
 

@@ -36,9 +36,9 @@ from portal.api.request_output import (
     show_one,
 )
 from portal.people.models import Person
-from portal.problems import refused
+from portal.problems import unless_refused
 from portal.requests.event_line import event_line
-from portal.requests.lifecycle import SETTLED, Denied, State
+from portal.requests.lifecycle import SETTLED, State
 from portal.requests.models import EndpointRequest
 from portal.requests.verbs import RequestVerb
 from provisioning.models import Event
@@ -213,22 +213,7 @@ class RequestEvents(ApiView):
 def verb_view(verb: RequestVerb) -> type[ApiView]:
     """The view of a verb: find the request, use the verb, show the request."""
     name = verb.name.title().replace("-", "")
-    body = f.Body(
-        f"{name}Input",
-        f"{verb.summary}.",
-        tuple(
-            f.Field(
-                one.name,
-                f.text(one.longest),
-                one.help,
-                required=one.required,
-                default="",
-                example=one.example,
-                missing="reason_required" if one.name == "reason" else "required",
-            )
-            for one in verb.fields
-        ),
-    )
+    body = f.Body(f"{name}Input", f"{verb.summary}.", verb.fields)
 
     class VerbView(ApiView):
         @operation(
@@ -245,9 +230,7 @@ def verb_view(verb: RequestVerb) -> type[ApiView]:
             found = asked.visible_to(self.person).select_related("team").first()
             if found is None:
                 raise Http404
-            outcome = verb.use(self.person, found, body.read(self.sent), self.now)
-            if isinstance(outcome, Denied):
-                raise refused(outcome)
+            unless_refused(verb.use(self.person, found, body.read(self.sent), self.now))
             return Response(show_one(asked, self.person))
 
     return VerbView

@@ -34,8 +34,7 @@ from portal.endpoints.actions import (
     save_check,
 )
 from portal.people.visibility import visible_endpoints
-from portal.problems import refused
-from portal.requests.lifecycle import Denied
+from portal.problems import unless_refused
 
 _OPTIONS = {"path": "/ws/chat?room=1", "script": "send hello\nexpect text hello within 5"}
 
@@ -115,8 +114,7 @@ class SavedChecks(OfEndpoint):
         """
         said = NEW_SAVED_CHECK.read(self.sent)
         endpoint = self.endpoint(endpoint_id)
-        if refusal := check_refusal(self.person, endpoint):
-            raise refused(refusal)
+        unless_refused(check_refusal(self.person, endpoint))
         existed = SavedCheck.objects.filter(endpoint=endpoint, name=said["name"]).exists()
         saved = save_check(
             self.person,
@@ -127,9 +125,7 @@ class SavedChecks(OfEndpoint):
             after_changes=said["after_changes"],
             now=self.now,
         )
-        if isinstance(saved, Denied):
-            raise refused(saved)
-        shown = show_first(SavedCheck.objects.filter(pk=saved.pk))
+        shown = show_first(SavedCheck.objects.filter(pk=unless_refused(saved).pk))
         return Response(shown, status=200 if existed else 201, headers={"Location": shown["url"]})
 
 
@@ -150,9 +146,7 @@ class OneSavedCheck(OfEndpoint):
         It no longer runs. Its past checks are kept.
         """
         saved = self.one_of(SavedCheck, endpoint_id, saved_id)
-        refusal = delete_saved_check(self.person, saved, now=self.now)
-        if refusal:
-            raise refused(refusal)
+        unless_refused(delete_saved_check(self.person, saved, now=self.now))
         return Response(status=204)
 
 

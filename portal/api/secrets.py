@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,8 +22,7 @@ from portal.api.lists import PAGE, Filter, page, page_of
 from portal.api.operation import operation
 from portal.endpoints.secrets import add_secret, delete_secret, replace_secret, visible_secrets
 from portal.people.models import Team
-from portal.problems import refused
-from portal.requests.lifecycle import Denied
+from portal.problems import unless_refused
 from provisioning.redaction.references import NAME, NAME_ADVICE
 
 
@@ -95,9 +94,7 @@ class Secrets(ApiView):
                 {"team": TEAM.kind.advice or "You are not in a team with this name."}
             )
         made = add_secret(self.person, team, said["name"], said["value"], now=self.now)
-        if isinstance(made, Denied):
-            raise refused(made)
-        shown = SECRET.show_model(made, {})
+        shown = SECRET.show_model(unless_refused(made), {})
         return Response(shown, status=201, headers={"Location": shown["url"]})
 
 
@@ -106,10 +103,7 @@ class OfSecret(ApiView):
 
     def secret(self, secret_id: uuid.UUID) -> Secret:
         """The secret, if the caller may know its name."""
-        found = visible_secrets(self.person).filter(pk=secret_id).first()
-        if found is None:
-            raise Http404
-        return found
+        return get_object_or_404(visible_secrets(self.person), pk=secret_id)
 
 
 class OneSecret(OfSecret):
@@ -127,9 +121,7 @@ class OneSecret(OfSecret):
 
         Checks that refer to it fail from then on, and say so.
         """
-        refusal = delete_secret(self.person, self.secret(secret_id), now=self.now)
-        if refusal:
-            raise refused(refusal)
+        unless_refused(delete_secret(self.person, self.secret(secret_id), now=self.now))
         return Response(status=204)
 
 
@@ -142,7 +134,5 @@ class ReplaceSecret(OfSecret):
         """
         said = NEW_VALUE.read(self.sent)
         secret = self.secret(secret_id)
-        refusal = replace_secret(self.person, secret, said["value"], now=self.now)
-        if refusal:
-            raise refused(refusal)
+        unless_refused(replace_secret(self.person, secret, said["value"], now=self.now))
         return Response(SECRET.show_model(self.secret(secret_id), {}))

@@ -69,10 +69,6 @@ resources = [
 urlpatterns = [
     path("schema", docs.openapi, name="api-schema"),
     path("schema/", docs.openapi),
-    path("docs", docs.reference, name="api-docs"),
-    path("docs/", docs.reference),
-    path("docs/try", docs.swagger_ui, name="api-try"),
-    path("problems/<slug:code>", docs.problem, name="api-problem"),
     *resources,
     re_path(r"^.*$", UnknownPath.as_view()),
 ]

@@ -10,12 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
+from portal.json_fields import Field, text
+from portal.people.actor import Actor
 from portal.people.models import ApiToken, Person
 from portal.people.rate_counter import rate_counter
 from portal.requests import actions, preflight_amendments
 from portal.requests.accepted_exceptions import UNTIL_HELP
-from portal.requests.lifecycle import PARTY_REFUSALS, PERMISSIONS, Allowed, Denied, State, Verb
+from portal.requests.lifecycle import (
+    PARTY_REFUSALS,
+    PERMISSIONS,
+    Allowed,
+    Denied,
+    Standing,
+    State,
+    Verb,
+    may,
+)
 from portal.requests.models import EndpointRequest
 from provisioning.redaction.masking import mask_prose
 
@@ -23,23 +35,41 @@ LONGEST_REASON = 400
 EXAMPLE_DIGEST = "6f1d" + "0" * 60
 
 
-@dataclass(frozen=True)
-class VerbField:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VerbField(Field):
     """A text in a verb's body, of at most `longest` characters. What people write is `prose`, which
     is kept without credentials.
     """
 
-    name: str
-    help: str
-    example: str
-    required: bool = False
-    longest: int = LONGEST_REASON
-    prose: bool = False
+    longest: int
+    prose: bool
 
     def read(self, given: Mapping[str, str]) -> str:
         """The text as the action gets it."""
-        text = given.get(self.name, "")
-        return mask_prose(text, self.longest) if self.prose else text
+        said = given.get(self.name, "")
+        return mask_prose(said, self.longest) if self.prose else said
+
+
+def _field(
+    name: str,
+    help_text: str,
+    example: str,
+    *,
+    required: bool = False,
+    longest: int = LONGEST_REASON,
+    prose: bool = False,
+) -> VerbField:
+    return VerbField(
+        name=name,
+        kind=text(longest),
+        help=help_text,
+        example=example,
+        required=required,
+        default="",
+        missing="reason_required" if name == "reason" else "required",
+        longest=longest,
+        prose=prose,
+    )
 
 
 @dataclass(frozen=True)
@@ -88,7 +118,7 @@ class RequestVerb:
 
 
 def _reason(help_text: str, example: str, *, required: bool = False) -> VerbField:
-    return VerbField("reason", help_text, example, required, prose=True)
+    return _field("reason", help_text, example, required=required, prose=True)
 
 
 VERBS: tuple[RequestVerb, ...] = (
@@ -102,7 +132,7 @@ VERBS: tuple[RequestVerb, ...] = (
         "submitted, edited, opened the ticket for or benefit from.",
         "Approved. Building starts now.",
         (
-            VerbField(
+            _field(
                 "plan_digest",
                 "The digest of the plan that you read.",
                 EXAMPLE_DIGEST,
@@ -113,7 +143,7 @@ VERBS: tuple[RequestVerb, ...] = (
                 "which the approval accepts.",
                 "Checked with the network team",
             ),
-            VerbField(
+            _field(
                 "accept_until",
                 f"How long these ways past CloudFront are accepted. {UNTIL_HELP} Default: as long "
                 "as the platform team allows.",
@@ -219,8 +249,8 @@ VERBS: tuple[RequestVerb, ...] = (
         "with which the plan solves the problem. This applies it and replans.",
         "Request changed. Replanning.",
         (
-            VerbField("code", "The code of the preflight result.", "PF-PATH-BARE", required=True),
-            VerbField(
+            _field("code", "The code of the preflight result.", "PF-PATH-BARE", required=True),
+            _field(
                 "amendment_label",
                 "Which suggestion to apply, if there are several. Default: the first.",
                 "Add /ws/chat to the paths",
@@ -230,3 +260,23 @@ VERBS: tuple[RequestVerb, ...] = (
     ),
 )
 VERBS_BY_NAME: Mapping[str, RequestVerb] = {verb.name: verb for verb in VERBS}
+
+
+@cache
+def usable_verbs(
+    state: str,
+    action: str,
+    member: bool,
+    approver: bool,
+    admin: bool,
+    requested: bool,
+    gets: bool,
+    edited: bool,
+) -> list[str]:
+    """Their names, for a caller with these roles, who requested, gets or edited the endpoint."""
+    me, other = 1, 0
+    actor = Actor(me, is_team_member=member, is_approver=approver, is_admin=admin)
+    asker, getter, editor = (me if is_me else other for is_me in (requested, gets, edited))
+    standing = Standing(State(state), asker, getter, editor, plan_digest="", action=action)
+    given = [may(one.permission, actor, standing, digest="") for one in VERBS]
+    return [one.name for one, can in zip(VERBS, given, strict=True) if isinstance(can, Allowed)]
