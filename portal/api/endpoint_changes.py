@@ -21,16 +21,18 @@ from portal.api.create_request import (
     without_empties,
 )
 from portal.api.endpoint_settings import fields_of_settings
-from portal.api.endpoints import OfEndpoint
+from portal.api.endpoints import ENDPOINT, OfEndpoint, show_endpoint
 from portal.api.operation import operation
 from portal.api.request_output import REQUEST, example_in
 from portal.api.requests import IDEMPOTENCY_KEY, created
+from portal.endpoints.actions import rename_endpoint
 from portal.problems import unless_refused
 from portal.requests.actions import FIXED
 from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, submit_change, submit_removal
 from portal.requests.lifecycle import State
 from provisioning.models import Endpoint
 from provisioning.plan.plan import CHANGE, REMOVE
+from provisioning.spec.fields import NAME
 from provisioning.spec.parsing import SpecError
 
 # fmt: off
@@ -44,6 +46,9 @@ NEW_CHANGE = f.Body(
     (*(one for one in fields_of_settings(shown=False) if one.name not in FIXED), *AROUND),
 )
 NEW_REMOVAL = f.Body("NewRemoval", "The removal of an endpoint.", (GRACE_DAYS, *AROUND))
+NEW_NAME = f.Body("NewName", "Another name for the endpoint.", (
+    f.Field("name", f.text(60), NAME.help, required=True, example="shop-chat"),
+))
 # fmt: on
 REFUSALS = (
     "idempotency_conflict",
@@ -130,6 +135,24 @@ class RemoveEndpoint(OfEndpoint):
             unless_refused(outcome)
 
         return once_for_endpoint(self, request, REMOVE, endpoint, said, create)
+
+
+class RenameEndpoint(OfEndpoint):
+    @operation(
+        "renameEndpoint",
+        ENDPOINT,
+        body=NEW_NAME,
+        refusals=("not_your_team", "request_under_way", "wrong_state", "name_taken"),
+    )
+    def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        """Rename an endpoint.
+
+        Nothing changes in AWS, so that it needs no approval.
+        """
+        name = NEW_NAME.read(self.sent)["name"]
+        endpoint = self.endpoint(endpoint_id)
+        unless_refused(rename_endpoint(self.person, endpoint, name, now=self.now))
+        return Response(show_endpoint(self.person, endpoint_id, self.now))
 
 
 def once_for_endpoint(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.lists import PAGE, Filter, page, page_of
 from portal.api.operation import operation
 from portal.endpoints.health import with_health
+from portal.people.models import Person
 from portal.people.visibility import visible_endpoints
 from provisioning.models import Endpoint
 
@@ -46,6 +48,8 @@ ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
     f.Field("portal", f.STRING, "Its page.",
             lambda pk: f"{settings.PORTAL_URL}/endpoints/{pk}/", ("id",)),
     f.Field("change", f.STRING, "POST: Request a change.", lambda pk: api_url(pk, "/change"),
+            ("id",)),
+    f.Field("rename", f.STRING, "POST: Give it another name.", lambda pk: api_url(pk, "/rename"),
             ("id",)),
     f.Field("remove", f.STRING, "POST: Request the removal.", lambda pk: api_url(pk, "/remove"),
             ("id",)),
@@ -122,11 +126,16 @@ class OneEndpoint(ApiView):
 
         What it is, where clients connect, and whether they reach it.
         """
-        found = with_health(visible_endpoints(self.person), self.now).filter(pk=endpoint_id)
-        row = found.values(*ENDPOINT.columns).first()
-        if row is None:
-            raise Http404
-        return Response(ENDPOINT.show(row))
+        return Response(show_endpoint(self.person, endpoint_id, self.now))
+
+
+def show_endpoint(person: Person, endpoint_id: uuid.UUID, now: datetime) -> dict[str, Any]:
+    """The endpoint, if the person may see it. Raises Http404."""
+    found = with_health(visible_endpoints(person), now).filter(pk=endpoint_id)
+    row = found.values(*ENDPOINT.columns).first()
+    if row is None:
+        raise Http404
+    return ENDPOINT.show(row)
 
 
 class OfEndpoint(ApiView):

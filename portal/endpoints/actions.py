@@ -18,13 +18,17 @@ from checks.probe_actions import probe_under_way, request_probe
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.endpoints.secrets import usable_secrets, use_refusal
 from portal.people.models import Person
+from portal.requests.actions import request_under_way
 from portal.requests.answers import parse_settings
+from portal.requests.endpoint_names import name_fault
 from portal.requests.lifecycle import Denied, State
 from portal.requests.models import EndpointRequest
 from provisioning import events
-from provisioning.models import Endpoint, Event
+from provisioning.models import AwsAccount, Endpoint, Event
 from provisioning.redaction.masking import mask_prose
-from provisioning.spec.fields import USUAL_CHECK
+from provisioning.spec.field_kinds import InvalidValue
+from provisioning.spec.fields import NAME, USUAL_CHECK
+from provisioning.spec.parsing import FieldError, SpecError
 
 MAX_SAVED_CHECKS = 20
 SCHEDULES = (0, 15, 60, 1440)
@@ -221,6 +225,37 @@ def delete_saved_check(person: Person, saved: SavedCheck, *, now: datetime) -> D
                 },
             )
     return None
+
+
+def rename_endpoint(
+    person: Person, endpoint: Endpoint, name: str, *, now: datetime
+) -> Endpoint | Denied:
+    """Give it another name. Nothing in AWS has the name, so that nobody has to approve it. Raises
+    SpecError if it is no name, or taken.
+    """
+    if not person.belongs_to(endpoint.owner):
+        return Denied("not_your_team", "Only its team can rename this endpoint.")
+    with transaction.atomic():
+        # Approvals in the account queue for the same lock: of two of one name, the second sees it.
+        AwsAccount.objects.select_for_update(no_key=True).get(pk=endpoint.account_id)
+        locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+        if request_under_way(locked):
+            return Denied("request_under_way", "A change or a removal of it is not over.")
+        if locked.state != Endpoint.State.DEPLOYED:
+            return Denied("wrong_state", "Only a deployed endpoint can be renamed.")
+        try:
+            NAME.parse(name)
+        except InvalidValue as invalid:
+            raise SpecError([FieldError("name", invalid.code, invalid.message)]) from invalid
+        if fault := name_fault(locked.account_id, name, besides=locked):
+            raise SpecError([fault])
+        before = locked.name
+        locked.name, locked.spec_data = name, locked.spec_data | {"name": name}
+        locked.save(update_fields=["name", "spec_data"])
+        text = f"{person} renamed {before} to {name}."
+        data = {"by": person.username, "before": before, "after": name}
+        events.append(stream_of(locked), "endpoint.renamed", text, at=now, level="info", data=data)
+    return locked
 
 
 def stream_of(endpoint: Endpoint) -> str:

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -38,7 +39,7 @@ from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, query_of_page, signed_in, to_page
 from portal.pages.drift import drift_context
 from portal.pages.exports import FORMATS
-from portal.pages.forms import LogRowsForm
+from portal.pages.forms import LogRowsForm, settings_form_data
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
 from portal.requests.actions import request_under_way
@@ -129,6 +130,7 @@ def detail_page(
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
         "pending": request_under_way(endpoint),
+        "clone_url": _clone_url(endpoint, team),
         "may_change": change_refusal(request.user, endpoint) is None,
         **privacy_context(request.user, endpoint),
         **drift_context(request.user, endpoint),
@@ -384,6 +386,18 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
             continue
         shown.append(SettingRow(FIELD[derived.field].label, value, reason))
     return shown
+
+
+def _clone_url(endpoint: Endpoint, team: Team | None) -> str:
+    """The form of a new request with the same settings, for another environment: without what is
+    this one's own.
+    """
+    own = ("name", "account_id", "distribution_id", "target_arn")
+    answers = {name: value for name, value in answers_of(endpoint).items() if name not in own}
+    data = settings_form_data(answers) | ({"team": team.slug} if team else {})
+    return (
+        f"{reverse('request-new')}?{urlencode({key: text for key, text in data.items() if text})}"
+    )
 
 
 def _newest_request(endpoint: Endpoint) -> EndpointRequest | None:

@@ -18,7 +18,7 @@ from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
 from checks.preflight.custom_origins import evaluate_behavior
@@ -54,6 +54,7 @@ PARTS = {
     "target": "requests/_form_preflight.html",
     "name": "requests/_name_field.html",
 }
+RESTORE_PURPOSE = "Restore what was approved: AWS differs from it."
 CHANGEABLE = frozenset(row.name for row in FIELDS if row.in_spec and row is not ACCOUNT_ID)
 """Settings that a suggestion of the preflight may change."""
 
@@ -174,6 +175,22 @@ def endpoint_change(request: SignedIn, pk: UUID) -> HttpResponse:
     outcome = _if_valid(form, change)
     if outcome is None:
         return _page(request, form, None, status=422)
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+        return redirect("endpoint-detail", endpoint.pk)
+    return redirect(outcome)
+
+
+@signed_in
+@require_POST
+def endpoint_restore(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Ask for what was approved, where AWS has something else by now: a change without new
+    settings.
+    """
+    endpoint = endpoint_or_404(request.user, pk)
+    outcome = submit_change(
+        request.user, endpoint, {}, now=timezone.now(), justification=RESTORE_PURPOSE
+    )
     if isinstance(outcome, Denied):
         messages.warning(request, outcome.reason)
         return redirect("endpoint-detail", endpoint.pk)

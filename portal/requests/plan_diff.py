@@ -12,7 +12,7 @@ from typing import Any
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.step_times import RunTime, StepTime, time_of_run
 from provisioning.plan.plan import CHANGE
-from provisioning.spec.fields import FIELDS
+from provisioning.spec.fields import FIELDS, NAME
 
 ACTIONS = {
     "create": ("Create", "busy"),
@@ -145,7 +145,7 @@ def settings_changed(plan: Mapping[str, Any]) -> tuple[DiffLine, ...]:
     return tuple(
         DiffLine(row.label, _words(before.get(row.name)), _words(after.get(row.name)))
         for row in FIELDS
-        if row.in_spec and before.get(row.name) != after.get(row.name)
+        if row.in_spec and row is not NAME and before.get(row.name) != after.get(row.name)
     )
 
 

@@ -144,6 +144,7 @@ def take_snapshot(
     return Snapshot(
         target=survey.facts,
         distribution=record.facts if record else None,
+        distribution_config=record.config if record else None,
         vpc_origins=known,
         viewer_certificate=viewer_certificate,
         service_role=service_role,

@@ -6,7 +6,9 @@ A fact that could not be read (no permission, an API error) is a Gap, never an e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from provisioning.facts.certificate import Certificate
 from provisioning.facts.distribution import DistributionFacts, DomainConflict
@@ -54,7 +56,8 @@ class Snapshot:
     custom origin request policies that the distribution's behaviors have, by id, as far as AWS
     showed them. `web_acl` is the distribution's. `unusable_origins` are the distribution's origins
     whose VPC origin AWS does not know or no longer shares. `target_successor` is the ARN of a load
-    balancer that has the name of a target that does not exist, "" without.
+    balancer that has the name of a target that does not exist, "" without. `distribution_config` is
+    the distribution's DistributionConfig, from the same read.
     """
 
     target: TargetFacts | None
@@ -72,6 +75,7 @@ class Snapshot:
     web_acl: WebAcl | None = None
     unusable_origins: tuple[str, ...] = ()
     target_successor: str = ""
+    distribution_config: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     gaps: tuple[Gap, ...] = field(default=())
 
     def gap(self, what: str) -> Gap | None:

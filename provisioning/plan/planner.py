@@ -11,6 +11,7 @@ from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.path_patterns import same_paths
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.behaviors import behavior_items, origin_item
+from provisioning.plan.distribution_config import has_settings
 from provisioning.plan.holdings import Holdings
 from provisioning.plan.ingress import ingress_items
 from provisioning.plan.items import KEEP, REUSE, UPDATE, PlanItem, Unplannable
@@ -22,6 +23,7 @@ from provisioning.plan.vpc_origin import vpc_origin_item
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
+RESTORED = "Somebody has changed it in AWS since it was approved. This puts it back."
 CREATING_SECONDS, DEPLOYING_SECONDS, DELETING_SECONDS = 540, 300, 300
 """A VPC origin until Deployed, a distribution until Deployed, a VPC origin until gone."""
 
@@ -86,7 +88,10 @@ def make_change_plan(
     replaced = spec.vpc_origin_key != before.vpc_origin_key
     distribution = writable_distribution(snapshot)
     items = [
-        *(_updated(item, applied, replaced=replaced) for item in built.items),
+        *(
+            _updated(item, applied, snapshot.distribution_config or {}, replaced=replaced)
+            for item in built.items
+        ),
         *_removed_behaviors(spec, applied, distribution, names.origin_id(owner, endpoint_key)),
         *rule_items(holdings, needed=_needed_rules(spec, snapshot, holdings)),
     ]
@@ -99,15 +104,19 @@ def make_change_plan(
     if all(item.action in (KEEP, REUSE) for item in items):
         raise Unplannable(
             "nothing_changes",
-            "Nothing in AWS would change. Change a setting, or cancel this request.",
+            "AWS has these settings already. Change a setting, or cancel this request.",
         )
     return replace(
         built, items=tuple(items), expected_seconds=seconds, action=CHANGE, applied=applied
     )
 
 
-def _updated(item: PlanItem, applied: Mapping[str, Any], *, replaced: bool) -> PlanItem:
-    """An item of the endpoint's own as the change of what the applied plan made."""
+def _updated(
+    item: PlanItem, applied: Mapping[str, Any], present: Mapping[str, Any], *, replaced: bool
+) -> PlanItem:
+    """An item of the endpoint's own as the change of what the applied plan made; where nothing else
+    is wanted, of what somebody has made of that in the `present` DistributionConfig.
+    """
     if item.resource not in ("origin", "behavior") or item.action != KEEP:
         return item
     assert item.after is not None  # noqa: S101 -- what is built has an after
@@ -123,7 +132,8 @@ def _updated(item: PlanItem, applied: Mapping[str, Any], *, replaced: bool) -> P
         None,
     )
     if before is None or before == item.after:
-        return item
+        drifted = _drifted(item.resource, item.after, present)
+        return replace(item, action=UPDATE, before=drifted, note=RESTORED) if drifted else item
     note = item.note
     if item.resource == "origin" and replaced:
         note = (
@@ -131,6 +141,27 @@ def _updated(item: PlanItem, applied: Mapping[str, Any], *, replaced: bool) -> P
             "the old target until its VPC origin is deleted."
         )
     return replace(item, action=UPDATE, before=before, note=note)
+
+
+def _drifted(
+    resource: str, wanted: Mapping[str, Any], present: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """An origin or a behavior as it is in the present configuration, if that is not as wanted.
+    Values of custom headers may be secrets: a header more or less is restored with the next change.
+    """
+    listed, key = ("Origins", "Id") if resource == "origin" else ("CacheBehaviors", "PathPattern")
+    entries = (present.get(listed) or {}).get("Items") or ()
+    own = next((one for one in entries if one[key] == wanted[key]), None)
+    if own is None:
+        return None
+    words = {"CustomHeaders", "CustomHeadersFrom", "VpcOriginName"}
+    settings = {name: value for name, value in wanted.items() if name not in words}
+    differs = {
+        name: own.get(name)
+        for name, value in settings.items()
+        if not has_settings(own.get(name), value)
+    }
+    return {**wanted, **differs} if differs else None
 
 
 def _removed_behaviors(

@@ -33,8 +33,8 @@ STEPS: tuple[Step[RunContext], ...] = (
     ),
     Step(
         "vpc-origin",
-        "Have a VPC origin for the new settings",
-        "Delete the VPC origin for the new settings",
+        "Create or reuse the VPC origin",
+        "Delete the VPC origin, if this change created it",
         StepSide(vpc_origin.observe, vpc_origin.create),
         vpc_origin.release(vpc_origin.replacement),
         expected_seconds=540,

@@ -4,6 +4,9 @@ where it cannot.
 
 from __future__ import annotations
 
+import html
+import re
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -209,3 +212,47 @@ def test_what_is_out_of_service_is_not_checked_and_its_request_says_how_to_resto
     auditor = text_of(signed_in(people.rita).get(f"/requests/{request.pk}/"))
     assert "Out of service" in auditor
     assert "Why is it still needed?" not in auditor
+
+
+def test_a_live_endpoint_is_renamed_without_a_request(people: Cast) -> None:
+    endpoint = built(people)
+    url = f"/endpoints/{endpoint.pk}/"
+    other = Endpoint.objects.get(pk=endpoint.pk)
+    other.pk, other.name = None, "taken"
+    other.id = uuid.uuid4()
+    other.save(force_insert=True)
+    for person, name, said in (
+        (people.ana, "taken", "already has an endpoint named taken"),
+        (people.ana, "No Name", "lower-case letters, digits and hyphens"),
+        (people.olga, "mine", "Only its team can rename"),
+    ):
+        answer = signed_in(person).post(f"{url}rename/", {"name": name}, follow=True)
+        assert said in text_of(answer)
+        endpoint.refresh_from_db()
+        assert endpoint.name == "team-chat"
+
+    renamed = signed_in(people.ben).post(
+        f"/api/v1{url}rename", {"name": "room-chat"}, content_type="application/json"
+    )
+    assert (renamed.status_code, renamed.json()["name"]) == (200, "room-chat")
+    endpoint.refresh_from_db()
+    assert (endpoint.name, endpoint.spec.name) == ("room-chat", "room-chat")
+    follows = submit_change(people.ana, endpoint, {"read_timeout": 50}, now=NOW)
+    assert isinstance(follows, EndpointRequest)
+    assert follows.spec.name == "room-chat"
+
+
+def test_a_clone_starts_from_the_same_settings_without_what_is_this_ones_own(
+    people: Cast,
+) -> None:
+    endpoint = built(people)
+    endpoint.spec_data = endpoint.spec_data | {"stay_open_seconds": 9}
+    endpoint.save()
+    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
+    link = re.search(r'href="(/requests/new/[^"]+)">Clone', page)
+    assert link
+    form = signed_in(people.ana).get(html.unescape(link[1])).context["form"]
+    answers = form.answers()
+    assert answers["path_patterns"] == ("/ws/chat",)
+    assert answers["stay_open_seconds"] == 9
+    assert not {"name", "target_arn", "distribution_id"} & set(answers)

@@ -4,6 +4,7 @@ dies; AWS's refusal to update a VPC origin in use is answered with a replacement
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -237,8 +238,50 @@ def test_endpoints_that_are_built_changed_and_removed_at_once_go_out_in_one_writ
 def test_a_change_that_changes_nothing_is_no_plan(machine: Machine) -> None:
     site = machine.site()
     run = built(machine, site)
-    with pytest.raises(Unplannable, match="Nothing in AWS would change"):
+    with pytest.raises(Unplannable, match="AWS has these settings already"):
         site.change(run)
+
+
+def edited(site: Site, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Somebody changes the distribution by hand."""
+    cloudfront, config = site.account.cloudfront, site.config()
+    edit(config)
+    etag = cloudfront.get_distribution_config(Id=site.distribution_id)["ETag"]
+    cloudfront.update_distribution(Id=site.distribution_id, IfMatch=etag, DistributionConfig=config)
+
+
+def loosen(config: dict[str, Any]) -> None:
+    config["CacheBehaviors"]["Items"][0]["ViewerProtocolPolicy"] = "allow-all"
+
+
+def drop_all(config: dict[str, Any]) -> None:
+    config["CacheBehaviors"] = {"Quantity": 0}
+    config["Origins"] = {"Quantity": 1, "Items": config["Origins"]["Items"][:1]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (loosen, [("behavior", "update")]),
+        (drop_all, [("origin", "create"), ("behavior", "create"), ("behavior", "create")]),
+    ],
+)
+def test_what_somebody_changed_by_hand_is_put_back_by_a_change_without_new_settings(
+    machine: Machine,
+    edit: Callable[[dict[str, Any]], None],
+    expected: list[tuple[str, str]],
+) -> None:
+    site = machine.site()
+    run = built(machine, site)
+    config = site.config()
+    edited(site, edit)
+    machine.step(3600)
+    restored = site.change(run)
+    assert changes_of(restored) == expected
+    machine.finish(restored)
+    assert restored.state == Run.State.DONE
+    assert site.config()["CacheBehaviors"] == config["CacheBehaviors"]
+    assert site.config()["Origins"] == config["Origins"]
 
 
 def test_a_path_that_somebody_else_has_is_refused_as_in_a_creation(machine: Machine) -> None:
