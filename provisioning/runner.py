@@ -545,7 +545,7 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
         event = {
             "kind": "run.done",
             "level": "good",
-            "text": "AWS has deployed everything.",
+            "text": "Everything is done in AWS.",
             "data": {},
         }
     over = {

@@ -26,6 +26,7 @@ from portal.endpoints.drift import (
 )
 from portal.pages.auth import SignedIn, endpoint_or_404, posted_text, signed_in, to_page
 from portal.people.models import Person
+from portal.requests.endpoint_changes import change_refusal
 from portal.requests.lifecycle import Denied
 from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint
 
@@ -133,6 +134,7 @@ def drift_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
         "drift_running": running,
         "drift_troubles": troubles_for(endpoint, last) if last else [],
         "may_compare": person.decides or person.belongs_to(endpoint.owner),
+        "may_change": change_refusal(person, endpoint) is None,
         **_choices(person),
     }
 

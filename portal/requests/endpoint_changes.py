@@ -22,7 +22,7 @@ from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
 from portal.requests.preflight_amendments import with_changes
 from provisioning.models import Endpoint, Run
-from provisioning.plan.plan import CHANGE, REMOVE
+from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 from provisioning.spec.fields import USUAL_CHECK
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers
 
@@ -33,12 +33,9 @@ def answers_of(endpoint: Endpoint) -> dict[str, Any]:
     """The answers that the endpoint's present settings follow from. What a person left to the
     portal stays so; a usual check that was set later counts as an answer.
     """
-    latest = (
-        EndpointRequest.objects.filter(endpoint=endpoint, run__state=Run.State.DONE)
-        .exclude(action=REMOVE)
-        .order_by("-run__finished_at")
-        .first()
-    )
+    asked = EndpointRequest.objects.filter(endpoint=endpoint).exclude(action=REMOVE)
+    applied = asked.filter(run__state=Run.State.DONE).order_by("-run__finished_at")
+    latest = applied.first() or asked.filter(action=CREATE).first()
     answers = dict(latest.answers if latest else endpoint.spec_data)
     derived, present = complete_answers(answers), endpoint.spec.to_dict()
     changed = {

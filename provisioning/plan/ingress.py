@@ -32,7 +32,7 @@ def ingress_items(spec: EndpointSpec, target: TargetFacts, owner: str) -> list[P
                 port,
             )
             if ours and made_by_us:
-                note = f"Shares rule {rule.rule_id} with another endpoint on this target."
+                note = f"The portal added rule {rule.rule_id} for this target already."
                 items.append(PlanItem("ingress-rule", REUSE, title, now, ours, note, shared=True))
             else:
                 note = "CloudFront is already allowed."

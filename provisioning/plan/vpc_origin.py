@@ -48,7 +48,7 @@ def vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> PlanI
         )
     title, after = f"VPC origin {name}", desired_vpc_origin(spec, owner)
     if existing:
-        note = f"{existing.id} already leads to this target and is shared, so there is no wait."
+        note = f"{existing.id} already leads to this target, so there is no wait."
         return PlanItem("vpc-origin", REUSE, title, {"Id": existing.id}, after, note, shared=True)
     note = "AWS takes about 10 to 15 minutes."
     return PlanItem("vpc-origin", CREATE, title, None, after, note, shared=True)

@@ -15,7 +15,7 @@ from portal.pages.home import OPEN_SHOWN
 from portal.pages.paging import PAGE_SIZE
 from portal.people.models import Person
 from portal.requests.lifecycle import State
-from provisioning.models import AwsAccount, Endpoint, Run
+from provisioning.models import AwsAccount, Endpoint, Run, Watch
 from tests.portal.endpoint_requests import ask, deploy, put, told_by
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
@@ -173,11 +173,20 @@ def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_someb
     account.update(last_sweep_error="AccessDenied: sts:AssumeRole", last_sweep_at=timezone.now())
     assert "cannot read" not in text_of(signed_in(people.olga).get("/")), "nobody waits there"
     now = timezone.now()
+    watched = Watch.objects.create(
+        account=endpoint.account,
+        resource="distribution",
+        aws_id="E1",
+        status="InProgress",
+        written_at=now,
+        seen_at=now,
+    )
     run = Run.objects.create(
         endpoint=endpoint,
         saga="create-endpoint",
         stream="s",
         plan_data={},
+        watch=watched,
         state="waiting",
         due_at=now,
         created_at=now,
