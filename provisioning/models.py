@@ -103,20 +103,30 @@ class AwsAccount(models.Model):
 
     def path_rights(self, distribution_id: str, team: str) -> PathRights:
         """The rights of a team (its slug) on a distribution of the account: the endpoints there,
-        also those still being built, and the assigned paths.
+        also those still being built or changed, and the assigned paths.
         """
         endpoints = self.endpoints.exclude(state=Endpoint.State.ABSENT).filter(
             spec_data__distribution_id=distribution_id
         )
         assigned = self.path_assignments.filter(distribution_id=distribution_id)
         owner = settings.PROVISIONING_OWNER
+        newest = Run.objects.filter(endpoint__in=endpoints).order_by("endpoint", "-created_at")
+        under_way = {
+            run.endpoint_id: run.planned
+            for run in newest.distinct("endpoint")
+            .only("endpoint", "state")
+            .annotate(planned=models.F("plan_data__spec__path_patterns"))
+            if run.state not in (Run.State.DONE, Run.State.UNDONE)
+        }
         return PathRights(
             team,
             (
                 *(
                     PathClaim(pattern, one.owner, one.name, origin_id(owner, one.key))
                     for one in endpoints.order_by("created_at", "pk")
-                    for pattern in one.spec_data["path_patterns"]
+                    for pattern in dict.fromkeys(
+                        [*one.spec_data["path_patterns"], *under_way.get(one.pk, ())]
+                    )
                 ),
                 *(PathClaim(one.path_pattern, one.owner) for one in assigned),
             ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,14 +14,17 @@ from portal.requests import actions
 from portal.requests.actions import submit_request
 from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import EndpointRequest
+from provisioning.actions import contested_paths
 from provisioning.models import AwsAccount, Event, PathAssignment, Run
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import (
     ANSWERS,
+    ask,
     deploy,
     distribution,
     form_answers,
     plan_again,
+    planned,
     planned_in_lab,
 )
 from tests.portal.people import Cast, signed_in
@@ -152,3 +157,30 @@ def test_paths_are_assigned_listed_and_taken_back(neighbors: Cast) -> None:
             assign(*wrong)
     assign(*words, "--remove")
     assert not PathAssignment.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "held"),
+    [("running", True), ("undoing", True), ("stuck", True), ("undone", False)],
+)
+def test_a_change_under_way_has_its_new_paths_too(neighbors: Cast, state: str, held: bool) -> None:
+    built = deploy(planned(ask(neighbors.ana, neighbors.chat)))
+    spec = {**built.spec_data, "path_patterns": ["/ws/new/*", "/ws/chat"]}
+    now = timezone.now()
+    Run.objects.create(
+        endpoint=built,
+        saga="change-endpoint",
+        stream="",
+        plan_data={"spec": spec},
+        plan_digest="",
+        state=state,
+        due_at=now,
+        created_at=now,
+    )
+    account = AwsAccount.objects.get(pk=ACCOUNT)
+    claims = account.path_rights(built.spec_data["distribution_id"], "trading").claims
+    mine = ["/ws/chat", "/ws/new/*"] if held else ["/ws/chat"]
+    assert sorted(one.pattern for one in claims) == mine
+    wanted = replace(built.spec, path_patterns=("/ws/new/prices",), name="prices")
+    contested = contested_paths(wanted, uuid4(), "trading")
+    assert [one.endpoint for one in contested] == (["team-chat"] if held else [])
