@@ -129,10 +129,9 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        steps, journal = steps_of(locked.saga), locked.journal()
-        unwinding = reason_to_unwind(steps, journal, settings.PROVISIONING_PACE) is not None
         over = locked.state not in (Run.State.RUNNING, Run.State.WAITING)
-        if over or unwinding or past_pivot(steps, journal):
+        past = past_pivot(steps_of(locked.saga), locked.journal())
+        if over or past or is_unwinding(locked):
             return False
         _append(
             locked,
@@ -144,6 +143,12 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
         )
         Run.objects.filter(pk=locked.pk).update(due_at=now)
     return True
+
+
+def is_unwinding(run: Run) -> bool:
+    """Whether the run undoes what it did, or is about to."""
+    steps, journal = steps_of(run.saga), run.journal()
+    return reason_to_unwind(steps, journal, settings.PROVISIONING_PACE) is not None
 
 
 def retry_stuck(run: Run, *, reason: str, now: datetime) -> bool:

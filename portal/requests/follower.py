@@ -17,6 +17,7 @@ from checks import actions as checks
 from portal.requests.actions import move, record, supersede_earlier
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
+from provisioning.actions import is_unwinding
 from provisioning.models import Endpoint, Event
 from provisioning.plan.plan import REMOVE
 from provisioning.steps.approved_plan import PLAN_STALE
@@ -83,6 +84,9 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         text = f"{request.title}. A platform admin must resolve it."
         record(request, "request.stuck", text, now, level="error")
     elif event.step == "grace" and event.kind == "step.waiting" and state is State.PROVISIONING:
+        # Cancelled or restored meanwhile: it waits for AWS, and goes back into service.
+        if request.run is not None and is_unwinding(request.run):
+            return
         move(request, Verb.WENT_OUT_OF_SERVICE, now, reason=event.text[:500])
         text = f"{request.spec.name} is out of service. {event.text}"
         record(request, "request.out_of_service", text, now, level="warning")

@@ -19,6 +19,7 @@ from portal.requests import actions, follower, planning, tasks
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning import events
+from provisioning.actions import cancel_run
 from provisioning.dispatch import Dispatch
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount, Event
@@ -209,3 +210,27 @@ def test_a_tick_says_a_thing_once_and_again_if_the_word_seems_lost_or_there_is_m
     with transaction.atomic():
         events.append(building.stream, "run.step", "More.", at=NOW, data={})
     assert [words_after(second) for second in (6, 7)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "state"), [(False, "out_of_service"), (True, "provisioning")]
+)
+def test_a_removal_that_is_cancelled_or_restored_is_not_out_of_service_while_it_waits_for_aws(
+    building: EndpointRequest, cancelled: bool, state: str
+) -> None:
+    run = building.run
+    assert run is not None
+    run.saga = "remove-endpoint"
+    run.save()
+    EndpointRequest.objects.update(action="remove")
+    if cancelled:
+        assert cancel_run(run, reason="A client still connects.", now=NOW)
+    with transaction.atomic():
+        events.append(
+            building.stream, "step.waiting", "VPC origin: Deploying.", at=NOW, step="grace"
+        )
+    happens(building, "run.step")
+    assert building.state == state
+    if cancelled:
+        happens(building, "run.undone", code="cancelled", reason="A client still connects.")
+        assert building.state == State.CANCELLED
