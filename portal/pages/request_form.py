@@ -188,9 +188,14 @@ def endpoint_restore(request: SignedIn, pk: UUID) -> HttpResponse:
     settings.
     """
     endpoint = endpoint_or_404(request.user, pk)
-    outcome = submit_change(
-        request.user, endpoint, {}, now=timezone.now(), justification=RESTORE_PURPOSE
-    )
+    try:
+        outcome = submit_change(
+            request.user, endpoint, {}, now=timezone.now(), justification=RESTORE_PURPOSE
+        )
+    except SpecError as error:
+        # What was approved is not valid any more: the team lost the account, or a secret is gone.
+        messages.warning(request, " ".join(one.message for one in error.errors))
+        return redirect("endpoint-detail", endpoint.pk)
     if isinstance(outcome, Denied):
         messages.warning(request, outcome.reason)
         return redirect("endpoint-detail", endpoint.pk)

@@ -256,3 +256,12 @@ def test_a_clone_starts_from_the_same_settings_without_what_is_this_ones_own(
     assert answers["path_patterns"] == ("/ws/chat",)
     assert answers["stay_open_seconds"] == 9
     assert not {"name", "target_arn", "distribution_id"} & set(answers)
+
+
+def test_drift_is_not_restored_in_an_account_that_the_team_has_lost(people: Cast) -> None:
+    page = f"/endpoints/{built(people).pk}/restore/"
+    assert signed_in(people.ana).get(page).status_code == 405
+    people.chat.accounts.clear()
+    answer = signed_in(people.ana).post(page, follow=True)
+    assert "Chat cannot use this account." in text_of(answer)
+    assert not EndpointRequest.objects.filter(action="change").exists()
