@@ -159,6 +159,7 @@ def test_a_report_is_requested_once_by_whoever_may(people: Cast, endpoint: Endpo
     assert (again.status_code, again.json()["finished_at"]) == (202, None)
     report = DriftReport.objects.get()
     assert report.requested_by == "ana"
+    assert signed_in(people.olga).post("/drift/accounts/1%001/").status_code == 404
     signed_in(people.olga).post(f"/drift/accounts/{ACCOUNT}/")
     assert DriftReport.objects.count() == 1
     DriftReport.objects.update(
