@@ -20,7 +20,7 @@ from portal.people.models import Person, Team
 from portal.problems import ApiProblem
 from portal.requests.actions import Provenance, Ticket, secrets_for, submit_request
 from portal.requests.answers import parse_settings
-from portal.requests.idempotency import BY_HEADER, BY_TICKET, KeyConflict, once_per_key
+from portal.requests.idempotency import CREATION, KeyConflict, once_per_key
 from provisioning.plan.plan import CREATE
 from provisioning.redaction.carriers import has_secret_shape
 from provisioning.redaction.masking import mask_text, mask_url
@@ -86,12 +86,11 @@ def create_request(
     call had made it.
     """
     said = without_empties(body)
-    action = said.get("action", CREATE)
 
     def create(pk: uuid.UUID) -> None:
         submit(person, said, pk, correlation_id, now)
 
-    return once(person, said, str(action), key=key, now=now, create=create)
+    return once(person, said, CREATION, key=key, now=now, create=create)
 
 
 def without_empties(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,12 +99,12 @@ def without_empties(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def once(
-    person: Person, said: Mapping[str, Any], action: str, *, key: str, now: datetime, create: Submit
+    person: Person, said: Mapping[str, Any], route: str, *, key: str, now: datetime, create: Submit
 ) -> tuple[uuid.UUID, bool]:
-    """Create once per key: the Idempotency-Key header, else external system, id and `action` (for
-    an endpoint, with its id); without either, each call is new.
+    """Create once per route and key: the Idempotency-Key header, else the ticket's system and id;
+    without either, each call is new.
     """
-    route, key = (BY_HEADER, key) if key else (BY_TICKET, ticket_key(said, action))
+    route, key = (route, key) if key else (f"{route}/ticket", ticket_key(said))
     outcome = once_per_key(person, route, key, said, now, create)
     if isinstance(outcome, KeyConflict):
         names, differs = outcome.differing, "It had another value when the key was first used."
@@ -117,7 +116,7 @@ def once(
     return outcome.request_id, outcome.replayed
 
 
-def ticket_key(said: Mapping[str, Any], action: str) -> str:
+def ticket_key(said: Mapping[str, Any]) -> str:
     """The natural key of a ticket's call, or "" if it names no ticket (or none that could be
     stored).
     """
@@ -126,7 +125,7 @@ def ticket_key(said: Mapping[str, Any], action: str) -> str:
         return ""
     if not (_SYSTEM.fullmatch(system) and _ID.fullmatch(ticket_id)) or _is_credential(ticket_id):
         return ""
-    return f"{action[:60]} {system} {ticket_id}"
+    return f"{system} {ticket_id}"
 
 
 @dataclass(frozen=True)

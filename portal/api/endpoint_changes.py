@@ -163,11 +163,13 @@ def once_for_endpoint(
     said: Mapping[str, Any],
     create: Callable[[uuid.UUID], None],
 ) -> Response:
-    """Create a request about the endpoint, once per key or ticket, and show it."""
+    """Create a request about the endpoint, once per key or ticket, and show it. The same key for
+    another endpoint is another key.
+    """
     request_id, replayed = once(
         view.person,
         said,
-        f"{action} {endpoint.pk.hex}",
+        f"requests.{action} {endpoint.pk.hex}",
         key=header_value(request, "Idempotency-Key"),
         now=view.now,
         create=create,

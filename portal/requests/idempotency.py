@@ -22,8 +22,8 @@ from provisioning.spec.digest import digest_of
 KEPT = timedelta(days=30)
 """How long a key is remembered. After that the same call counts as new."""
 
-BY_HEADER, BY_TICKET = "requests.create", "requests.create/ticket"
-"""Where a key comes from: keys of one route do not meet those of another."""
+CREATION = "requests.create"
+"""The route that creates. Keys of one route do not meet those of another."""
 
 
 @dataclass(frozen=True)

@@ -265,3 +265,32 @@ def test_drift_is_not_restored_in_an_account_that_the_team_has_lost(people: Cast
     answer = signed_in(people.ana).post(page, follow=True)
     assert "Chat cannot use this account." in text_of(answer)
     assert not EndpointRequest.objects.filter(action="change").exists()
+
+
+def test_a_key_counts_for_one_endpoint_and_one_thing_to_do(people: Cast) -> None:
+    endpoint = built(people)
+    second = Endpoint.objects.get(pk=endpoint.pk)
+    second.pk, second.name = uuid.uuid4(), "second"
+    second.save(force_insert=True)
+    ticket = {"external_system": "s" * 40, "external_id": "T" * 120}
+    client = signed_in(people.ana)
+
+    def removed(one: Endpoint, body: dict[str, str], key: str) -> tuple[int, str]:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = client.post(
+            f"/api/v1/endpoints/{one.pk}/remove",
+            body,
+            content_type="application/json",
+            headers=headers,
+        )
+        return answer.status_code, answer.json().get("id", "")
+
+    first = removed(endpoint, {}, "k")
+    assert first[0] == 201
+    assert removed(endpoint, {}, "k") == (200, first[1])
+    other = removed(second, {}, "k")
+    assert (other[0], other[1] != first[1]) == (201, True)
+    EndpointRequest.objects.filter(action="remove").update(state=State.CANCELLED)
+    longest = removed(endpoint, ticket, "")
+    assert longest[0] == 201
+    assert removed(endpoint, ticket, "") == (200, longest[1])
