@@ -329,7 +329,8 @@ def _refuse_to_start(locked: EndpointRequest, contested: Sequence[Contest]) -> D
     if locked.action == REMOVE:
         return None
     spec = locked.spec
-    if fault := name_fault(spec.account_id, spec.name, besides=locked.endpoint):
+    fault = name_fault(spec.account_id, spec.name, besides=locked.endpoint)
+    if fault and locked.action == CREATE:
         return Denied(fault.code, fault.message)
     if surprise := _not_in_plan(contested, locked.plan_data):
         return Denied(

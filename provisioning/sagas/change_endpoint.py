@@ -81,10 +81,12 @@ STEPS: tuple[Step[RunContext], ...] = (
 
 
 def record_end(run: Run, end: Finish, now: datetime) -> None:
-    """The endpoint has the new settings, or still the old ones."""
+    """The endpoint has the new settings, or still the old ones. It keeps its name: it may have been
+    renamed since the plan was made.
+    """
     if end.undone:
         return
-    spec = run.plan_data["spec"]
+    spec = run.plan_data["spec"] | {"name": run.endpoint.name}
     Endpoint.objects.filter(pk=run.endpoint_id).update(
         spec_data=spec, domain_name=run.plan_data["relies_on"]["distribution_domain"]
     )

@@ -14,12 +14,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from portal.endpoints.actions import rename_endpoint
 from portal.people.models import Person
-from portal.requests.actions import cancel_request, request_under_way
+from portal.requests.actions import cancel_request, request_under_way, retry_request
 from portal.requests.endpoint_changes import answers_of, submit_change, submit_removal
 from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import EndpointRequest
+from provisioning.engine.decide import Finish
 from provisioning.models import Endpoint, Run
+from provisioning.sagas.change_endpoint import record_end
 from provisioning.spec.parsing import SpecError
 from tests.portal.endpoint_requests import ask, deploy, planned, put
 from tests.portal.page_text import text_of
@@ -294,3 +297,43 @@ def test_a_key_counts_for_one_endpoint_and_one_thing_to_do(people: Cast) -> None
     longest = removed(endpoint, ticket, "")
     assert longest[0] == 201
     assert removed(endpoint, ticket, "") == (200, longest[1])
+
+
+def failed_change(people: Cast, endpoint: Endpoint) -> EndpointRequest:
+    """A change of the endpoint that was approved and rolled back."""
+    request = submit_change(people.ana, endpoint, {"read_timeout": 50}, now=NOW)
+    assert isinstance(request, EndpointRequest)
+    applied = endpoint.applied_plan()
+    assert applied is not None
+    plan = applied | {"spec": request.spec_data, "action": "change", "applied": applied}
+    run = Run.objects.create(
+        endpoint=endpoint,
+        saga="change-endpoint",
+        stream=request.stream,
+        plan_data=plan,
+        plan_digest=applied["digest"],
+        state=Run.State.UNDONE,
+        due_at=NOW,
+        created_at=NOW,
+        finished_at=NOW,
+    )
+    return put(request, State.FAILED, run=run, plan_data=plan)
+
+
+def test_a_failed_change_is_retried_under_the_endpoints_new_name(people: Cast) -> None:
+    endpoint = built(people)
+    request = failed_change(people, endpoint)
+    assert isinstance(rename_endpoint(people.ben, endpoint, "room-chat", now=NOW), Endpoint)
+    namesake = Endpoint.objects.get(pk=endpoint.pk)
+    namesake.pk, namesake.name = uuid.uuid4(), "team-chat"
+    namesake.spec_data = namesake.spec_data | {"path_patterns": ["/elsewhere"]}
+    namesake.save(force_insert=True)
+
+    assert isinstance(retry_request(people.ana, request, now=NOW), Allowed)
+    request.refresh_from_db()
+    assert request.run is not None
+    record_end(request.run, Finish(undone=False), NOW)
+    endpoint.refresh_from_db()
+    assert (endpoint.name, endpoint.spec.name) == ("room-chat", "room-chat")
+    assert endpoint.spec.read_timeout == 50
+    assert signed_in(people.rita).get(f"/endpoints/{endpoint.pk}/").status_code == 200
