@@ -467,8 +467,11 @@ def retry_request(
             return allowed
         if refused := _refuse_to_start(locked, _contests(locked)):
             return refused
-        if locked.endpoint and request_under_way(locked.endpoint):
-            return NOT_FREE
+        if locked.endpoint:
+            # Who requests a change or a removal holds the same lock.
+            Endpoint.objects.select_for_update().get(pk=locked.endpoint.pk)
+            if request_under_way(locked.endpoint):
+                return NOT_FREE
         run = _start_run(locked, now)
         if run is None:
             return NOT_FREE

@@ -16,12 +16,14 @@ from checks.models import SavedCheck
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.endpoints import actions as endpoint_actions
 from portal.requests import actions
+from portal.requests.endpoint_changes import submit_removal
 from portal.requests.lifecycle import Allowed, Denied
 from portal.requests.models import EndpointRequest
 from provisioning.engine.decide import EntryKind
 from provisioning.models import Event, JournalEntry, Run
 from tests.portal.endpoint_requests import ANSWERS, deploy, planned
 from tests.portal.people import NOW, make_cast
+from tests.portal.test_endpoint_changes import built, failed_change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,3 +106,19 @@ def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
     assert isinstance(refused, Denied)
     assert refused.code == "too_many"
     assert SavedCheck.objects.count() == endpoint_actions.MAX_SAVED_CHECKS
+
+
+def test_a_failed_change_is_not_retried_beside_another_that_is_being_requested() -> None:
+    people = make_cast()
+    endpoint = built(people)
+    failed = failed_change(people, endpoint)
+    with transaction.atomic():
+        other = submit_removal(people.ben, endpoint, now=NOW)
+        retried = begun_meanwhile(
+            lambda: actions.retry_request(
+                people.ana, EndpointRequest.objects.get(pk=failed.pk), now=NOW
+            )
+        )
+    assert isinstance(other, EndpointRequest)
+    assert retried() == actions.NOT_FREE
+    assert not Run.objects.active().exists()
