@@ -60,7 +60,7 @@ class UsualCheck(OfEndpoint):
         body=NEW_USUAL_CHECK,
         example=STARTED,
         statuses=(202,),
-        refusals=(*CHECK_REFUSALS, "busy"),
+        refusals=(*CHECK_REFUSALS, "busy", "request_under_way"),
     )
     def put(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Change the usual check.

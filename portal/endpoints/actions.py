@@ -25,6 +25,7 @@ from portal.requests.lifecycle import Denied, State
 from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint, Event
+from provisioning.plan.plan import CHANGE
 from provisioning.redaction.masking import mask_prose
 from provisioning.spec.field_kinds import InvalidValue
 from provisioning.spec.fields import NAME, USUAL_CHECK
@@ -179,6 +180,14 @@ def change_usual_check(
         return refusal
     with transaction.atomic():
         locked = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        # Its end would set what was usual when it was requested.
+        other = request_under_way(locked)
+        if other and other.action == CHANGE and other.state != State.VERIFYING:
+            return Denied(
+                "request_under_way",
+                "A change of the endpoint is not over, and it sets the usual check too. Set it "
+                "there, or wait for the change.",
+            )
         before, names = locked.spec.to_dict(), {row.name for row in USUAL_CHECK}
         others = {name: value for name, value in before.items() if name not in names}
         given = {name: value for name, value in answers.items() if name in names}

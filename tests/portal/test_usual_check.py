@@ -14,6 +14,7 @@ from django.utils import timezone
 from checks.models import Check
 from checks.protocol.handshake_options import parse_fields
 from portal.endpoints.actions import save_check
+from portal.requests.endpoint_changes import submit_change
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint, Event
 from tests.checks.seen import answered
@@ -129,6 +130,15 @@ def test_one_that_is_running_is_not_mixed_up_with_the_new_one(
     again = put(people.ana, endpoint, {"app_kind": "plain"})
     assert again.status_code == 409
     assert Endpoint.objects.get(pk=endpoint.pk).spec.app_kind == "echo"
+
+
+def test_a_change_under_way_decides_about_the_usual_check(people: Cast, endpoint: Endpoint) -> None:
+    change = submit_change(people.ben, endpoint, {"stay_open_seconds": 9}, now=timezone.now())
+    assert isinstance(change, EndpointRequest)
+    refused = put(people.ana, endpoint, {"app_kind": "echo"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "request_under_way")
+    EndpointRequest.objects.filter(pk=change.pk).update(state="verifying")
+    assert put(people.ana, endpoint, {"app_kind": "echo"}).status_code == 202
 
 
 def test_a_saved_check_becomes_the_usual_one(people: Cast, endpoint: Endpoint) -> None:
