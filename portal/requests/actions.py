@@ -535,7 +535,7 @@ def close_request(
 def supersede_earlier(request: EndpointRequest, now: datetime) -> None:
     """This request decides about its endpoint from now on; those before it are over."""
     earlier = EndpointRequest.objects.select_for_update().filter(
-        endpoint=request.endpoint, state__in=[State.LIVE, State.UNANSWERED]
+        endpoint=request.endpoint, state__in=[State.VERIFYING, State.LIVE, State.UNANSWERED]
     )
     for one in earlier.exclude(pk=request.pk).order_by("pk"):
         move(one, Verb.WAS_SUPERSEDED, now)

@@ -16,14 +16,15 @@ from checks.models import Check
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.management.commands.tick import run_tick
 from portal.requests import actions, follower, planning, tasks
+from portal.requests.endpoint_changes import submit_removal
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.actions import cancel_run
 from provisioning.dispatch import Dispatch
 from provisioning.facts.snapshot import Snapshot
-from provisioning.models import AwsAccount, Event
-from tests.portal.endpoint_requests import ANSWERS, planned
+from provisioning.models import AwsAccount, Endpoint, Event
+from tests.portal.endpoint_requests import ANSWERS, planned, put
 from tests.portal.people import NOW, Cast, make_cast
 from tests.provisioning.examples import TARGET_FACTS, snapshot
 
@@ -234,3 +235,21 @@ def test_a_removal_that_is_cancelled_or_restored_is_not_out_of_service_while_it_
     if cancelled:
         happens(building, "run.undone", code="cancelled", reason="A client still connects.")
         assert building.state == State.CANCELLED
+
+
+@pytest.mark.parametrize("state", [State.VERIFYING, State.LIVE, State.UNANSWERED])
+def test_what_a_removed_endpoint_was_built_by_is_over(
+    people: Cast, building: EndpointRequest, state: State
+) -> None:
+    assert building.endpoint is not None
+    Endpoint.objects.update(state="deployed")
+    put(building, state)
+    removal = submit_removal(people.ana, building.endpoint, now=NOW)
+    assert isinstance(removal, EndpointRequest)
+    put(removal, State.PROVISIONING)
+    happens(removal, "run.done")
+    assert removal.state == State.REMOVED
+    building.refresh_from_db()
+    assert building.state == State.SUPERSEDED
+    happens(building, "check.finished", ok=True)
+    assert building.state == State.SUPERSEDED, "a late result says nothing of it"
