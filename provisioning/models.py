@@ -112,11 +112,11 @@ class AwsAccount(models.Model):
         owner = settings.PROVISIONING_OWNER
         newest = Run.objects.filter(endpoint__in=endpoints).order_by("endpoint", "-created_at")
         under_way = {
-            run.endpoint_id: run.planned
-            for run in newest.distinct("endpoint")
-            .only("endpoint", "state")
-            .annotate(planned=models.F("plan_data__spec__path_patterns"))
-            if run.state not in (Run.State.DONE, Run.State.UNDONE)
+            endpoint: patterns
+            for endpoint, state, patterns in newest.distinct("endpoint").values_list(
+                "endpoint", "state", "plan_data__spec__path_patterns"
+            )
+            if state not in (Run.State.DONE, Run.State.UNDONE)
         }
         return PathRights(
             team,
