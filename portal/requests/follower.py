@@ -24,6 +24,7 @@ from provisioning.steps.approved_plan import PLAN_STALE
 
 RETRY_AFTER_SECONDS = 60.0
 CANCELLED = "cancelled"
+_RUNNING = (State.PROVISIONING, State.OUT_OF_SERVICE)
 log = logging.getLogger(__name__)
 
 
@@ -77,9 +78,9 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
     state = State(request.state)
     if state is State.PROVISIONING and event.kind == "run.done":
         _handle_done(request, now)
-    elif state is State.PROVISIONING and event.kind == "run.undone":
+    elif state in _RUNNING and event.kind == "run.undone":
         _handle_undone(request, event.data, now)
-    elif state is State.PROVISIONING and event.kind == "run.stuck":
+    elif state in _RUNNING and event.kind == "run.stuck":
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
         text = f"{request.title}. A platform admin must resolve it."
         record(request, "request.stuck", text, now, level="error")

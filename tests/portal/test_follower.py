@@ -253,3 +253,13 @@ def test_what_a_removed_endpoint_was_built_by_is_over(
     assert building.state == State.SUPERSEDED
     happens(building, "check.finished", ok=True)
     assert building.state == State.SUPERSEDED, "a late result says nothing of it"
+
+
+@pytest.mark.parametrize(("kind", "state"), [("run.undone", "failed"), ("run.stuck", "stuck")])
+def test_a_run_that_gives_up_in_its_grace_period_is_followed(
+    building: EndpointRequest, kind: str, state: str
+) -> None:
+    EndpointRequest.objects.update(action="remove")
+    put(building, State.OUT_OF_SERVICE)
+    happens(building, kind, reason="Internal error (KeyError).", code="portal_fault")
+    assert (building.state, building.reason) == (state, "Internal error (KeyError).")
