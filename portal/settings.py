@@ -146,6 +146,7 @@ PROBE_ROUTES = env.list("PROBE_ROUTES", default=[])  # name=wss://{name}.interna
 PROBE_ALLOW_PRIVATE = env.bool("PROBE_ALLOW_PRIVATE", default=False)
 PROBE_IDLE_PACE = env.float("PROBE_IDLE_PACE", default=1.0)
 CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
+ENDPOINT_MAX_DAYS = env.int("ENDPOINT_MAX_DAYS", default=0)
 REMOVAL_GRACE_DAYS = env.int("REMOVAL_GRACE_DAYS", default=7)
 
 DRIFT_EVERY_MINUTES = env.int("DRIFT_EVERY_MINUTES", default=60)

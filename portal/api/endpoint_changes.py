@@ -28,6 +28,7 @@ from portal.api.requests import IDEMPOTENCY_KEY, created
 from portal.endpoints.actions import rename_endpoint
 from portal.problems import unless_refused
 from portal.requests.actions import FIXED
+from portal.requests.end_dates import DATE_HELP, set_end_date
 from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, submit_change, submit_removal
 from portal.requests.lifecycle import State
 from provisioning.models import Endpoint
@@ -48,6 +49,10 @@ NEW_CHANGE = f.Body(
 NEW_REMOVAL = f.Body("NewRemoval", "The removal of an endpoint.", (GRACE_DAYS, *AROUND))
 NEW_NAME = f.Body("NewName", "Another name for the endpoint.", (
     f.Field("name", f.text(60), NAME.help, required=True, example="shop-chat"),
+))
+NEW_END_DATE = f.Body("NewEndDate", "The last day of an endpoint.", (
+    f.Field("end_date", f.text(10), f'{DATE_HELP} "" takes it away.', default="",
+            example="2027-03-31"),
 ))
 # fmt: on
 REFUSALS = (
@@ -152,6 +157,24 @@ class RenameEndpoint(OfEndpoint):
         name = NEW_NAME.read(self.sent)["name"]
         endpoint = self.endpoint(endpoint_id)
         unless_refused(rename_endpoint(self.person, endpoint, name, now=self.now))
+        return Response(show_endpoint(self.person, endpoint_id, self.now))
+
+
+class EndpointEndDate(OfEndpoint):
+    @operation(
+        "setEndDate",
+        ENDPOINT,
+        body=NEW_END_DATE,
+        refusals=("not_your_team", "wrong_state", "bad_date"),
+    )
+    def put(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        """Set, renew or take away the end date of an endpoint.
+
+        The team is told 14, 3 and 1 days before. When the day is over, the portal requests the
+        removal of the endpoint; it deletes nothing without an approval.
+        """
+        said, endpoint = NEW_END_DATE.read(self.sent), self.endpoint(endpoint_id)
+        unless_refused(set_end_date(self.person, endpoint, said["end_date"], now=self.now))
         return Response(show_endpoint(self.person, endpoint_id, self.now))
 
 

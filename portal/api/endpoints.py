@@ -95,6 +95,8 @@ ENDPOINT = f.Object("Endpoint", "An endpoint.", (
             "wss://d111111abcdef8.cloudfront.net/ws/chat"),
     f.Field("health", f.of(HEALTH)),
     f.Field("spec", f.of(ENDPOINT_SPEC), source="spec_data"),
+    f.Field("end_date", f.STRING, "Its last day, if it has one.",
+            lambda on: on.isoformat() if on else "", ("end_date__on",), "2027-03-31"),
     f.Field("links", f.of(ENDPOINT_LINKS)),
     f.Field("created_at", f.TIME),
     f.Field("deployed_at", f.TIME, null=True, example="2026-11-21T09:20:00.000Z"),

@@ -18,11 +18,10 @@ from checks.probe_actions import probe_under_way, request_probe
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.endpoints.secrets import usable_secrets, use_refusal
 from portal.people.models import Person
-from portal.requests.actions import request_under_way
+from portal.requests.actions import request_under_way, stream_of
 from portal.requests.answers import parse_settings
 from portal.requests.endpoint_names import name_fault
-from portal.requests.lifecycle import Denied, State
-from portal.requests.models import EndpointRequest
+from portal.requests.lifecycle import Denied
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint, Event
 from provisioning.plan.plan import CHANGE
@@ -265,13 +264,3 @@ def rename_endpoint(
         data = {"by": person.username, "before": before, "after": name}
         events.append(stream_of(locked), "endpoint.renamed", text, at=now, level="info", data=data)
     return locked
-
-
-def stream_of(endpoint: Endpoint) -> str:
-    """The stream that the endpoint's events go to: that of the newest request that built or changed
-    it.
-    """
-    of_endpoint = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at")
-    built = of_endpoint.filter(state__in=[State.VERIFYING, State.LIVE, State.UNANSWERED])
-    source = built.first() or of_endpoint.first()
-    return source.stream if source else ""

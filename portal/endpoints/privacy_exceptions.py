@@ -12,10 +12,10 @@ from django.db import transaction
 
 from checks.models import PrivacyAudit, PrivacyException
 from checks.privacy import exceptions
-from portal.endpoints.actions import stream_of
 from portal.endpoints.privacy_audits import audit_again
 from portal.people.models import Person
 from portal.requests.accepted_exceptions import accept_exposures, end_of
+from portal.requests.actions import stream_of
 from portal.requests.lifecycle import Denied
 from provisioning import events
 from provisioning.models import Endpoint

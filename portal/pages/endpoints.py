@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -43,9 +44,10 @@ from portal.pages.forms import LogRowsForm, settings_form_data
 from portal.pages.privacy import privacy_context
 from portal.people.models import Team
 from portal.requests.actions import request_under_way
+from portal.requests.end_dates import last_possible, today
 from portal.requests.endpoint_changes import answers_of, change_refusal
 from portal.requests.lifecycle import Denied
-from portal.requests.models import EndpointRequest
+from portal.requests.models import EndDate, EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from provisioning.models import Endpoint
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
@@ -131,6 +133,9 @@ def detail_page(
         "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
         "pending": request_under_way(endpoint),
         "clone_url": _clone_url(endpoint, team),
+        "end_date": EndDate.objects.filter(endpoint=endpoint).first(),
+        "first_end": today(timezone.now()) + timedelta(days=1),
+        "last_end": last_possible(timezone.now()),
         "may_change": change_refusal(request.user, endpoint) is None,
         **privacy_context(request.user, endpoint),
         **drift_context(request.user, endpoint),

@@ -490,6 +490,16 @@ def request_under_way(endpoint: Endpoint) -> EndpointRequest | None:
     )
 
 
+def stream_of(endpoint: Endpoint) -> str:
+    """The stream that the endpoint's events go to: that of the newest request that built or changed
+    it.
+    """
+    of_endpoint = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at")
+    built = of_endpoint.filter(state__in=[State.VERIFYING, State.LIVE, State.UNANSWERED])
+    source = built.first() or of_endpoint.first()
+    return source.stream if source else ""
+
+
 def retry_stuck(
     person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
 ) -> Allowed | Denied:

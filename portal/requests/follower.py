@@ -15,6 +15,7 @@ from django.db import transaction
 
 from checks import actions as checks
 from portal.requests.actions import move, record, supersede_earlier
+from portal.requests.end_dates import demand_end_date
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
 from provisioning.actions import is_unwinding
@@ -113,6 +114,7 @@ def _handle_done(request: EndpointRequest, now: datetime) -> None:
     text = "Making a real handshake through CloudFront."
     record(request, "request.provisioned", text, now)
     endpoint = _request_first_check(request, now)
+    demand_end_date(endpoint, request.requester, now)
     checks.schedule_usual_check(endpoint, stream=request.stream, now=now)
     checks.request_checks_after_change(endpoint, now)
 

@@ -288,3 +288,22 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class EndDate(models.Model):
+    """The last day of an endpoint. When it is over, its removal is requested, not carried out.
+
+    `set_by` answers for it, `reminded` is how many days before the end the team was last told, and
+    `removal` the request that the end has opened.
+    """
+
+    endpoint = models.OneToOneField(Endpoint, on_delete=models.CASCADE, related_name="end_date")
+    on = models.DateField(db_index=True)
+    set_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    reminded = models.PositiveSmallIntegerField(null=True, blank=True)
+    removal = models.ForeignKey(
+        EndpointRequest, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} ends on {self.on}"

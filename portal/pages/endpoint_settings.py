@@ -1,4 +1,4 @@
-"""Give an endpoint another name."""
+"""Give an endpoint another name, or an end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from portal.endpoints.actions import rename_endpoint
 from portal.pages.auth import SignedIn, endpoint_or_404, posted_text, signed_in
+from portal.requests.end_dates import set_end_date
 from portal.requests.lifecycle import Denied
 from provisioning.spec.parsing import SpecError
 
@@ -33,4 +34,18 @@ def endpoint_rename(request: SignedIn, pk: UUID) -> HttpResponse:
             messages.warning(request, outcome.reason)
         else:
             messages.success(request, f"Renamed to {outcome.name}.")
+    return redirect("endpoint-detail", endpoint.pk)
+
+
+@signed_in
+@require_POST
+def endpoint_end_date(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Set, renew or take away its end date, and show its page."""
+    endpoint = endpoint_or_404(request.user, pk)
+    text = posted_text(request, "end_date", LONGEST).strip()
+    outcome = set_end_date(request.user, endpoint, text, now=timezone.now())
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+    else:
+        messages.success(request, f"It ends on {outcome.on}." if outcome else "It has no end date.")
     return redirect("endpoint-detail", endpoint.pk)
