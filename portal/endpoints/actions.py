@@ -21,7 +21,7 @@ from portal.people.models import Person
 from portal.requests.actions import request_under_way, stream_of
 from portal.requests.answers import parse_settings
 from portal.requests.endpoint_names import name_fault
-from portal.requests.lifecycle import Denied
+from portal.requests.lifecycle import Denied, State
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint, Event
 from provisioning.plan.plan import CHANGE

@@ -180,7 +180,7 @@ def test_a_behavior_that_others_led_to_our_origin_is_not_cut_off(machine: Machin
     site = machine.site()
     run = built(machine, site)
     config = site.config()
-    entry = behavior("/ws/mine", f"edge-portal-{run.endpoint.key}")
+    entry = behavior(f"edge-portal-{run.endpoint.key}", "/ws/mine")
     items = [*config["CacheBehaviors"]["Items"], entry]
     config["CacheBehaviors"] = {"Quantity": len(items), "Items": items}
     cloudfront = site.account.cloudfront

@@ -56,11 +56,12 @@ def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(
     machine: Machine,
 ) -> None:
     site = machine.site(open_to_cloudfront=True)
-    first, second = site.start(path_patterns=["/ws/same"]), site.start(path_patterns=["/ws/same"])
+    plans = [site.plan(path_patterns=["/ws/same"]) for _ in range(2)]
+    first, second = (site.begin(*plan) for plan in plans)
     machine.finish(first, second, most=60)
     done, undone = sorted((first, second), key=lambda run: str(run.state))
     assert (done.state, undone.state) == (Run.State.DONE, Run.State.UNDONE)
-    assert undone.failure["code"] == "path_taken"
+    assert undone.failure["code"] == "plan_stale", "it is planned again, and then refused"
     assert site.behaviors() == {"/ws/same": f"edge-portal-{done.endpoint.key}"}
 
 
