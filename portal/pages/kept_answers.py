@@ -17,6 +17,8 @@ from portal.requests.answers import holds_credential
 from provisioning.spec.fields import FIELDS
 
 KEPT = "kept_answers"
+WHOSE = "answers_of"
+"""The form's field with the ID of the person it was made for."""
 KEPT_FOR_SECONDS = 3600
 LABELS: Mapping[str, str] = {
     "team": "Team",
@@ -34,17 +36,21 @@ class KeptAnswers:
 
 
 def known_answers(posted: QueryDict) -> QueryDict:
-    """Of what was posted, the answers to the form's questions."""
+    """Of what was posted, the answers to the form's questions, and whose they are."""
     answers = QueryDict(mutable=True)
-    for name in LABELS:
+    for name in (*LABELS, WHOSE):
         if name in posted:
             answers.setlist(name, posted.getlist(name))
     return answers
 
 
 def keep_answers(request: HttpRequest, url: str, answers: QueryDict) -> None:
-    """Keep the answers for the form at this URL, in place of any kept before."""
+    """Keep the answers for the form at this URL, in place of any kept before; none that somebody
+    else gave in this browser.
+    """
     known = dict(known_answers(answers).lists())
+    if known.pop(WHOSE, [""])[0] not in ("", str(request.user.pk)):
+        return
     left_out = [name for name, said in known.items() if holds_credential(name, "\n".join(said))]
     request.session[KEPT] = {
         "path": urlsplit(url).path,

@@ -492,3 +492,21 @@ def test_an_answer_that_may_be_a_credential_is_kept_nowhere(
     if name != "justification":
         marked = RequestForm({name: text}, teams=[]).fields[name].widget.attrs.get("data-draft")
         assert (marked == "never") is secret
+
+
+@pytest.mark.parametrize(("who", "kept"), [("ana", True), ("tara", False)])
+def test_answers_are_kept_for_who_gave_them_and_not_for_who_signs_in_instead(
+    people: Cast, who: str, kept: bool
+) -> None:
+    form = signed_in(people.ana).get("/requests/new/").content.decode()
+    whose = re.search(r'name="answers_of" value="(\d+)"', form)
+    assert whose
+    person = getattr(people, who)
+    person.set_password("a long enough word")
+    person.save()
+    browser = Client()
+    lost = {"team": "chat", "justification": "Chat's own plan", "answers_of": whose[1]}
+    waiting = browser.post("/requests/new/", lost).context["answers"]
+    sign_in = {"username": who, "password": "a long enough word", "answers": waiting}
+    assert browser.post("/sign-in/?next=/requests/new/", sign_in).status_code == 302
+    assert ("own plan" in browser.get("/requests/new/").content.decode()) == kept
