@@ -18,7 +18,7 @@ from django.contrib import messages
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
 from checks.preflight.custom_origins import evaluate_behavior
@@ -27,7 +27,7 @@ from portal.pages.auth import SignedIn, endpoint_or_404, request_or_404, signed_
 from portal.pages.forms import RequestForm, request_form_data, settings_form_data
 from portal.pages.kept_answers import KeptAnswers, forget_answers, kept_answers
 from portal.pages.sign_in import survives_sign_in
-from portal.people.models import Team
+from portal.people.models import Person, Team
 from portal.people.visibility import visible_endpoints
 from portal.requests import inventory
 from portal.requests.actions import edit_request, submit_request
@@ -203,11 +203,14 @@ def endpoint_restore(request: SignedIn, pk: UUID) -> HttpResponse:
 
 
 @signed_in
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def request_preview(request: SignedIn) -> HttpResponse:
-    """A part of the form for the answers so far: `part` is team, account, target or name."""
-    changing = _changing(request)
-    form = RequestForm(request.GET, teams=teams_of(request.user), changing=changing)
+    """A part of the form for the answers so far: `part` is team, account, target or name. The page
+    posts them: what somebody types is for no log of addresses. Nothing is stored.
+    """
+    said = request.POST if request.method == "POST" else request.GET
+    changing = _changing(request.user, said.get("changing", ""))
+    form = RequestForm(said, teams=teams_of(request.user), changing=changing)
     part = request.GET.get("part", "")
     if part == "name":
         return render(request, PARTS[part], {"form": form.only_errors_of("name")})
@@ -217,13 +220,13 @@ def request_preview(request: SignedIn) -> HttpResponse:
     return render(request, template, context | {"form": form, "fragment": True})
 
 
-def _changing(request: SignedIn) -> Endpoint | None:
+def _changing(person: Person, endpoint_id: str) -> Endpoint | None:
     """The endpoint whose change the form asks for, if it does."""
     try:
-        pk = UUID(request.GET.get("changing", ""))
+        pk = UUID(endpoint_id)
     except ValueError:
         return None
-    return visible_endpoints(request.user).filter(pk=pk).first()
+    return visible_endpoints(person).filter(pk=pk).first()
 
 
 def _prefilled(query: QueryDict) -> dict[str, Any]:

@@ -510,3 +510,14 @@ def test_answers_are_kept_for_who_gave_them_and_not_for_who_signs_in_instead(
     sign_in = {"username": who, "password": "a long enough word", "answers": waiting}
     assert browser.post("/sign-in/?next=/requests/new/", sign_in).status_code == 302
     assert ("own plan" in browser.get("/requests/new/").content.decode()) == kept
+
+
+def test_what_is_typed_never_stands_in_an_address(people: Cast, lab: Lab) -> None:
+    said = form_answers(lab, check_headers="X-Api-Key: hunter2")
+    client = signed_in(people.ana)
+    page = client.get("/requests/new/").content.decode()
+    assert 'hx-post="/requests/new/preview/?part=' in page
+    for part in ("team", "account", "target", "name"):
+        fragment = client.post(f"/requests/new/preview/?part={part}", said)
+        assert fragment.status_code == 200
+        assert "hx-get" not in page + fragment.content.decode()
