@@ -33,13 +33,13 @@ from checks.protocol.connect_to import at_same_address, parse_connect_to
 from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from checks.protocol.script import Script, resolve_script
 from checks.protocol.transcript import Failure, Phase, Reason, Transcript
-from checks.stored_secrets.actions import secret_values
 from checks.stored_secrets.sealed_options import SealExpiredError, seal, unseal
 from checks.usual_check import custom_script, usual_target, with_usual
 from provisioning import events
 from provisioning.models import Endpoint
 from provisioning.redaction.masking import KnownSecrets, mask_header, mask_text, mask_url
-from provisioning.redaction.references import UnknownSecretError
+from provisioning.redaction.references import UnknownSecretError, references
+from provisioning.secrets.store import readable_secrets, secret_values
 
 RETRY_SECONDS = 10.0
 ORIGIN_GIVES_UP_SECONDS = 30.0
@@ -288,7 +288,9 @@ def _sending(check: Check, options: HandshakeOptions, fault: str, now: datetime)
     except UnknownSecretError as error:
         fault = str(error)
     usual = usual_target(spec, endpoint.domain_name, values)
-    secrets = (*sent.credentials, *(() if fault else values.values()))
+    # An app may repeat what CloudFront adds, too.
+    added = readable_secrets(endpoint.owner, references(spec.origin_headers)).values()
+    secrets = (*sent.credentials, *(() if fault else values.values()), *added)
     return _Sending(
         sent.resolved(values).target(endpoint.url, usual, secrets),
         resolve_script(custom_script(options, spec), values),

@@ -9,9 +9,10 @@ from django.db import models
 from django.db.models import Q
 
 from checks.health import Health
-from checks.leased_row import LeasedRow, TruncatedCharField
+from checks.leased_row import LeasedRow
 from checks.probe.probe_request import REQUESTABLE
 from provisioning.models import Endpoint
+from provisioning.truncated_field import TruncatedCharField
 
 
 class SavedCheckQuerySet(models.QuerySet["SavedCheck"]):
@@ -57,38 +58,6 @@ class SavedCheck(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Secret(models.Model):
-    """A value that a team's checks may send, referred to as `${secret:NAME}`. It is written and
-    sent, never shown.
-
-    `owner` is the team's short name, like an endpoint's.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.CharField(max_length=60)
-    name = models.CharField(max_length=40)
-    encrypted = models.TextField()
-    created_by = TruncatedCharField(max_length=150)
-    created_at = models.DateTimeField()
-    replaced_by = TruncatedCharField(max_length=150, blank=True)
-    replaced_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ("name",)
-        constraints = (
-            models.UniqueConstraint(fields=["owner", "name"], name="secret_name_unique_in_team"),
-        )
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def purpose(self) -> str:
-        """What its ciphertext is bound to."""
-        return f"secret {self.pk}"
 
 
 class Check(LeasedRow):

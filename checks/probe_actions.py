@@ -38,12 +38,12 @@ from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_ro
 from checks.protocol.handshake_options import HandshakeOptions
 from checks.protocol.script import parse_script
 from checks.protocol.transcript import Transcript
-from checks.stored_secrets.actions import secret_values
 from checks.stored_secrets.sealed_options import SealExpiredError, seal, unseal
 from checks.usual_check import heartbeat_of, usual_target, with_usual
 from provisioning.models import Endpoint
 from provisioning.redaction.masking import KnownSecrets, mask_url
-from provisioning.redaction.references import UnknownSecretError
+from provisioning.redaction.references import UnknownSecretError, references
+from provisioning.secrets.store import readable_secrets, secret_values
 from provisioning.spec.app_kinds import APP_KINDS
 
 LONGEST_LOG_ROWS = 60_000
@@ -149,7 +149,10 @@ def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> None:
             report, changed = _weigh_again(probe)
         else:
             path, values = _sent_path(probe, clock())
-            known = KnownSecrets(values.values())
+            # An app may repeat what CloudFront adds, too.
+            names = references(probe.endpoint.spec.origin_headers)
+            added = readable_secrets(probe.endpoint.owner, names)
+            known = KnownSecrets([*values.values(), *added.values()])
             report = _open_sockets(probe, replace(asked, path=path), limits, values)
     except Interrupted:
         probe.release()

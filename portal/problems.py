@@ -106,6 +106,9 @@ PROBLEMS: Mapping[str, Problem] = {
         "Wait until it is, or cancel it.",
     ),
     "busy": Problem(409, "Another one is running", "Try again when it is finished."),
+    "secret_in_use": Problem(
+        409, "An endpoint's target gets the secret", "Change or remove the endpoint, or replace it."
+    ),
     "too_many": Problem(409, "Too many of these", "Delete one first."),
     "nothing_proposed": Problem(
         409,

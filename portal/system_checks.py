@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from checks.privacy.keys import HOW_TO_MAKE, KeyFault, signing_key
 from checks.probe.probe_request import RoutesError, parse_routes
-from checks.stored_secrets.encryption import SHORTEST_KEY
+from provisioning.secrets.encryption import SHORTEST_KEY
 
 
 @register()

@@ -27,6 +27,7 @@ from provisioning.plan.path_ownership import PathClaim, PathRights
 from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
+from provisioning.truncated_field import TruncatedCharField
 
 
 class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
@@ -210,6 +211,38 @@ class Endpoint(models.Model):
         if not self.domain_name or self.state == self.State.ABSENT:
             return ""
         return f"wss://{self.domain_name}{self.spec.handshake_path}"
+
+
+class Secret(models.Model):
+    """A value that a team's checks and origins may send, referred to as `${secret:NAME}`. It is
+    written and sent, never shown.
+
+    `owner` is the team's short name, like an endpoint's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.CharField(max_length=60)
+    name = models.CharField(max_length=40)
+    encrypted = models.TextField()
+    created_by = TruncatedCharField(max_length=150)
+    created_at = models.DateTimeField()
+    replaced_by = TruncatedCharField(max_length=150, blank=True)
+    replaced_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=["owner", "name"], name="secret_name_unique_in_team"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def purpose(self) -> str:
+        """What its ciphertext is bound to."""
+        return f"secret {self.pk}"
 
 
 class PathAssignment(models.Model):

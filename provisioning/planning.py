@@ -16,7 +16,11 @@ from provisioning.plan.items import Unplannable
 from provisioning.plan.plan import CREATE, REMOVE, Plan
 from provisioning.plan.planner import make_change_plan, make_plan
 from provisioning.plan.removal import make_removal_plan
+from provisioning.redaction.references import UnknownSecretError
+from provisioning.secrets.encryption import fingerprint
+from provisioning.secrets.header_values import header_values
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.origin_headers import too_long
 
 
 def snapshot_for_plan(
@@ -44,9 +48,16 @@ def plan_from(
     Raises Unplannable.
     """
     key, owner = endpoint_id.hex[:12], settings.PROVISIONING_OWNER
+    headers = {} if action == REMOVE else _header_fingerprints(spec, team)
     if action == CREATE:
-        rights = account.path_rights(spec.distribution_id, team)
-        return make_plan(spec, snapshot, endpoint_key=key, owner=owner, rights=rights)
+        return make_plan(
+            spec,
+            snapshot,
+            endpoint_key=key,
+            owner=owner,
+            rights=account.path_rights(spec.distribution_id, team),
+            headers=headers,
+        )
     endpoint = Endpoint.objects.get(pk=endpoint_id)
     applied = endpoint.applied_plan()
     if applied is None:
@@ -71,4 +82,18 @@ def plan_from(
         rights=account.path_rights(spec.distribution_id, team),
         applied=applied,
         holdings=holdings,
+        headers=headers,
     )
+
+
+def _header_fingerprints(spec: EndpointSpec, team: str) -> dict[str, str]:
+    """Of the headers that CloudFront shall add, by name. Raises Unplannable."""
+    try:
+        values = header_values(spec, team)
+    except UnknownSecretError as error:
+        raise Unplannable(
+            "secret_unknown", f"{error} Headers to the target refer to it: add it under Secrets."
+        ) from error
+    if fault := too_long(values):
+        raise Unplannable("header_too_long", fault)
+    return {name: fingerprint(name, value) for name, value in values.items()}

@@ -8,6 +8,7 @@ default action.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -25,6 +26,7 @@ from provisioning.facts.load_balancer import Listener, ListenerRule
 from provisioning.facts.path_patterns import covers, matches, overlap
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
+from provisioning.spec.origin_headers import can_add, origin_headers
 
 FORWARD = "forward"
 
@@ -97,19 +99,24 @@ def required_headers(
         named = ", ".join(headers)
         distribution = snapshot.distribution
         source = header_source(distribution, target.dns_name) if distribution else None
-        sent = {name.lower() for name in source.header_names} if source else set()
-        copies = sent >= {name.lower() for name in headers}
-        if source and copies and ORIGIN_HEADERS in subject.carry_over:
+        copied = {name.lower() for name in source.header_names} if source else set()
+        own = {name.lower() for name, _ in origin_headers(subject.origin_headers)}
+        required = {name.lower() for name in headers}
+        carries = ORIGIN_HEADERS in subject.carry_over
+        if required <= own | (copied if carries else set()):
+            value = (
+                f"the value that origin {source.id} sends"
+                if source and required - own
+                else "the value set here. Whether the rule accepts it cannot be checked"
+            )
             yield PreflightResult(
                 "PF-HEADER",
                 Level.PASS,
-                f"The plan lets this endpoint's origin send {named} with the value that origin "
-                f"{source.id} sends.",
+                f"The plan lets this endpoint's origin send {named} with {value}.",
             )
             continue
         origins = snapshot.distribution.origins if snapshot.distribution else ()
-        lowered = {name.lower() for name in headers}
-        sending = [one.id for one in origins if lowered & {n.lower() for n in one.header_names}]
+        sending = [one.id for one in origins if required & {n.lower() for n in one.header_names}]
         known = f" The distribution's origin {', '.join(sending)} sends it." if sending else ""
         yield PreflightResult(
             "PF-HEADER",
@@ -119,9 +126,9 @@ def required_headers(
             f"distribution that adds the header.{known} This endpoint's origin does not send it: "
             "unless clients do, every handshake is refused.",
             Fix(
-                "Do not change the default action or the rule: they guard the app. Agree with the "
-                f"owner of {target.name} on a rule for these paths that requires what this "
-                "endpoint sends, or on a load balancer of its own.",
+                "Do not change the default action or the rule: they guard the app. Ask the "
+                f"owner of {target.name} for the value, add it under Secrets of the team, and let "
+                f"this endpoint send {named} (Headers to the target).",
                 f"aws elbv2 describe-rules --listener-arn {listener.arn or 'LISTENER'}",
                 "condition { http_header { … } } of the aws_lb_listener_rule: leave it as it is",
             ),
@@ -129,9 +136,25 @@ def required_headers(
                 "Carry over: origin headers",
                 (("carry_over", (*subject.carry_over, ORIGIN_HEADERS)),),
             )
-            if copies
-            else None,
+            if required <= own | copied
+            else _send(subject, [name for name in headers if name.lower() not in own]),
         )
+
+
+def _send(subject: PreflightSubject, headers: list[str]) -> Amendment | None:
+    """Let the endpoint's origin send these headers, each from a secret that is named after it."""
+    if not all(map(can_add, headers)):
+        return None
+    lines = [f"{name}: ${{secret:{_secret_name(name)}}}" for name in headers]
+    text = "\n".join(filter(None, (subject.origin_headers, *lines)))
+    named = ", ".join(f"{name} from the secret {_secret_name(name)}" for name in headers)
+    return Amendment(f"Send {named}", (("origin_headers", text),))
+
+
+def _secret_name(header: str) -> str:
+    """`X-Origin-Verify` as `ORIGIN_VERIFY`."""
+    words = "_".join(re.findall(r"[A-Z0-9]+", header.upper().removeprefix("X-")))
+    return words[:40] if words[:1].isalpha() else f"HEADER_{words}"[:40].rstrip("_")
 
 
 def hosts_seen(

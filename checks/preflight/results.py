@@ -211,6 +211,7 @@ class PreflightSubject:
     origin_domain: str = ""
     carries_api: bool = False
     carry_over: tuple[str, ...] = ()
+    origin_headers: str = ""
     rights: PathRights | None = None
     handshake_path: str = ""
     name: str = ""
@@ -240,6 +241,7 @@ class PreflightSubject:
             origin_domain=spec.origin_domain,
             carries_api="POST" in spec.allowed_methods.split(","),
             carry_over=spec.carry_over,
+            origin_headers=spec.origin_headers,
             rights=rights,
             handshake_path=spec.handshake_path,
             name=spec.name,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from checks.stored_secrets.encryption import DecryptionError, decrypt, encrypt
+from provisioning.secrets.encryption import DecryptionError, decrypt, encrypt
 
 KEPT = timedelta(hours=1)
 EXPIRED = "expired"

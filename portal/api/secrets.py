@@ -13,17 +13,23 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from checks.models import Secret
-from checks.stored_secrets.actions import MAX_VALUE, VALUE_ADVICE, value_fault
 from portal import json_fields as f
 from portal.api.base import ApiView
 from portal.api.create_request import TEAM
 from portal.api.lists import PAGE, Filter, page, page_of
 from portal.api.operation import operation
-from portal.endpoints.secrets import add_secret, delete_secret, replace_secret, visible_secrets
+from portal.endpoints.secrets import (
+    add_secret,
+    delete_secret,
+    endpoints_sending,
+    replace_secret,
+    visible_secrets,
+)
 from portal.people.models import Team
 from portal.problems import unless_refused
+from provisioning.models import Secret
 from provisioning.redaction.references import NAME, NAME_ADVICE
+from provisioning.secrets.store import MAX_VALUE, VALUE_ADVICE, value_fault
 
 
 def read_value(value: Any) -> str:
@@ -48,10 +54,16 @@ SECRET = f.Object("Secret", "A secret of a team, without its value.", (
     f.Field("replaced_at", f.TIME, null=True),
     f.Field("last_used_at", f.TIME, null=True, example="2026-11-21T09:21:00.000Z"),
 ))
+REPLACED = f.Object("ReplacedSecret", "A secret whose value was replaced.", (
+    *SECRET.fields,
+    f.Field("change_needed", f.array(f.STRING),
+            "Names of the endpoints whose target gets the old value until they are changed.",
+            example=["team-chat"]),
+))
 SECRET_PAGE = page_of("SecretPage", "secrets", SECRET)
 VALUE = f.Field(
     "value", f.Kind({"type": "string", "maxLength": MAX_VALUE, "writeOnly": True}, "", read_value),
-    "What the checks send. It cannot be read again.", required=True, example="eyJhbGciOi…",
+    "What is sent. It cannot be read again.", required=True, example="eyJhbGciOi…",
 )
 NEW_SECRET = f.Body("NewSecret", "A secret of one of your teams.", (
     TEAM,
@@ -84,8 +96,9 @@ class Secrets(ApiView):
     def post(self, request: Request) -> Response:
         """Add a secret.
 
-        Stored encrypted, for the team's checks: write ${secret:NAME} in a header's value, the path,
-        a subprotocol or a message. Only the worker that makes the handshake reads the value.
+        Stored encrypted, for the team's checks and targets: write ${secret:NAME} in a check's
+        header, path, subprotocol or message, or in an endpoint's origin_headers. Only the worker
+        that makes the handshake or writes the distribution reads the value.
         """
         said = NEW_SECRET.read(self.sent)
         team = Team.objects.of(self.person).filter(slug=said["team"]).first()
@@ -115,24 +128,28 @@ class OneSecret(OfSecret):
         """
         return Response(SECRET.show_model(self.secret(secret_id), {}))
 
-    @operation("deleteSecret", statuses=(204,), refusals=("not_your_team",))
+    @operation("deleteSecret", statuses=(204,), refusals=("not_your_team", "secret_in_use"))
     def delete(self, request: Request, secret_id: uuid.UUID) -> Response:
         """Delete a secret.
 
-        Checks that refer to it fail from then on, and say so.
+        Checks that refer to it fail from then on, and say so. One that CloudFront sends to a target
+        cannot be deleted.
         """
         unless_refused(delete_secret(self.person, self.secret(secret_id), now=self.now))
         return Response(status=204)
 
 
 class ReplaceSecret(OfSecret):
-    @operation("replaceSecret", SECRET, body=NEW_VALUE, refusals=("not_your_team",))
+    @operation("replaceSecret", REPLACED, body=NEW_VALUE, refusals=("not_your_team",))
     def post(self, request: Request, secret_id: uuid.UUID) -> Response:
         """Replace a secret's value.
 
-        Checks send the new value from then on. The old one is gone.
+        Checks send the new value from then on. The old one is gone. CloudFront sends the new value
+        to targets once the endpoints in `change_needed` are changed; a change with the same
+        settings will do.
         """
         said = NEW_VALUE.read(self.sent)
         secret = self.secret(secret_id)
         unless_refused(replace_secret(self.person, secret, said["value"], now=self.now))
-        return Response(SECRET.show_model(self.secret(secret_id), {}))
+        needed = {"change_needed": [one.name for one in endpoints_sending(secret)]}
+        return Response(REPLACED.show_model(self.secret(secret_id), needed))

@@ -10,13 +10,13 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from checks.models import Secret
 from checks.protocol.handshake_options import HandshakeOptions
-from checks.stored_secrets import actions as stored
+from checks.stored_secrets.actions import references_to
 from portal.people.models import Person, Team
 from portal.people.visibility import visible_teams
 from portal.requests.lifecycle import Denied
-from provisioning.models import Endpoint
+from provisioning.models import Endpoint, Secret
+from provisioning.secrets import store as stored
 
 MAX_SECRETS = 50
 """Of one team."""
@@ -43,6 +43,14 @@ def use_refusal(person: Person, endpoint: Endpoint, options: HandshakeOptions) -
     return None
 
 
+def endpoints_sending(secret: Secret) -> list[Endpoint]:
+    """The endpoints whose origin gets the secret in a header, as it was when they were built or
+    last changed.
+    """
+    users = references_to(secret.owner).get(secret.name, ())
+    return list(dict.fromkeys(one.endpoint for one in users if one.origin_header))
+
+
 def add_secret(
     person: Person, team: Team, name: str, value: str, *, now: datetime
 ) -> Secret | Denied:
@@ -58,7 +66,9 @@ def add_secret(
 
 
 def replace_secret(person: Person, secret: Secret, value: str, *, now: datetime) -> Denied | None:
-    """Replace the value of a secret of one's team. Checks use the new one from then on."""
+    """Replace the value of a secret of one's team. Checks use the new one from then on; origins
+    get it with a change of each of `endpoints_sending` it.
+    """
     if not _is_member(person, secret.owner):
         return Denied("not_your_team", "Only members of the team can replace its secrets.")
     if not stored.replace_secret(secret, value, by=str(person), now=now):
@@ -67,11 +77,19 @@ def replace_secret(person: Person, secret: Secret, value: str, *, now: datetime)
 
 
 def delete_secret(person: Person, secret: Secret, *, now: datetime) -> Denied | None:
-    """Delete a secret of one's team, or, as a platform admin, of any."""
+    """Delete a secret of one's team, or, as a platform admin, of any. One that an origin gets is
+    needed to change or restore the endpoint.
+    """
     admin = person.is_active and person.role == Person.Role.PLATFORM_ADMIN
     if not (admin or _is_member(person, secret.owner)):
         return Denied(
             "not_your_team", "Only members of the team and platform admins can delete its secrets."
+        )
+    if sending := endpoints_sending(secret):
+        return Denied(
+            "secret_in_use",
+            f"CloudFront sends it to the target of {', '.join(map(str, sending))}. Change or "
+            "remove the endpoint first, or replace the value.",
         )
     if not stored.delete_secret(secret, by=str(person), now=now):
         return _GONE

@@ -28,7 +28,6 @@ from checks.protocol.handshake_options import (
     HandshakeOptionsError,
     parse_handshake_options,
 )
-from checks.stored_secrets.actions import MAX_VALUE, VALUE_ADVICE, value_fault
 from portal.pages.probe_offers import ProbeOffer
 from portal.pages.templatetags.portal_format import plainly
 from portal.people.actions import LONGEST_TOKEN_DAYS
@@ -39,6 +38,7 @@ from portal.requests.endpoint_names import name_fault
 from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.redaction.references import NAME, NAME_ADVICE
+from provisioning.secrets.store import MAX_VALUE, VALUE_ADVICE, value_fault
 from provisioning.spec.client_profiles import CLIENTS
 from provisioning.spec.field_kinds import (
     Choice,

@@ -441,6 +441,7 @@ def _subject(
         origin_domain=valid.get("origin_domain", ""),
         carries_api="POST" in str(valid.get("allowed_methods", "")).split(","),
         carry_over=tuple(valid.get("carry_over", ())),
+        origin_headers=valid.get("origin_headers", ""),
     )
 
 

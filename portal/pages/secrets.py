@@ -12,15 +12,21 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from checks.models import Secret
-from checks.stored_secrets.actions import references_to, stream_of
-from portal.endpoints.secrets import add_secret, delete_secret, replace_secret, visible_secrets
+from checks.stored_secrets.actions import references_to
+from portal.endpoints.secrets import (
+    add_secret,
+    delete_secret,
+    endpoints_sending,
+    replace_secret,
+    visible_secrets,
+)
 from portal.pages.auth import SignedIn, signed_in
 from portal.pages.forms import SecretForm, SecretValueForm
 from portal.people.models import Person, Team
 from portal.people.visibility import visible_teams
 from portal.requests.lifecycle import Denied
-from provisioning.models import Event
+from provisioning.models import Event, Secret
+from provisioning.secrets.store import stream_of
 
 HISTORY_SHOWN = 20
 
@@ -55,7 +61,12 @@ def secret_replace(request: SignedIn, slug: str, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return _page(request, team, SecretForm(None), replacing=(secret, form))
     answer = replace_secret(request.user, secret, form.cleaned_data["value"], now=timezone.now())
-    return _after(request, slug, answer, f"Secret “{secret.name}” replaced.")
+    done = f"Secret “{secret.name}” replaced."
+    if sending := endpoints_sending(secret):
+        named = ", ".join(map(str, sending))
+        done += f" CloudFront still sends the old value to the target of {named}. Request a change "
+        done += "of each to send the new one."
+    return _after(request, slug, answer, done)
 
 
 @signed_in
@@ -103,7 +114,13 @@ def _page(
         wrong = replacing[1] if replacing and replacing[0].pk == secret.pk else None
         value = wrong or SecretValueForm(None, auto_id=f"id_{secret.pk}_%s")
         rows.append(
-            {"secret": secret, "form": value, "open": bool(wrong), "checks": users.get(secret.name)}
+            {
+                "secret": secret,
+                "form": value,
+                "open": bool(wrong),
+                "users": users.get(secret.name, ()),
+                "sent": any(one.origin_header for one in users.get(secret.name, ())),
+            }
         )
     member = person.belongs_to(team.slug)
     wrong_form = form if form.errors else replacing[1] if replacing else None

@@ -15,7 +15,6 @@ from typing import Any
 
 from django.db import transaction
 
-from checks.stored_secrets.actions import names_of
 from portal.people.models import Person, Team
 from portal.requests.accepted_exceptions import accept_exposures, end_of
 from portal.requests.answers import parse_settings
@@ -31,6 +30,7 @@ from provisioning.plan.plan import CHANGE, CREATE, REMOVE
 from provisioning.plan.reliance import exposures_of
 from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line, printable
+from provisioning.secrets.store import names_of
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import FIELD
 from provisioning.spec.parsing import FieldError, SpecError

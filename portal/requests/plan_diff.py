@@ -199,6 +199,8 @@ def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 def _words(value: Any) -> str:
     if value in (None, "", False, ()) or value == []:
         return ""
+    if isinstance(value, Mapping) and "ValueFingerprint" in value:
+        return f"{value['HeaderName']} (value {value['ValueFingerprint'][:8]}…)"
     if isinstance(value, Mapping):
         return " ".join(str(one) for _, one in sorted(value.items()) if not isinstance(one, bool))
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -14,6 +14,7 @@ from provisioning.aws.errors import MEANINGS, UNKNOWN_ELEMENTS, AwsError, callin
 from provisioning.aws.session import Aws
 from provisioning.facts.distribution import Behavior, DistributionFacts, EdgeFunction, Origin
 from provisioning.facts.names import Arn, DistributionId
+from provisioning.redaction.masking import KnownSecrets
 
 DEPLOYED, IN_PROGRESS = "Deployed", "InProgress"
 DEFAULT_PATTERN = "*"
@@ -98,10 +99,21 @@ def write(aws: Aws, record: DistributionRecord, config: Mapping[str, Any]) -> Di
             f"{', '.join(record.facts.unknown_elements)}",
             fix=MEANINGS[UNKNOWN_ELEMENTS].fix,
         )
-    with calling("UpdateDistribution"):
-        answer = aws.cloudfront_write.update_distribution(
-            Id=record.facts.id, IfMatch=record.etag, DistributionConfig=cast("Any", dict(config))
+    try:
+        with calling("UpdateDistribution"):
+            answer = aws.cloudfront_write.update_distribution(
+                Id=record.facts.id,
+                IfMatch=record.etag,
+                DistributionConfig=cast("Any", dict(config)),
+            )
+    except AwsError as error:
+        # botocore and CloudFront quote what they do not accept.
+        values = KnownSecrets(
+            header["HeaderValue"]
+            for origin in config["Origins"]["Items"]
+            for header in (origin.get("CustomHeaders") or {}).get("Items") or ()
         )
+        raise error.without(values) from None
     return _record(cast("Mapping[str, Any]", answer))
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
+from provisioning.redaction.masking import KnownSecrets
+
 NO_ANSWER = "NoAnswer"
 UNREADABLE_ANSWER = "UnreadableAnswer"
 NO_CREDENTIALS = "NoCredentials"
@@ -75,6 +77,18 @@ class AwsError(Exception):
         message = self.message.strip().rstrip(".") or "no reason given"
         request = f", request id {self.request_id}" if self.request_id else ""
         return f"{self.operation}: {message} ({self.code}{request})."
+
+    def without(self, secrets: KnownSecrets) -> AwsError:
+        """The same, where its message repeats none of these."""
+        return AwsError(
+            self.operation,
+            self.code,
+            secrets.mask(self.message),
+            self.request_id,
+            self.transient,
+            self.retry_after,
+            self.fix,
+        )
 
     @property
     def is_in_use(self) -> bool:

@@ -1,7 +1,7 @@
 """Compares what AWS has with the plans that were applied (PURE).
 
 A difference is about one setting or one resource. Values of custom headers, which may be secrets,
-are in none: only the names are compared.
+are in none, nor are their fingerprints: only the names are compared.
 """
 
 from __future__ import annotations

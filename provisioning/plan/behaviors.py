@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioning.facts import names
@@ -19,6 +19,7 @@ from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
 from provisioning.plan.path_ownership import Contest, PathRights, who_has, whom_to_ask
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.origin_headers import origin_headers
 
 
 def desired_origin(
@@ -72,19 +73,26 @@ def origin_item(
     distribution: DistributionFacts,
     endpoint_key: str,
     owner: str,
+    fingerprints: Mapping[str, str],
 ) -> PlanItem:
-    """The origin that the behaviors lead to."""
+    """The origin that the behaviors lead to. A custom header is carried over from another origin,
+    by its name, or the endpoint's own, by name and fingerprint: no plan has a value.
+    """
     after = desired_origin(spec, target.dns_name, endpoint_key, owner)
     after["VpcOriginName"] = names.vpc_origin_name(owner, spec.vpc_origin_key)
     source = header_source(distribution, target.dns_name, after["Id"])
+    headers = [
+        {"HeaderName": name, "ValueFingerprint": fingerprints[name]}
+        for name, _ in origin_headers(spec.origin_headers)
+    ]
     if source and ORIGIN_HEADERS in spec.carry_over:
-        after |= {
-            "CustomHeadersFrom": source.id,
-            "CustomHeaders": {
-                "Quantity": len(source.header_names),
-                "Items": [{"HeaderName": name} for name in source.header_names],
-            },
-        }
+        own = {one["HeaderName"].lower() for one in headers}
+        copied = [name for name in source.header_names if name.lower() not in own]
+        if copied:
+            after["CustomHeadersFrom"] = source.id
+            headers = [*({"HeaderName": name} for name in copied), *headers]
+    if headers:
+        after["CustomHeaders"] = {"Quantity": len(headers), "Items": headers}
     existing = distribution.origin(after["Id"])
     before = {"Id": existing.id, "DomainName": existing.domain_name} if existing else None
     return PlanItem(

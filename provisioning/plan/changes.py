@@ -31,9 +31,16 @@ def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             sentences.append(f"no longer in the plan: {key[1]}")
         elif binding(before_item) != binding(after_item):
             was, now = before_item["action"], after_item["action"]
-            sentences.append(
-                f"changed: {key[1]}" + (f" (was {was}, is now {now})" if was != now else "")
-            )
+            told = f" (was {was}, is now {now})" if was != now else ""
+            fingerprints = _fingerprints(before_item)
+            others = [
+                name
+                for name, value in _fingerprints(after_item).items()
+                if fingerprints.get(name, value) != value
+            ]
+            if others:
+                told += f" (another value of {', '.join(others)})"
+            sentences.append(f"changed: {key[1]}{told}")
     return sentences
 
 
@@ -45,6 +52,12 @@ def no_longer_known(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
         for key, value in after.items()
         if value == NOT_KNOWN and before.get(key, NOT_KNOWN) != NOT_KNOWN
     )
+
+
+def _fingerprints(item: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the custom headers of an item, by name."""
+    headers = ((item["after"] or {}).get("CustomHeaders") or {}).get("Items") or ()
+    return {one["HeaderName"]: one.get("ValueFingerprint", "") for one in headers}
 
 
 def _brief(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from provisioning.facts import names
@@ -24,15 +25,23 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
 RESTORED = "Somebody has changed it in AWS since it was approved. This puts it back."
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 CREATING_SECONDS, DEPLOYING_SECONDS, DELETING_SECONDS = 540, 300, 300
 """A VPC origin until Deployed, a distribution until Deployed, a VPC origin until gone."""
 
 
 def make_plan(
-    spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owner: str, rights: PathRights
+    spec: EndpointSpec,
+    snapshot: Snapshot,
+    *,
+    endpoint_key: str,
+    owner: str,
+    rights: PathRights,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Plan:
     """Compare spec and snapshot, and list the changes in the order in which they will be made.
-    `rights` are those of the endpoint's team on the distribution. Raises Unplannable.
+    `rights` are those of the endpoint's team on the distribution; `headers` are the fingerprints of
+    the headers to the target, by name. Raises Unplannable.
     """
     target = snapshot.target
     if target is None:
@@ -49,7 +58,7 @@ def make_plan(
     items = (
         vpc_origin,
         *ingress_items(spec, target, owner),
-        origin_item(spec, target, distribution, endpoint_key, owner),
+        origin_item(spec, target, distribution, endpoint_key, owner, headers),
         *behavior_items(
             spec,
             distribution,
@@ -75,6 +84,7 @@ def make_change_plan(
     rights: PathRights,
     applied: Mapping[str, Any],
     holdings: Holdings,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Plan:
     """The same for an endpoint that exists. `applied` is the plan (its dict) that it was built or
     last changed by.
@@ -83,7 +93,9 @@ def make_change_plan(
     another VPC origin: created beside the old one, switched to, and only then the old one deleted.
     Raises Unplannable, also where nothing would change.
     """
-    built = make_plan(spec, snapshot, endpoint_key=endpoint_key, owner=owner, rights=rights)
+    built = make_plan(
+        spec, snapshot, endpoint_key=endpoint_key, owner=owner, rights=rights, headers=headers
+    )
     before = read_spec(applied["spec"])
     replaced = spec.vpc_origin_key != before.vpc_origin_key
     distribution = writable_distribution(snapshot)
@@ -147,7 +159,7 @@ def _drifted(
     resource: str, wanted: Mapping[str, Any], present: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """An origin or a behavior as it is in the present configuration, if that is not as wanted.
-    Values of custom headers may be secrets: a header more or less is restored with the next change.
+    Values of custom headers may be secrets: only their names are compared.
     """
     listed, key = ("Origins", "Id") if resource == "origin" else ("CacheBehaviors", "PathPattern")
     entries = (present.get(listed) or {}).get("Items") or ()
@@ -161,6 +173,12 @@ def _drifted(
         for name, value in settings.items()
         if not has_settings(own.get(name), value)
     }
+    if resource == "origin":
+        planned = {one["HeaderName"]: one for one in wanted["CustomHeaders"].get("Items", ())}
+        sent = [one["HeaderName"] for one in (own.get("CustomHeaders") or {}).get("Items") or ()]
+        if set(sent) != set(planned):
+            listed_now = [planned.get(name, {"HeaderName": name}) for name in sent]
+            differs["CustomHeaders"] = {"Quantity": len(sent), "Items": listed_now}
     return {**wanted, **differs} if differs else None
 
 

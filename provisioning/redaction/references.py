@@ -1,7 +1,8 @@
 """References to stored secrets, `${secret:NAME}`: find them, replace them (PURE).
 
-A reference can stand wherever a check sends text. It is resolved only in the worker, when the
-handshake is made (checks.stored_secrets).
+A reference can stand wherever a check sends text, and in a header that CloudFront adds for an
+origin. It is resolved only in the worker, when the handshake is made or the distribution is written
+(provisioning.secrets).
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ class EndpointSpec:
     read_timeout: int
     keepalive_timeout: int
     open_security_group: bool
+    origin_headers: str
     carry_over: tuple[str, ...]
     max_silence_seconds: int
     app_kind: str

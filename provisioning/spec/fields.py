@@ -289,6 +289,19 @@ OPEN_SECURITY_GROUP = Flag(
     rule=always(True, "Lets the plan allow CloudFront where no rule does yet."),
     place=Place("ingress-rule"),
 )
+ORIGIN_HEADERS = Lines(
+    name="origin_headers",
+    label="Headers to the target",
+    help="Headers that CloudFront adds to each request to the target, one per line, for example a "
+    "secret that the load balancer's rule requires. Write ${secret:NAME} for a secret of the team.",
+    example="X-Origin-Verify: ${secret:ORIGIN_VERIFY}",
+    section=ADVANCED,
+    pattern=re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[ \t]*[!-~](?:[ -~]*[!-~])?", re.ASCII),
+    advice="Write Name: value, one per line.",
+    longest=12 * 1024,
+    rule=always("", "None is added."),
+    place=Place("origin", "CustomHeaders"),
+)
 CARRY_OVER = Choices(
     name="carry_over",
     label="Carry over from the current behavior",
@@ -337,6 +350,7 @@ FIELDS: tuple[Field, ...] = (
     READ_TIMEOUT,
     KEEPALIVE_TIMEOUT,
     OPEN_SECURITY_GROUP,
+    ORIGIN_HEADERS,
     CARRY_OVER,
 )
 FIELD: Mapping[str, Field] = {field.name: field for field in FIELDS}

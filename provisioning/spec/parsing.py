@@ -11,6 +11,7 @@ from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import InvalidValue
 from provisioning.spec.fields import FIELDS, TARGET_ARN
+from provisioning.spec.origin_headers import origin_headers_fault
 
 SPEC_FIELDS = tuple(field for field in FIELDS if field.in_spec)
 _NAMES = frozenset(field.name for field in SPEC_FIELDS)
@@ -143,6 +144,8 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
         elif not any(matches(pattern, asked) for pattern in paths):
             message = f"{asked} does not match {' or '.join(paths)}. Choose a path that does."
             errors.append(FieldError("check_path", "not_matched", message))
+    if fault := origin_headers_fault(str(values.get("origin_headers", ""))):
+        errors.append(FieldError("origin_headers", "invalid", fault))
     # Also "/**", "/?*" and the like: nothing in them tells this endpoint from any other.
     if not all(pattern.strip("/*?") for pattern in paths):
         errors.append(

@@ -9,7 +9,7 @@ drop is never written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,11 @@ from provisioning.plan.distribution_config import (
     would_take_from,
 )
 from provisioning.poller import distribution_detail
+from provisioning.redaction.references import references
+from provisioning.secrets.encryption import fingerprint
+from provisioning.secrets.header_values import readable_values
+from provisioning.secrets.store import record_use
+from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 from provisioning.steps.context import RunContext, errors_as_outcomes
 from provisioning.watches import DEPLOYED, record_observation, record_write
@@ -219,7 +224,7 @@ def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcom
         refused = _led_to_us_by_others(context, record)
         if refused:
             return refused
-    config, changed = record.config, False
+    config, changed = record.config, []
     for run in runs:
         try:
             config, differs = _edited(run, direction, context.owner, config)
@@ -227,12 +232,20 @@ def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcom
             if run == context.run:
                 raise
             continue
-        changed = changed or differs
+        if differs:
+            changed.append(run)
     if not changed:
         _record(context, record, began)
         return Ready("The distribution is already as it should be.")
     others = f" together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
-    return _update(context, record, config, f"{_done(context, direction)} distribution", others)
+    outcome = _update(context, record, config, f"{_done(context, direction)} distribution", others)
+    if isinstance(outcome, Ready):
+        for run in changed:
+            part = _part(run, direction)
+            names = references(read_spec(part["spec"]).origin_headers) if part else ()
+            used_by = f"The origin of {run.endpoint.name}"
+            record_use(run.endpoint.owner, names, used_by=used_by, now=context.clock())
+    return outcome
 
 
 def _done(context: RunContext, direction: Direction) -> str:
@@ -276,7 +289,7 @@ def _edited(
     part = _part(run, direction)
     if part is None:
         return without_endpoint(config, names.origin_id(owner, run.endpoint.key))
-    origin, behaviors = _fragment(run, part, owner, config)
+    origin, behaviors = _fragment(run, direction, part, owner, config)
     _refuse_to_take(run, part, owner, config)
     other = run.plan_data if direction is Direction.BACKWARD else run.applied
     patterns = part["spec"]["path_patterns"]
@@ -382,10 +395,11 @@ def _kept_out_by_others(
 
 
 def _fragment(
-    run: Run, part: Mapping[str, Any], owner: str, config: Mapping[str, Any]
+    run: Run, direction: Direction, part: Mapping[str, Any], owner: str, config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The origin and behaviors of a plan. Headers of another origin of `config` are copied where
-    the plan says so: their values are in no plan. Raises Conflict.
+    """The origin and behaviors of a plan. The values of custom headers are in no plan: they are
+    copied from another origin of `config` where the plan says so, or are the endpoint's own. Raises
+    Conflict.
     """
     spec, key = read_spec(part["spec"]), run.endpoint.key
     row = VpcOrigin.objects.filter(account_id=spec.account_id, key=spec.vpc_origin_key).first()
@@ -393,8 +407,15 @@ def _fragment(
         raise VpcOriginGone
     planned = next(item["after"] for item in part["items"] if item["resource"] == "origin")
     origin = desired_origin(spec, planned["DomainName"], key, owner)
-    if source := planned.get("CustomHeadersFrom"):
-        origin["CustomHeaders"] = _headers_of(config, source, planned["CustomHeaders"])
+    headers = planned["CustomHeaders"].get("Items", ())
+    copied = {one["HeaderName"] for one in headers if "ValueFingerprint" not in one}
+    own = {
+        one["HeaderName"]: one["ValueFingerprint"] for one in headers if "ValueFingerprint" in one
+    }
+    if headers:
+        items = _headers_of(config, planned["CustomHeadersFrom"], copied) if copied else []
+        items += _own_headers(run, direction, spec, own, _sent(config, origin["Id"]))
+        origin["CustomHeaders"] = {"Quantity": len(items), "Items": items}
     origin["VpcOriginConfig"] = {"VpcOriginId": row.aws_id} | origin["VpcOriginConfig"]
     behaviors = [
         item["after"] for item in part["items"] if item["resource"] == "behavior" and item["after"]
@@ -403,26 +424,64 @@ def _fragment(
 
 
 def _headers_of(
-    config: Mapping[str, Any], origin_id: str, planned: Mapping[str, Any]
-) -> dict[str, Any]:
+    config: Mapping[str, Any], origin_id: str, planned: Collection[str]
+) -> list[dict[str, str]]:
     """The planned custom headers with the values that another origin has for them, and no others.
     Raises Conflict if one is gone, since the endpoint would not work without it.
     """
-    names = {one["HeaderName"] for one in planned["Items"]}
     found = [
-        dict(header)
+        {"HeaderName": name, "HeaderValue": value}
+        for name, value in _sent(config, origin_id).items()
+        if name in planned
+    ]
+    if len(found) < len(planned):
+        raise Conflict(
+            "headers_gone",
+            f"Origin {origin_id} no longer has the headers {', '.join(sorted(planned))}, which the "
+            "approved plan carries over.",
+        )
+    return found
+
+
+def _own_headers(
+    run: Run,
+    direction: Direction,
+    spec: EndpointSpec,
+    planned: Mapping[str, str],
+    present: Mapping[str, str],
+) -> list[dict[str, str]]:
+    """The endpoint's own headers with the values whose fingerprints the plan has: as the secrets
+    say now, or as they are `present` in the distribution. Raises Conflict if neither fits.
+
+    What is put back has been approved with a value that may exist nowhere any more: then it gets
+    the secret's value of today.
+    """
+    values = readable_values(spec, run.endpoint.owner)
+    found = []
+    for name, wanted in planned.items():
+        known = [one[name] for one in (values, present) if name in one]
+        value = next((one for one in known if fingerprint(name, one) == wanted), None)
+        if value is None and direction is Direction.BACKWARD:
+            value = values.get(name)
+        if value is None and name in values:
+            raise Conflict(
+                "secret_replaced",
+                f"A secret in the header {name} was replaced after the plan was approved.",
+            )
+        if value is None:
+            raise Conflict("secret_unknown", f"A secret in the header {name} no longer exists.")
+        found.append({"HeaderName": name, "HeaderValue": value})
+    return found
+
+
+def _sent(config: Mapping[str, Any], origin_id: str) -> dict[str, str]:
+    """The custom headers of an origin as the distribution has them."""
+    return {
+        header["HeaderName"]: header["HeaderValue"]
         for origin in config["Origins"]["Items"]
         if origin["Id"] == origin_id
         for header in (origin.get("CustomHeaders") or {}).get("Items") or ()
-        if header["HeaderName"] in names
-    ]
-    if len(found) < len(names):
-        raise Conflict(
-            "headers_gone",
-            f"Origin {origin_id} no longer has the headers {', '.join(sorted(names))}, which the "
-            "approved plan carries over.",
-        )
-    return {"Quantity": len(found), "Items": found}
+    }
 
 
 def _watch(context: RunContext) -> Watch | None:

@@ -20,6 +20,8 @@ CONFLICT_FIXES = {
     "path_taken": "Choose another path, or ask its owner to give it up.",
     "path_contested": "Request the endpoint again; the preflight says whom to ask.",
     "vpc_origin_gone": "Request the endpoint again.",
+    "secret_replaced": "Plan again: the new plan sends the new value.",
+    "secret_unknown": "Add it again under Secrets of the team, then retry.",
 }
 
 

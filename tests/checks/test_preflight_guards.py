@@ -209,4 +209,58 @@ def test_the_header_of_an_origin_with_the_same_target_can_be_carried_over() -> N
         replace(sending, header_names=("X-Tenant",)),
     ):
         (alone,) = behind(verifying("X-Origin-Verify"), other)["PF-HEADER"]
-        assert alone.amendment is None
+        assert alone.amendment is not None
+        assert [name for name, _ in alone.amendment.changes] == ["origin_headers"]
+
+
+def sending(text: str, *required: str) -> PreflightResult:
+    """What is said of a load balancer that requires these headers, of an endpoint that sends
+    others.
+    """
+    facts = seen({"listeners": (verifying(*required),)})
+    (result,) = judged({"origin_headers": text}, facts)["PF-HEADER"]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("text", "required", "missing"),
+    [
+        ("", ("X-Origin-Verify",), "X-Origin-Verify: ${secret:ORIGIN_VERIFY}"),
+        (
+            "X-Tenant: demo",
+            ("X-Tenant", "x-cdn.secret"),
+            "X-Tenant: demo\nx-cdn.secret: ${secret:CDN_SECRET}",
+        ),
+        ("", ("7-of-9",), "7-of-9: ${secret:HEADER_7_OF_9}"),
+    ],
+)
+def test_a_required_header_can_be_sent_from_a_secret_and_then_it_passes(
+    text: str, required: tuple[str, ...], missing: str
+) -> None:
+    offered = sending(text, *required)
+    assert offered.level is Level.WARN
+    assert offered.amendment is not None
+    assert offered.amendment.changes == (("origin_headers", missing),)
+    assert "from the secret" in offered.amendment.label
+    kept = sending(missing, *required)
+    assert (kept.level, kept.amendment) == (Level.PASS, None)
+    assert required[-1] in kept.seen
+    assert "cannot be checked" in kept.seen
+
+
+def test_a_header_that_cloudfront_cannot_add_is_not_offered() -> None:
+    assert sending("", "Cookie").amendment is None
+
+
+def test_an_own_header_and_a_copied_one_are_enough_together() -> None:
+    other = Origin("alb", TARGET_FACTS.dns_name, "", header_names=("X-Tenant",))
+    facts = replace(
+        seen({"listeners": (verifying("X-Tenant", "X-Origin-Verify"),)}),
+        distribution=replace(DISTRIBUTION, origins=(other,)),
+    )
+    own = {"origin_headers": "X-Origin-Verify: ${secret:A}"}
+    (offered,) = judged(own, facts)["PF-HEADER"]
+    assert offered.amendment is not None
+    assert offered.amendment.changes == (("carry_over", ("origin-headers",)),)
+    (kept,) = judged(own | {"carry_over": "origin-headers"}, facts)["PF-HEADER"]
+    assert kept.level is Level.PASS

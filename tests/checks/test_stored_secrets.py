@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from checks import actions, probe_actions, tasks
 from checks.diagnosis.probe_kinds import ProbeKind
-from checks.models import Check, Probe, SavedCheck, Secret
+from checks.models import Check, Probe, SavedCheck
 from checks.output.reports import Report
 from checks.probe.probe_request import ProbeRequest
 from checks.protocol.handshake_options import (
@@ -28,11 +28,12 @@ from checks.protocol.handshake_options import (
 )
 from checks.protocol.script import Script, Send, parse_script, resolve_steps
 from checks.protocol.transcript import Transcript
-from checks.stored_secrets import actions as stored
-from checks.stored_secrets.encryption import DecryptionError, decrypt, encrypt
+from checks.stored_secrets.actions import delete_expired_options, references_to
 from checks.stored_secrets.sealed_options import EXPIRED, KEPT
-from provisioning.models import Endpoint, Event
+from provisioning.models import Endpoint, Event, Secret
 from provisioning.redaction.references import UnknownSecretError
+from provisioning.secrets import store as stored
+from provisioning.secrets.encryption import DecryptionError, decrypt, encrypt
 from tests.checks import seen
 from tests.checks.test_check_actions import NOW, answering, make
 
@@ -301,10 +302,10 @@ class TestChecks:
         check = actions.request_check(
             endpoint, by="ana", stream="", now=NOW, options=parsed(headers="X-Api-Key: hunter2")
         )
-        assert stored.delete_expired_options(NOW + KEPT) == 0
+        assert delete_expired_options(NOW + KEPT) == 0
         late = NOW + KEPT + timedelta(seconds=1)
-        assert stored.delete_expired_options(late) == 1
-        assert stored.delete_expired_options(late) == 0
+        assert delete_expired_options(late) == 1
+        assert delete_expired_options(late) == 0
         assert Check.objects.get().sealed == EXPIRED
         make(check, late)
         assert not edge.asked
@@ -388,11 +389,39 @@ class TestChecks:
         Secret.objects.filter(name="P").delete()
         gone = make(actions.request_check(endpoint, by="x", stream="", now=NOW))
         assert gone.findings[0]["evidence"] == ["url: The secret P no longer exists."]
-        found = stored.references_to("chat")
+        found = references_to("chat")
         assert {name: [one.saved for one in users] for name, users in found.items()} == {
             "API": [None],
             "P": [None],
         }
+
+    def test_what_cloudfront_adds_for_the_origin_is_masked_and_not_sent(
+        self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        edge = answering(monkeypatch, seen.live())
+        new_secret()
+        headers = "X-V: ${secret:API}\nX-W: ${secret:GONE}\nX-T: demo"
+        spec = replace(endpoint.spec, origin_headers=headers)
+        Endpoint.objects.update(spec_data=spec.to_dict())
+        endpoint.refresh_from_db()
+        assert make(actions.request_check(endpoint, by="x", stream="", now=NOW)).ok
+        (asked,) = edge.asked
+        assert asked.secrets == ("hunter2hunter2",)
+        assert "hunter2" not in str((asked.headers, asked.url))
+        assert Secret.objects.get().last_used_at is None
+
+        monkeypatch.setattr(
+            probe_actions,
+            "_open_sockets",
+            lambda *_: Report(True, "asked", ("heard hunter2hunter2",)),
+        )
+        probe = probe_actions.request_probe(
+            endpoint, ProbeRequest(ProbeKind.PLAIN_GET, path="/ws/chat"), by="ana", now=NOW
+        )
+        assert probe is not None
+        probe_actions.make_probe(str(probe.pk), clock=lambda: NOW)
+        assert "heard <masked" in str(Probe.objects.values().get())
+        assert "hunter2" not in str(Probe.objects.values().get())
 
     def test_a_deleted_secret_is_named_and_is_no_failure_of_the_app(
         self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch

@@ -55,6 +55,7 @@ from tests.ports import free_port
 EVERYBODY = ("ana", "ben", "tara", "olga", "max", "rita")
 APP = "10.10.8.201"
 PORTAL_LOGS = ("web", "provisioning-worker", "checks-worker", "ticker", "postgres", "redis")
+ORIGIN_HEADER, TERMINAL = "X-Origin-Verify", "X-Terminal"
 BY_SHAPE = ("X-Session-Token", "Api-Key", "X-Webhook-Signature", "X-Acme-Ticket", "X-Functions-Key")
 
 
@@ -89,13 +90,23 @@ def _forms(nonce: str) -> Iterator[str]:
         yield coded[4:20]
 
 
+def all_of(request: Request) -> list[str]:
+    """What was received. A terminal gets from an app what every viewer gets, and knows no secret of
+    a team: this app does not tell it what CloudFront adds.
+    """
+    hidden = ORIGIN_HEADER.lower() if TERMINAL in request.headers else ""
+    headers = request.headers.raw_items()
+    told = [f"{name}: {value}" for name, value in headers if name.lower() != hidden]
+    return [request.path, *told]
+
+
 async def says_everything_again(connection: ServerConnection) -> None:
     """Frames with all that was received: as JSON, in small frames, in fragments, in base64. Then
     echoes, and a close reason.
     """
     request = connection.request
     assert request is not None
-    received = [request.path, *(f"{name}: {value}" for name, value in request.headers.raw_items())]
+    received = all_of(request)
     longest = max(received, key=len)[-150:]
     with contextlib.suppress(Exception):
         await connection.send(json.dumps({"type": "headers", "headers": received}))
@@ -116,7 +127,7 @@ def answers_with_everything(connection: ServerConnection, request: Request) -> R
         return connection.respond(HTTPStatus.OK, "healthy\n")
     if "/refuse" not in request.path:
         return None
-    lines = [request.path, *(f"{name}: {value}" for name, value in request.headers.raw_items())]
+    lines = all_of(request)
     body = "\n".join(("refused", *lines)).encode()
     headers = Headers(
         {"Content-Type": "text/plain", "Content-Length": str(len(body)), "Connection": "close"}
@@ -126,7 +137,7 @@ def answers_with_everything(connection: ServerConnection, request: Request) -> R
 
 
 def with_everything(_: ServerConnection, request: Request, response: Response) -> Response:
-    lines = [request.path, *(f"{name}: {value}" for name, value in request.headers.raw_items())]
+    lines = all_of(request)
     response.headers["X-Echo"] = base64.b64encode(" ".join(lines).encode()).decode()[:6000]
     return response
 
@@ -235,6 +246,11 @@ def test_no_credential_is_found_afterwards(
         httpx.post(f"{lab}/_lab/hosts", json=hosts, trust_env=False).raise_for_status()
         wanted = product.answers("nonce", target, "/nonce/*", check_path="/nonce/")
         wanted["justification"] = f"For the desk. password={nonce('justification')}"
+        secret = {"team": "chat", "name": "ORIGIN", "value": nonce("header of the origin")}
+        assert ana.post("/secrets", secret).status_code == 201
+        wanted["origin_headers"] = f"{ORIGIN_HEADER}: {nonce('inline header of the origin')}"
+        assert ana.post("/requests", wanted).status_code == 422
+        wanted["origin_headers"] = f"{ORIGIN_HEADER}: ${{secret:ORIGIN}}"
         ticket = {"external_system": "jira", "external_id": "NONCE-1"}
         for name, wrong in (
             ("external_id", f"token={nonce('ticket number')}"),
@@ -255,6 +271,7 @@ def test_no_credential_is_found_afterwards(
         assert sum(check["transcript"]["response"] is not None for check in checks) >= 8
         assert any(check["transcript"]["frames"] for check in checks)
         assert any(check["transcript"]["body"].startswith("refused") for check in checks)
+        assert any(ORIGIN_HEADER.lower() in str(check).lower() for check in checks)
 
         for name, value in (("HEADER", nonce("secret")), ("PATH", nonce("secret in a path"))):
             body = {"team": "chat", "name": name, "value": value}
@@ -321,6 +338,7 @@ def _analyze_log_rows(ana: Api, endpoint: str, check: dict[str, Any], nonce: Non
 def _terminal(product: Product, url: str, nonce: Nonces) -> dict[str, str]:
     """What `manage.py probe` prints, as words and as JSON."""
     words = [f"{url}?token={nonce('terminal query')}", "--header", f"X-Api-Key: {nonce('t')}"]
+    words += ["--header", f"{TERMINAL}: yes"]
     words += ["--subprotocol", "bearer", "--subprotocol", nonce("terminal subprotocol")]
     refused = [f"{url}refuse?sig={nonce('terminal refused')}", *words[1:]]
     printed = {}
@@ -392,7 +410,7 @@ def _ids(product: Product, request_id: str, endpoint_id: str) -> dict[str, list[
         checks = column("SELECT id FROM checks_check WHERE endpoint_id = %s")
         probes = column("SELECT id FROM checks_probe WHERE endpoint_id = %s")
         saved = column("SELECT id FROM checks_savedcheck WHERE endpoint_id = %s")
-        secret = column("SELECT id FROM checks_secret WHERE %s != ''")
+        secret = column("SELECT id FROM provisioning_secret WHERE %s != ''")
         audits = column("SELECT id FROM checks_privacyaudit WHERE endpoint_id = %s")
         exceptions = column("SELECT id FROM checks_privacyexception WHERE endpoint_id = %s")
         findings = column("SELECT id FROM provisioning_driftfinding WHERE %s != ''")

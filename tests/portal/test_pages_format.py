@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
@@ -97,6 +98,19 @@ def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
     assert not shared.changes
     assert not any(line.changes for line in shared.lines)
     assert (view.creates, view.unchanged, view.expected_seconds) == (1, 1, 20)
+
+
+def test_a_header_to_the_target_is_shown_with_the_beginning_of_its_fingerprint() -> None:
+    def origin(fingerprint: str) -> dict[str, Any]:
+        header = {"HeaderName": "X-Verify", "ValueFingerprint": fingerprint}
+        return {"CustomHeaders": {"Quantity": 2, "Items": [{"HeaderName": "X-Copied"}, header]}}
+
+    item = {"resource": "origin", "action": "update", "title": "O", "note": "", "shared": False}
+    before, after = origin("0123456789abcdef"), origin("fedcba9876543210")
+    view = plan_view({"items": [item | {"before": before, "after": after}]}, pace=1)
+    (line,) = view.items[0].lines
+    assert line.before == "X-Copied, X-Verify (value 01234567…)"
+    assert line.after == "X-Copied, X-Verify (value fedcba98…)"
 
 
 def test_health_is_a_word() -> None:

@@ -474,6 +474,8 @@ def test_a_form_from_an_older_session_comes_back_too_and_can_be_discarded(
         ("subprotocols", "graphql-transport-ws", False),
         ("check_headers", "X-Tenant: demo\nX-Api-Key: abcdefgh", True),
         ("check_headers", "X-Tenant: demo\nX-Key: ${secret:API_KEY}\nhalf a line", False),
+        ("origin_headers", "X-Origin-Verify: abcdefgh", True),
+        ("origin_headers", "X-Origin-Verify: ${secret:ORIGIN}\nX-Tenant: demo", False),
         ("check_script", 'send {"type": "auth", "token": "abcdefgh12345"}', True),
         ("check_script", 'expect json $.type == "welcome"', False),
         ("justification", "Chat; password: hunter2hunter2", True),

@@ -10,12 +10,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from checks.models import Check, SavedCheck, Secret
-from checks.stored_secrets.actions import create_secret, stream_of
+from checks.models import Check, SavedCheck
 from portal.endpoints.secrets import MAX_SECRETS
 from portal.people.models import ApiToken, Membership, Person
 from portal.requests.models import EndpointRequest, IdempotencyKey
-from provisioning.models import Endpoint, Event
+from provisioning.models import Endpoint, Event, Secret
+from provisioning.secrets.store import create_secret, stream_of
 from tests.portal.endpoint_requests import BODY
 from tests.portal.page_text import text_of
 from tests.portal.people import NOW, Cast, bearer, signed_in
@@ -203,6 +203,64 @@ class TestUse:
         changed = body | {"headers": "X-Debug: ${secret:API_TOKEN}"}
         assert post(people.olga, url, changed).status_code == 422
         assert post(people.olga, f"{url}/{saved['id']}/checks").status_code == 202
+
+
+class TestOriginHeader:
+    """A secret that CloudFront sends to an endpoint's target."""
+
+    @pytest.fixture
+    def sent(self, endpoint: Endpoint, secret: Secret) -> Secret:
+        spec = endpoint.spec_data | {"origin_headers": "X-Origin-Verify: ${secret:API_TOKEN}"}
+        Endpoint.objects.filter(pk=endpoint.pk).update(spec_data=spec)
+        return secret
+
+    def test_it_is_deleted_only_once_no_target_gets_it(
+        self, people: Cast, endpoint: Endpoint, sent: Secret
+    ) -> None:
+        place = f"{API}/{sent.pk}"
+        for person in (people.ana, people.max):
+            refused = Client().delete(place, headers=bearer(person))
+            assert code(refused) == (409, "secret_in_use")
+            assert endpoint.name in refused.json()["detail"]
+        page = signed_in(people.ana)
+        page.post(reverse("secret-delete", args=["chat", sent.pk]))
+        told = text_of(page.get(reverse("secrets", args=["chat"])))
+        assert "Change or remove the endpoint first" in told
+        assert Secret.objects.exists()
+        Endpoint.objects.update(state=Endpoint.State.ABSENT)
+        assert Client().delete(place, headers=bearer(people.ana)).status_code == 204
+
+    def test_who_replaces_it_is_told_that_a_change_sends_it(
+        self, people: Cast, endpoint: Endpoint, sent: Secret
+    ) -> None:
+        place = f"{API}/{sent.pk}/replace"
+        assert post(people.ana, place, {"value": "x"}).json()["change_needed"] == [endpoint.name]
+        page = signed_in(people.ana)
+        page.post(reverse("secret-replace", args=["chat", sent.pk]), {"replace-value": "other"})
+        shown = page.get(reverse("secrets", args=["chat"]))
+        assert f"still sends the old value to the target of {endpoint.name}" in text_of(shown)
+        assert f"{endpoint.name}: X-Origin-Verify to the target" in text_of(shown)
+        assert reverse("endpoint-change", args=[endpoint.pk]) in shown.content.decode()
+        Endpoint.objects.update(state=Endpoint.State.ABSENT)
+        assert post(people.ana, place, {"value": "x"}).json()["change_needed"] == []
+
+    @pytest.mark.parametrize(
+        ("name", "status"), [("API_TOKEN", 201), ("OTHERS", 422), ("NOBODYS", 422)]
+    )
+    def test_a_request_refers_to_secrets_of_its_team_only(
+        self, people: Cast, secret: Secret, name: str, status: int
+    ) -> None:
+        create_secret("trading", "OTHERS", VALUE, by="tara", now=NOW)
+        body = BODY | {"origin_headers": f"X-Origin-Verify: ${{secret:{name}}}"}
+        answer = post(people.ana, "/api/v1/requests", body)
+        assert answer.status_code == status
+        if status == 422:
+            (error,) = answer.json()["errors"]
+            assert error["field"] == "origin_headers"
+            assert f"no secret named {name} here" in error["message"]
+        else:
+            asked = EndpointRequest.objects.get().spec.origin_headers
+            assert asked == "X-Origin-Verify: ${secret:API_TOKEN}"
 
 
 class TestPage:

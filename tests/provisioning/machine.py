@@ -20,7 +20,6 @@ from botocore.client import BaseClient
 
 from provisioning import actions, poller, runner
 from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
-from provisioning.plan.planner import make_plan
 from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.sagas import SAGAS
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -214,14 +213,7 @@ class Site:
             created_at=self.machine.now,
             state=Endpoint.State.ABSENT,
         )
-        snapshot = self.row.snapshot_for(spec.target_arn, spec.distribution_id)
-        return endpoint, make_plan(
-            spec,
-            snapshot,
-            endpoint_key=endpoint.key,
-            owner="edge-portal",
-            rights=self.row.path_rights(spec.distribution_id, "team"),
-        ).to_dict()
+        return endpoint, self.planned("create", endpoint, spec)
 
     def begin(self, endpoint: Endpoint, plan_data: dict[str, Any]) -> Run:
         """Start the run that applies this plan."""
@@ -259,7 +251,7 @@ class Site:
     def planned(
         self, action: str, endpoint: Endpoint, spec: EndpointSpec, *, grace_seconds: int = 0
     ) -> dict[str, Any]:
-        """The plan of an action on an endpoint that exists."""
+        """The plan of an action on an endpoint."""
         snapshot = snapshot_for_plan(self.row, action, spec)
         return plan_from(
             snapshot,

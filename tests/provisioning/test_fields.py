@@ -27,6 +27,7 @@ ANOTHER: dict[str, Any] = {
     "read_timeout": 60,
     "keepalive_timeout": 60,
     "open_security_group": False,
+    "origin_headers": "X-Tenant: demo",
     "carry_over": ["response-headers-policy"],
 }
 """For each setting that has a place in AWS, a value that is not the usual one."""
@@ -73,6 +74,7 @@ def test_a_setting_ends_up_in_the_plan_where_its_row_says(field: Field) -> None:
                 endpoint_key=KEY,
                 owner=OWNER,
                 rights=RIGHTS,
+                headers={"X-Tenant": "0123456789abcdef"},
             ).items
             if item.resource == field.place.resource
         ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from checks.stored_secrets.actions import encrypt_all_again
+from provisioning.secrets.store import encrypt_all_again
 
 
 class Command(BaseCommand):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
+import hmac
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,6 +21,7 @@ from django.conf import settings
 
 SHORTEST_KEY = 32
 _INFO = b"private-websocket-edge-portal/stored-secrets/1"
+_FINGERPRINTS = b"private-websocket-edge-portal/fingerprints/1"
 
 
 class DecryptionError(ValueError):
@@ -58,8 +61,20 @@ def encrypt_again(token: str) -> str:
         raise DecryptionError("It cannot be decrypted.") from error
 
 
+def fingerprint(name: str, value: str) -> str:
+    """Tells whether two values of the same name are the same, and nothing else of them to whoever
+    does not have the first key: HMAC-SHA256, 64 bits of it, hex.
+    """
+    message = json.dumps([name, value]).encode("ascii")
+    return hmac.new(_fingerprint_key(_settings()[0]), message, hashlib.sha256).hexdigest()[:16]
+
+
+def _settings() -> tuple[str, ...]:
+    return tuple(settings.ENCRYPTION_KEYS or [settings.SECRET_KEY])
+
+
 def _keys() -> MultiFernet:
-    return _derived(tuple(settings.ENCRYPTION_KEYS or [settings.SECRET_KEY]))
+    return _derived(_settings())
 
 
 @functools.lru_cache(maxsize=4)
@@ -68,6 +83,14 @@ def _derived(keys: Sequence[str]) -> MultiFernet:
 
 
 def _fernet_key(key: str) -> bytes:
+    return base64.urlsafe_b64encode(_bytes_of(key, _INFO))
+
+
+@functools.lru_cache(maxsize=4)
+def _fingerprint_key(key: str) -> bytes:
+    return _bytes_of(key, _FINGERPRINTS)
+
+
+def _bytes_of(key: str, info: bytes) -> bytes:
     """Keys are random texts of any length: HKDF (RFC 5869) makes 32 bytes of each."""
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO).derive(key.encode())
-    return base64.urlsafe_b64encode(derived)
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key.encode())
