@@ -84,6 +84,17 @@ def proxies_are_named(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def days_are_possible(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Default and longest periods are ones that a request can ask for."""
+    found: list[CheckMessage] = []
+    for name, most in (("REMOVAL_GRACE_DAYS", 30), ("ENDPOINT_MAX_DAYS", 3650)):
+        if not 0 <= getattr(settings, name) <= most:
+            hint = f"Set it to a number of days from 0 to {most}."
+            found.append(Error(f"{name} is out of range.", hint=hint, id="portal.E008"))
+    return found
+
+
+@register()
 def pace_is_positive(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Every interval is divided by the pace."""
     if settings.PROVISIONING_PACE > 0:

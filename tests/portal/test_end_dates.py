@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
 from django.utils import timezone
 
 from portal.people.models import Membership
@@ -138,3 +139,20 @@ def test_page_and_api_set_and_show_it(people: Cast) -> None:
     taken = client.put(f"/api/v1{page}end-date", {}, content_type="application/json")
     assert (taken.status_code, taken.json()["end_date"]) == (200, "")
     assert told(endpoint) == ["endpoint.end_date", "endpoint.end_date"]
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "fits"),
+    [
+        ("REMOVAL_GRACE_DAYS", 30, True),
+        ("REMOVAL_GRACE_DAYS", 31, False),
+        ("REMOVAL_GRACE_DAYS", -1, False),
+        ("ENDPOINT_MAX_DAYS", 3650, True),
+        ("ENDPOINT_MAX_DAYS", 3651, False),
+    ],
+)
+def test_a_period_that_no_request_could_have_stops_the_start(
+    settings: Any, name: str, days: int, fits: bool
+) -> None:
+    setattr(settings, name, days)
+    assert ("portal.E008" in [one.id for one in run_checks()]) is not fits
