@@ -11,6 +11,7 @@ from django.db import transaction
 
 from portal.people.models import Person, Team
 from portal.requests.actions import (
+    FIXED,
     ONLY_THE_CALLER,
     Provenance,
     parse_answers,
@@ -43,7 +44,7 @@ def answers_of(endpoint: Endpoint) -> dict[str, Any]:
         for row in USUAL_CHECK
         if row.in_spec and present[row.name] != derived.get(row.name)
     }
-    return with_fixed(endpoint, answers | {"name": endpoint.name} | changed)
+    return answers | changed | {name: endpoint.spec_data[name] for name in FIXED}
 
 
 def change_refusal(person: Person, endpoint: Endpoint) -> Denied | None:

@@ -167,7 +167,7 @@ def test_the_form_works_without_script_and_says_what_is_missing(
     judged("Not ready.")
     ana.locator("label.choice", has_text="int-chat").click()
     ana.get_by_label("Distribution", exact=True).select_option(product.distribution_id)
-    judged("Ready to build.")
+    judged("Ready to build, with 1 warning.")
 
     # Without a name and a path it is not sent; with them, everything typed before is still there.
     with people.expecting(ANSWERED_WITH_FAULTS):
@@ -198,7 +198,7 @@ def ask_for_orders(product: Product, ana: Page) -> str:
     ana.locator("label.choice", has_text="pub-web").click()
     expect(ana.locator("#form-preflight")).to_contain_text("Not ready.")
     ana.locator("label.choice", has_text="int-orders").click()
-    expect(ana.locator("#form-preflight")).to_contain_text("Ready to build.")
+    expect(ana.locator("#form-preflight")).to_contain_text("Ready to build, with 1 warning.")
     expect(ana.locator("#form-preflight")).to_contain_text("Fixed by this plan. No action needed.")
     ana.get_by_label("Distribution", exact=True).select_option(product.distribution_id)
     ana.get_by_label("Name", exact=True).fill("orders")
@@ -230,7 +230,7 @@ def refused_for_ana(product: Product, ana: Page, request_id: str) -> None:
 def approve(olga: Page, digest: str) -> str:
     """From the queue to the decision; the digest that was agreed to."""
     olga.get_by_role("link", name="Approvals").first.click()
-    olga.get_by_role("link", name="Review orders").click()
+    olga.get_by_role("link", name="Review: orders").click()
     expect(olga.get_by_role("region", name="Changes in AWS")).to_contain_text("/ws/orders")
     agreed = olga.locator("input[name=digest]").input_value()
     expect(olga.get_by_text("By approving, you accept that besides CloudFront")).to_be_visible()

@@ -11,7 +11,6 @@ from checks.actions import request_check, schedule_usual_check
 from checks.models import Check, SavedCheck
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint, Event
-from tests.portal.endpoint_requests import ask
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
 
@@ -86,8 +85,7 @@ def events_of(stream: str) -> list[str]:
 def test_deleting_a_scheduled_check_is_confirmed_recorded_and_told_truthfully(
     people: Cast, endpoint: Endpoint, options: dict[str, str], goes_stale: bool
 ) -> None:
-    request = ask(people.ana, people.chat)
-    EndpointRequest.objects.filter(pk=request.pk).update(endpoint=endpoint)
+    request = EndpointRequest.objects.get(endpoint=endpoint)
     usual = schedule_usual_check(endpoint, stream=request.stream, now=timezone.now())
     assert usual is not None
     own = SavedCheck.objects.create(
@@ -119,8 +117,7 @@ def test_deleting_a_scheduled_check_is_confirmed_recorded_and_told_truthfully(
 def test_saving_a_check_is_recorded_and_schedules_the_usual_one_again(
     people: Cast, endpoint: Endpoint
 ) -> None:
-    request = ask(people.ana, people.chat)
-    EndpointRequest.objects.filter(pk=request.pk).update(endpoint=endpoint)
+    request = EndpointRequest.objects.get(endpoint=endpoint)
     client, page = signed_in(people.ana), f"/endpoints/{endpoint.pk}/"
     assert "On demand only" in text_of(client.get(page))
     empty = {"save": "1", "name": "Usual", "every_minutes": "60", "after_changes": "on"}

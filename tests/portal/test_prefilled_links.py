@@ -30,7 +30,7 @@ from tests.portal.test_pages_endpoints import checked
 SPEC = parse_spec(
     complete_answers({**ANSWERS, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]})
 )
-LINK = re.compile(r'href="(/requests/new/\?[^"]+)"')
+LINK = re.compile(r'href="(/requests/new/\?[^"]+)"(?!>Clone)')
 
 
 def offered(
