@@ -52,6 +52,7 @@ def take_screenshots(folder: Path) -> int:
         olga.locator("main").get_by_role("link", name="orders-feed").first.click()
         olga.get_by_role("heading", name="Your decision").wait_for()
         _shoot(olga, folder / "decision.png")
+        olga.get_by_label("Reason").fill("The office network may reach orders.")
         olga.get_by_role("button", name="Approve").first.click()
         ana.get_by_text("Created VPC origin").first.wait_for()
         _shoot(ana, folder / "console.png")
