@@ -105,7 +105,7 @@ def _rule_by_path(
         why,
         Fix(
             f"Read the statement of rule {rule.name} in web ACL {acl.name}, with the command "
-            "below. Ask whoever owns it whether it is meant for these paths.",
+            "below. Ask its owner whether it is meant for these paths.",
             f"aws wafv2 get-web-acl --scope CLOUDFRONT --region us-east-1 --name {acl.name} "
             f"--id {acl_id}",
         ),

@@ -45,7 +45,7 @@ def accept(
     now: datetime,
     plan_digest: str = "",
 ) -> list[PrivacyException]:
-    """Accept each of these ways past CloudFront. One that was accepted before is accepted anew."""
+    """Accept each of these ways past CloudFront. One that was accepted before is accepted again."""
     wanted = sorted(set(exposures))
     with transaction.atomic():
         # Simultaneous acceptances queue for this lock; the second one ends the rows of the first.

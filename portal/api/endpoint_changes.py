@@ -51,7 +51,7 @@ NEW_NAME = f.Body("NewName", "Another name for the endpoint.", (
     f.Field("name", f.text(60), NAME.help, required=True, example="shop-chat"),
 ))
 NEW_END_DATE = f.Body("NewEndDate", "The last day of an endpoint.", (
-    f.Field("end_date", f.text(10), f'{DATE_HELP} "" takes it away.', default="",
+    f.Field("end_date", f.text(10), f'{DATE_HELP} "" removes it.', default="",
             example="2027-03-31"),
 ))
 # fmt: on
@@ -168,9 +168,9 @@ class EndpointEndDate(OfEndpoint):
         refusals=("not_your_team", "wrong_state", "bad_date"),
     )
     def put(self, request: Request, endpoint_id: uuid.UUID) -> Response:
-        """Set, renew or take away the end date of an endpoint.
+        """Set, renew or remove the end date of an endpoint.
 
-        The team is told 14, 3 and 1 days before. When the day is over, the portal requests the
+        The team is reminded 14, 3 and 1 days before. After that day, the portal requests the
         removal of the endpoint; it deletes nothing without an approval.
         """
         said, endpoint = NEW_END_DATE.read(self.sent), self.endpoint(endpoint_id)

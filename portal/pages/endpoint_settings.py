@@ -1,4 +1,4 @@
-"""Give an endpoint another name, or an end."""
+"""Rename an endpoint, and set its end date."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def endpoint_rename(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_POST
 def endpoint_end_date(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Set, renew or take away its end date, and show its page."""
+    """Set, renew or remove its end date, and show its page."""
     endpoint = endpoint_or_404(request.user, pk)
     text = posted_text(request, "end_date", LONGEST).strip()
     outcome = set_end_date(request.user, endpoint, text, now=timezone.now())

@@ -46,7 +46,7 @@ def reminder_due(days_left: int, reminded: int | None) -> int | None:
 def set_end_date(
     person: Person, endpoint: Endpoint, text: str, *, now: datetime
 ) -> EndDate | Denied | None:
-    """Set or renew the end date; "" takes it away, where the platform demands none. Gives the new
+    """Set or renew the end date; "" removes it, where the platform demands none. Gives the new
     one, if any.
     """
     if not person.belongs_to(endpoint.owner):
@@ -65,9 +65,7 @@ def set_end_date(
     with transaction.atomic():
         Endpoint.objects.select_for_update().get(pk=endpoint.pk)
         EndDate.objects.filter(endpoint=endpoint).delete()
-        said = (
-            f"{person} took away the end date." if on is None else f"{person} set the end to {on}."
-        )
+        said = f"{person} removed the end date." if on is None else f"{person} set the end to {on}."
         data = {"by": person.username, "end_date": on.isoformat() if on else ""}
         events.append(stream_of(endpoint), "endpoint.end_date", said, at=now, data=data)
         return EndDate.objects.create(endpoint=endpoint, on=on, set_by=person) if on else None

@@ -1,4 +1,4 @@
-"""What a change or a removal will do, in order, and until when it can be taken back."""
+"""What a change or a removal will do, in order, and until when it can be cancelled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTES = {
 @dataclass(frozen=True)
 class Phase:
     """A step of the run to come. Seconds are of this installation; up to a `pivot` the run can be
-    taken back.
+    cancelled.
     """
 
     title: str
@@ -33,7 +33,7 @@ class Phase:
 
 def phases(plan: Mapping[str, Any], *, pace: float) -> tuple[Phase, ...]:
     """What happens when, for a change or a removal (the stored plan); nothing for a creation, which
-    can be taken back at any time.
+    can be cancelled at any time.
     """
     action = plan.get("action", CREATE)
     if action == CREATE:

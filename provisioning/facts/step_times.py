@@ -103,7 +103,7 @@ class RunTime:
     def words(self) -> str:
         """Where the figures come from, in a sentence."""
         if self.basis == DOCUMENTED:
-            return "AWS's usual times; the portal has too few finished runs to tell by."
+            return "AWS's usual times: the portal has too few finished runs of its own."
         whose = {
             ACCOUNT: "in this account and Region",
             REGION: "in this Region",

@@ -24,7 +24,7 @@ from provisioning.plan.vpc_origin import vpc_origin_item
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
-RESTORED = "Somebody has changed it in AWS since it was approved. This puts it back."
+RESTORED = "It was changed in AWS after it was approved. This restores it."
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 CREATING_SECONDS, DEPLOYING_SECONDS, DELETING_SECONDS = 540, 300, 300
 """A VPC origin until Deployed, a distribution until Deployed, a VPC origin until gone."""

@@ -22,15 +22,7 @@ from provisioning.steps import approved_plan, behaviors, ingress, vpc_origin
 from provisioning.steps.context import RunContext, open_run
 
 STEPS: tuple[Step[RunContext], ...] = (
-    Step(
-        "approved-plan",
-        "Check that the approved plan still applies",
-        "Nothing to undo",
-        approved_plan.CHECK,
-        approved_plan.NOTHING_TO_UNDO,
-        expected_seconds=5,
-        patience_seconds=300,
-    ),
+    approved_plan.STEP,
     Step(
         "vpc-origin",
         "Create or reuse the VPC origin",

@@ -22,15 +22,7 @@ from provisioning.steps.context import RunContext, open_run
 LONGEST_GRACE_SECONDS = 31 * 86400
 
 STEPS: tuple[Step[RunContext], ...] = (
-    Step(
-        "approved-plan",
-        "Check that the approved plan still applies",
-        "Nothing to undo",
-        approved_plan.CHECK,
-        approved_plan.NOTHING_TO_UNDO,
-        expected_seconds=5,
-        patience_seconds=300,
-    ),
+    approved_plan.STEP,
     Step(
         "behaviors",
         "Remove the origin and behaviors from the distribution",
@@ -42,7 +34,7 @@ STEPS: tuple[Step[RunContext], ...] = (
     ),
     Step(
         "grace",
-        "Wait, in case the endpoint is still needed",
+        "Wait for the end of the grace period",
         "Make sure that the VPC origin exists",
         grace.WAIT,
         grace.RESTORE,

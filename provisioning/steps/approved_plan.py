@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from provisioning.aws.errors import OVER_BUDGET
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
-from provisioning.engine.step import StepSide
+from provisioning.engine.step import Step, StepSide
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import QUOTA_CODES, Unplannable
 from provisioning.planning import plan_from, snapshot_for_plan
@@ -78,5 +78,13 @@ def never_acts(context: RunContext) -> Outcome:
     raise AssertionError("this step writes nothing")
 
 
-CHECK: StepSide[RunContext] = StepSide(observe, never_acts)
-NOTHING_TO_UNDO: StepSide[RunContext] = StepSide(nothing_to_undo, never_acts)
+STEP: Step[RunContext] = Step(
+    "approved-plan",
+    "Check that the approved plan still applies",
+    "Nothing to undo",
+    StepSide(observe, never_acts),
+    StepSide(nothing_to_undo, never_acts),
+    expected_seconds=5,
+    patience_seconds=300,
+)
+"""The first step of every saga."""
