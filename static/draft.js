@@ -6,7 +6,9 @@
 //    (data-draft="never"). A field in data-draft-judged is kept only as the portal last rendered it,
 //    because only then has the portal judged it.
 // 3. The portal renders the form from a draft: which fields there are depends on the answers.
-// 4. A submitted draft comes back only with the Back button or a reload. Signing out deletes all
+// 4. An answer of the portal replaces parts of the form. What was entered after the portal was asked
+//    stays.
+// 5. A submitted draft comes back only with the Back button or a reload. Signing out deletes all
 //    drafts (portal.js).
 "use strict";
 
@@ -64,6 +66,43 @@ function restoreDraft(draft) {
   note.querySelector("[data-draft-sent]").hidden = !draft.sent;
   note.querySelector("[data-draft-partial]").hidden = !draft.partial;
 }
+
+// The fields a person fills in, by name, and by value where several share the name.
+function fieldsOf(form) {
+  const fields = new Map();
+  for (const field of form.elements) {
+    if (!field.name || field.matches("button") || field.type === "hidden") continue;
+    const key = ["checkbox", "radio"].includes(field.type) ? `${field.name}=${field.value}` : field.name;
+    fields.set(key, field);
+  }
+  return fields;
+}
+
+const saysOf = (field) => `${field.checked} ${field.value}`;
+const askedWith = new WeakMap();  // a request of the page -> what each field said when it was sent
+let enteredSince = [];
+
+document.addEventListener("htmx:beforeSend", ({ detail }) => {
+  const said = new Map();
+  for (const [key, field] of fieldsOf(theForm())) said.set(key, saysOf(field));
+  askedWith.set(detail.xhr, said);
+});
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const said = askedWith.get(detail.xhr);
+  enteredSince = [...fieldsOf(theForm())]
+    .filter(([key, field]) => said?.has(key) && said.get(key) !== saysOf(field));
+});
+document.addEventListener("htmx:afterSettle", () => {
+  const fields = fieldsOf(theForm());
+  const replaced = enteredSince.filter(([key, before]) => fields.has(key) && fields.get(key) !== before);
+  enteredSince = [];
+  for (const [key, before] of replaced) {
+    const field = fields.get(key);
+    field.checked = before.checked;
+    field.value = before.value;
+    field.dispatchEvent(new Event("change", { bubbles: true }));  // the portal judges it too
+  }
+});
 
 // htmx has listened for the same event longer, and is ready.
 document.addEventListener("DOMContentLoaded", () => {

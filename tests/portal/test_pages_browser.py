@@ -11,7 +11,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from checks.models import Check, PrivacyAudit, Probe
@@ -185,6 +185,28 @@ def test_the_form_loses_nothing(page: Page, people: Cast) -> None:
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Password")).to_be_visible()
     assert "for-nobody-else" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
+def test_a_late_answer_of_the_portal_replaces_nothing_that_was_typed_in_the_meantime(
+    page: Page,
+) -> None:
+    held: list[Route] = []
+    page.goto("/requests/new/")
+    page.get_by_text("Change what the check requests and sends").click()
+    page.get_by_label("Path", exact=True).fill("/ws/orders")
+    page.get_by_label("Connect as").focus()
+    expect(page.locator("#check-summary")).to_contain_text("/ws/orders")
+    page.route("**/requests/new/preview/**", lambda route: held.append(route), times=1)
+    with page.expect_request("**/requests/new/preview/**"):
+        page.get_by_label("int-orders").check()
+    messages = page.get_by_label("Messages of the check")
+    messages.press_sequentially("expect text hello")
+    with page.expect_response("**/requests/new/preview/**"):
+        held[0].continue_()
+    expect(page.locator("#form-preflight")).to_contain_text("In the plan")
+    expect(messages).to_have_value("expect text hello")
+    expect(messages).to_be_focused()
+    expect(page.locator("#check-summary")).to_contain_text("hello")
 
 
 def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Cast) -> None:
