@@ -105,6 +105,11 @@ PROBLEMS: Mapping[str, Problem] = {
         "Another request for this endpoint is not over",
         "Wait until it is, or cancel it.",
     ),
+    "not_acceptable_drift": Problem(
+        409,
+        "The difference cannot be accepted",
+        "detail says why. Restore what was approved, or ignore the difference until a date.",
+    ),
     "busy": Problem(409, "Another one is running", "Try again when it is finished."),
     "secret_in_use": Problem(
         409, "An endpoint's target gets the secret", "Change or remove the endpoint, or replace it."

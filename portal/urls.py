@@ -102,6 +102,7 @@ urlpatterns = [
         name="privacy-exception-withdraw",
     ),
     path("endpoints/<uuid:pk>/drift/", drift.endpoint_drift, name="drift-endpoint"),
+    path("endpoints/<uuid:pk>/drift/accept/", drift.drift_accept, name="drift-accept"),
     path("endpoints/<uuid:pk>/export/<str:form>/", exports.endpoint_export, name="export-endpoint"),
     path("exports/", exports.exports, name="exports"),
     path("exports/<str:form>/", exports.fleet_export, name="export-fleet"),

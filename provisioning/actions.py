@@ -19,8 +19,14 @@ from provisioning.engine.decide import Direction, EntryKind, past_pivot, reason_
 from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.plan.path_ownership import Contest, contested_claims
-from provisioning.plan.plan import CHANGE
-from provisioning.sagas import change_endpoint, create_endpoint, remove_endpoint, steps_of
+from provisioning.plan.plan import ACCEPT, CHANGE
+from provisioning.sagas import (
+    accept_drift,
+    change_endpoint,
+    create_endpoint,
+    remove_endpoint,
+    steps_of,
+)
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec.endpoint_spec import EndpointSpec
 
@@ -84,6 +90,15 @@ def start_change(
 ) -> Run | None:
     """Start the run that changes the endpoint. None if it is not deployed, or has another run."""
     return _start_on_deployed(endpoint, change_endpoint.SAGA.name, plan_data, stream, now)
+
+
+def start_acceptance(
+    endpoint: Endpoint, plan_data: Mapping[str, Any], *, stream: str, now: datetime
+) -> Run | None:
+    """Start the run that accepts what AWS has. None if the endpoint is not deployed, or has another
+    run.
+    """
+    return _start_on_deployed(endpoint, accept_drift.SAGA.name, plan_data, stream, now)
 
 
 def start_removal(
@@ -188,7 +203,7 @@ def give_up(run: Run) -> list[str] | None:
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state != Run.State.STUCK:
             return None
-        if locked.action != CHANGE:
+        if locked.action not in (CHANGE, ACCEPT):
             Endpoint.objects.filter(pk=locked.endpoint_id).update(state=Endpoint.State.ABSENT)
         return left_behind(locked)
 

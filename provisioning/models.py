@@ -24,7 +24,7 @@ from provisioning.facts.quota_use import QuotaUse
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.holdings import HeldRule, Holdings
 from provisioning.plan.path_ownership import PathClaim, PathRights
-from provisioning.plan.plan import CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import BUILDING, CREATE, REMOVE
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 from provisioning.truncated_field import TruncatedCharField
@@ -183,7 +183,7 @@ class Endpoint(models.Model):
 
     def applied_plan(self) -> dict[str, Any] | None:
         """The plan (its dict) that it was built or last changed by; None if it never was built."""
-        done = self.runs.filter(state=Run.State.DONE, plan_data__action__in=[CREATE, CHANGE])
+        done = self.runs.filter(state=Run.State.DONE, plan_data__action__in=BUILDING)
         return done.order_by("-finished_at", "-pk").values_list("plan_data", flat=True).first()
 
     def holdings(self) -> Holdings:
@@ -481,7 +481,7 @@ class Run(models.Model):
 
     @property
     def action(self) -> str:
-        """What its plan does: create, change or remove."""
+        """What its plan does: create, change, accept or remove."""
         return str(self.plan_data["action"])
 
     @property

@@ -12,8 +12,9 @@ from django.conf import settings
 from provisioning.aws.snapshot import distribution_snapshot
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount, Endpoint
+from provisioning.plan.acceptance import make_acceptance_plan
 from provisioning.plan.items import Unplannable
-from provisioning.plan.plan import CREATE, REMOVE, Plan
+from provisioning.plan.plan import ACCEPT, CREATE, REMOVE, Plan
 from provisioning.plan.planner import make_change_plan, make_plan
 from provisioning.plan.removal import make_removal_plan
 from provisioning.redaction.references import UnknownSecretError
@@ -44,11 +45,11 @@ def plan_from(
     endpoint_id: uuid.UUID,
     grace_seconds: int = 0,
 ) -> Plan:
-    """The plan of an action (create, change, remove). `team` is the slug of the endpoint's team.
-    Raises Unplannable.
+    """The plan of an action (create, change, accept, remove). `team` is the slug of the endpoint's
+    team. Raises Unplannable.
     """
     key, owner = endpoint_id.hex[:12], settings.PROVISIONING_OWNER
-    headers = {} if action == REMOVE else _header_fingerprints(spec, team)
+    headers = {} if action in (REMOVE, ACCEPT) else _header_fingerprints(spec, team)
     if action == CREATE:
         return make_plan(
             spec,
@@ -74,12 +75,17 @@ def plan_from(
             holdings=holdings,
             grace_seconds=grace_seconds,
         )
+    rights = account.path_rights(spec.distribution_id, team)
+    if action == ACCEPT:
+        return make_acceptance_plan(
+            spec, snapshot, endpoint_key=key, owner=owner, rights=rights, applied=applied
+        )
     return make_change_plan(
         spec,
         snapshot,
         endpoint_key=key,
         owner=owner,
-        rights=account.path_rights(spec.distribution_id, team),
+        rights=rights,
         applied=applied,
         holdings=holdings,
         headers=headers,

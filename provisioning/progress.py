@@ -16,7 +16,7 @@ from provisioning.engine.decide import Direction, Entry, EntryKind, exhausted, r
 from provisioning.engine.step import Step
 from provisioning.facts.step_times import RunTime, StepTime, time_of_run
 from provisioning.models import Run
-from provisioning.sagas import steps_of
+from provisioning.sagas import SAGA_OF, steps_of
 from provisioning.step_times import step_times
 
 TODO, DOING, WAITING, DONE = "todo", "doing", "waiting", "done"
@@ -89,9 +89,9 @@ def progress(run: Run, now: datetime) -> Progress:
 
 def plan_time(plan_data: Mapping[str, Any]) -> RunTime:
     """What the run of a plan usually takes, without a grace period."""
-    saga = f"{plan_data['action']}-endpoint"
-    steps = [step for step in steps_of(saga) if step.expected_seconds]
-    return time_of_run(list(step_times(saga, steps, plan_data).values()))
+    saga = SAGA_OF[plan_data["action"]]
+    steps = [step for step in saga.steps if step.expected_seconds]
+    return time_of_run(list(step_times(saga.name, steps, plan_data).values()))
 
 
 def step_progress(

@@ -1,4 +1,4 @@
-"""Ask for a change or a removal of an endpoint over the API."""
+"""Ask for a change or a removal of an endpoint, or to accept what AWS has, over the API."""
 
 from __future__ import annotations
 
@@ -26,15 +26,21 @@ from portal.api.operation import operation
 from portal.api.request_output import REQUEST, example_in
 from portal.api.requests import IDEMPOTENCY_KEY, created
 from portal.endpoints.actions import rename_endpoint
+from portal.endpoints.drift import visible_findings
 from portal.problems import unless_refused
 from portal.requests.actions import FIXED
 from portal.requests.end_dates import DATE_HELP, set_end_date
-from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, submit_change, submit_removal
+from portal.requests.endpoint_changes import (
+    LONGEST_GRACE_DAYS,
+    submit_acceptance,
+    submit_change,
+    submit_removal,
+)
 from portal.requests.lifecycle import State
-from provisioning.models import Endpoint
-from provisioning.plan.plan import CHANGE, REMOVE
+from provisioning.models import DriftFinding, Endpoint
+from provisioning.plan.plan import ACCEPT, CHANGE, REMOVE
 from provisioning.spec.fields import NAME
-from provisioning.spec.parsing import SpecError
+from provisioning.spec.parsing import FieldError, SpecError
 
 # fmt: off
 GRACE_DAYS = f.Field(
@@ -47,6 +53,11 @@ NEW_CHANGE = f.Body(
     (*(one for one in fields_of_settings(shown=False) if one.name not in FIXED), *AROUND),
 )
 NEW_REMOVAL = f.Body("NewRemoval", "The removal of an endpoint.", (GRACE_DAYS, *AROUND))
+FINDINGS = f.Field(
+    "findings", f.text(2000), "IDs of open drift findings of the endpoint, separated by commas. "
+    "All of them if absent.", default="", example=f.EXAMPLE_ID, code="unknown_finding")
+NEW_ACCEPTANCE = f.Body(
+    "NewAcceptance", "The differences that become what is approved.", (FINDINGS, *AROUND))
 NEW_NAME = f.Body("NewName", "Another name for the endpoint.", (
     f.Field("name", f.text(60), NAME.help, required=True, example="shop-chat"),
 ))
@@ -103,6 +114,55 @@ class ChangeEndpoint(OfEndpoint):
             unless_refused(outcome)
 
         return once_for_endpoint(self, request, CHANGE, endpoint, said, create)
+
+
+class AcceptDrift(OfEndpoint):
+    @operation(
+        "acceptDrift",
+        REQUEST,
+        body=NEW_ACCEPTANCE,
+        headers=IDEMPOTENCY_KEY,
+        refusals=(*REFUSALS, "name_taken", "not_acceptable_drift"),
+        example={**example_in(State.PLANNING), "action": ACCEPT},
+        statuses=(200, 201),
+    )
+    def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        """Request to accept what AWS has.
+
+        What somebody changed in AWS on purpose becomes what is approved. Answers with a request,
+        like any other; its run writes nothing to AWS. Only what a setting of an endpoint says can
+        be accepted, and nothing that opens a guard.
+        """
+        said, endpoint = without_empties(self.sent), self.endpoint(endpoint_id)
+
+        def create(pk: uuid.UUID) -> None:
+            errors = NEW_ACCEPTANCE.unknown(said)
+            around = read_around(self.person, said, errors, FINDINGS)
+            findings = self._findings(endpoint, around.values["findings"], errors)
+            if errors:
+                raise SpecError(errors)
+            outcome = submit_acceptance(
+                self.person,
+                endpoint,
+                findings,
+                now=self.now,
+                justification=around.values["justification"],
+                provenance=around.provenance(pk, self.correlation_id),
+            )
+            unless_refused(outcome)
+
+        return once_for_endpoint(self, request, ACCEPT, endpoint, said, create)
+
+    def _findings(
+        self, endpoint: Endpoint, text: str, errors: list[FieldError]
+    ) -> list[DriftFinding]:
+        """The open findings with these IDs. Adds an error for what is none of the endpoint."""
+        found = list(visible_findings(self.person).filter(endpoint=endpoint))
+        named = {word for word in text.replace(",", " ").split() if word}
+        if unknown := sorted(named - {str(one.pk) for one in found}):
+            message = f"No open finding of this endpoint: {', '.join(unknown)[:200]}."
+            errors.append(FieldError("findings", "unknown_finding", message))
+        return [one for one in found if not named or str(one.pk) in named]
 
 
 class RemoveEndpoint(OfEndpoint):

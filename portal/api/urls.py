@@ -42,6 +42,7 @@ resources = [
     path("distributions/<slug:distribution_id>/export", exports.DistributionExport.as_view()),
     path("export", exports.FleetExport.as_view()),
     path(f"{ENDPOINT}/change", endpoint_changes.ChangeEndpoint.as_view()),
+    path(f"{ENDPOINT}/accept-drift", endpoint_changes.AcceptDrift.as_view()),
     path(f"{ENDPOINT}/end-date", endpoint_changes.EndpointEndDate.as_view()),
     path(f"{ENDPOINT}/rename", endpoint_changes.RenameEndpoint.as_view()),
     path(f"{ENDPOINT}/remove", endpoint_changes.RemoveEndpoint.as_view()),

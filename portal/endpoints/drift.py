@@ -1,7 +1,7 @@
 """What people can do about drift: read it, have it looked for now, agree to it until a date.
 
-To restore what was approved, or to adopt what AWS has, somebody requests a change: nothing here
-writes to AWS.
+To restore what was approved, or to accept what AWS has, somebody makes a request
+(`portal.requests.endpoint_changes`): nothing here writes to AWS.
 """
 
 from __future__ import annotations

@@ -26,20 +26,26 @@ from portal.endpoints.drift import (
 )
 from portal.pages.auth import SignedIn, endpoint_or_404, posted_text, signed_in, to_page
 from portal.people.models import Person
-from portal.requests.endpoint_changes import change_refusal
+from portal.requests.endpoint_changes import acceptable, change_refusal, submit_acceptance
 from portal.requests.lifecycle import Denied
 from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint
+from provisioning.spec.parsing import SpecError
 
 FINDINGS_SHOWN = 200
+ACCEPT_PURPOSE = "AWS was changed on purpose; what it has becomes what is approved."
 
 
 @dataclass(frozen=True)
 class ShownFinding:
-    """A finding, and whether it is ignored now and this person may change that."""
+    """A finding, whether it is ignored now and this person may change that, and whether this person
+    may request to accept it. `unacceptable` says why nobody can.
+    """
 
     row: DriftFinding
     ignored: bool
     may_ignore: bool
+    may_accept: bool
+    unacceptable: str
 
 
 @dataclass(frozen=True)
@@ -124,12 +130,42 @@ def finding_count(request: SignedIn, pk: UUID) -> HttpResponse:
     return _back(request, finding, answer, "It counts again.")
 
 
+@signed_in
+@require_POST
+def drift_accept(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Request that what AWS has becomes what is approved: for the findings that are named."""
+    endpoint = endpoint_or_404(request.user, pk)
+    named = [one for one in request.POST.getlist("finding") if _is_id(one)]
+    findings = list(visible_findings(request.user).filter(endpoint=endpoint, pk__in=named))
+    try:
+        outcome = submit_acceptance(
+            request.user, endpoint, findings, now=timezone.now(), justification=ACCEPT_PURPOSE
+        )
+    except SpecError as error:
+        messages.warning(request, " ".join(one.message for one in error.errors))
+        return redirect("endpoint-detail", pk)
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+        return redirect(f"{reverse('endpoint-detail', args=[pk])}#drift")
+    return redirect(outcome)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def drift_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
     """What the endpoint's page says about drift."""
     rows = visible_findings(person).filter(endpoint=endpoint)
     last, running = last_reports(endpoint.account)
+    shown = [_shown(person, row) for row in rows[:FINDINGS_SHOWN]]
     return {
-        "findings_of_drift": [_shown(person, row) for row in rows[:FINDINGS_SHOWN]],
+        "findings_of_drift": shown,
+        "findings_to_accept": [one.row for one in shown if one.may_accept],
         "drift_last": last,
         "drift_running": running,
         "drift_troubles": troubles_for(endpoint, last) if last else [],
@@ -145,7 +181,16 @@ def _choices(person: Person) -> dict[str, Any]:
 
 def _shown(person: Person, row: DriftFinding) -> ShownFinding:
     ignored = row.ignored_until is not None and row.ignored_until > timezone.now()
-    return ShownFinding(row, ignored, person.decides or may_ignore(person, row))
+    own = row.endpoint is not None and person.belongs_to(row.endpoint.owner)
+    refusal = acceptable(row.endpoint, [row]) if row.endpoint is not None else None
+    unacceptable = refusal.reason if isinstance(refusal, Denied) else ""
+    return ShownFinding(
+        row,
+        ignored,
+        person.decides or may_ignore(person, row),
+        own and not unacceptable,
+        unacceptable if own else "",
+    )
 
 
 def _finding_or_404(person: Person, pk: UUID) -> DriftFinding:

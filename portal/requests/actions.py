@@ -26,7 +26,7 @@ from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.plan.path_ownership import Contest
-from provisioning.plan.plan import CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 from provisioning.plan.reliance import exposures_of
 from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line, printable
@@ -39,6 +39,7 @@ CLAIMS = {"requested_for": "for", "opened_by": "opened by"}
 ASKED = {
     CREATE: "requested {name} for {team}",
     CHANGE: "asked to change {name} of {team}",
+    ACCEPT: "asked to accept what was changed in AWS on {name} of {team}",
     REMOVE: "asked to remove {name} of {team}",
 }
 MAX_JUSTIFICATION = 500
@@ -351,7 +352,11 @@ def _start_run(locked: EndpointRequest, now: datetime) -> Run | None:
             now=now,
         )
     assert locked.endpoint is not None  # noqa: S101 -- what is changed or removed exists
-    start = provisioning.start_change if locked.action == CHANGE else provisioning.start_removal
+    start = {
+        CHANGE: provisioning.start_change,
+        ACCEPT: provisioning.start_acceptance,
+        REMOVE: provisioning.start_removal,
+    }[locked.action]
     return start(locked.endpoint, locked.plan_data, stream=locked.stream, now=now)
 
 

@@ -1,8 +1,9 @@
-"""Ask for a change or a removal of an endpoint that exists."""
+"""Ask for a change or a removal of an endpoint that exists, or to accept what AWS has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,9 +23,10 @@ from portal.requests.actions import (
 from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
 from portal.requests.preflight_amendments import with_changes
-from provisioning.models import Endpoint, Run
-from provisioning.plan.plan import CHANGE, CREATE, REMOVE
-from provisioning.spec.fields import USUAL_CHECK
+from provisioning.drift.acceptance import Found, Inexpressible, accepted_settings
+from provisioning.models import DriftFinding, Endpoint, Run
+from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.spec.fields import PATHS, USUAL_CHECK
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers
 
 LONGEST_GRACE_DAYS = 30
@@ -91,6 +93,57 @@ def submit_change(
             provenance=provenance,
             endpoint=locked,
         )
+
+
+def submit_acceptance(
+    person: Person,
+    endpoint: Endpoint,
+    findings: Sequence[DriftFinding],
+    *,
+    now: datetime,
+    justification: str = "",
+    provenance: Provenance = ONLY_THE_CALLER,
+) -> EndpointRequest | Denied:
+    """Ask that what AWS has becomes what is approved, as far as these open findings say. Raises
+    SpecError.
+    """
+    with transaction.atomic():
+        locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+        if refusal := change_refusal(person, locked):
+            return refusal
+        if not findings or any(one.resolved_at for one in findings):
+            return Denied("wrong_state", "There is no such difference any more. Compare again.")
+        changes = acceptable(locked, findings)
+        if isinstance(changes, Denied):
+            return changes
+        team = Team.objects.get(slug=locked.owner)
+        answers = with_fixed(locked, with_changes(answers_of(locked), changes))
+        parsed = parse_answers(answers, team, locked)
+        moved = {*changes, *(("check_path",) if PATHS.name in changes else ())}
+        return store_request(
+            person,
+            team,
+            ACCEPT,
+            answers,
+            # What a person left to the portal stays as it is, whatever would be derived today.
+            replace(locked.spec, **{name: getattr(parsed, name) for name in moved}),
+            now=now,
+            justification=justification,
+            provenance=provenance,
+            endpoint=locked,
+        )
+
+
+def acceptable(endpoint: Endpoint, findings: Sequence[DriftFinding]) -> dict[str, Any] | Denied:
+    """The settings that become others once these findings are accepted, or why they cannot be."""
+    found = [
+        Found(one.code, one.resource, one.subject, one.setting, one.approved, one.seen)
+        for one in findings
+    ]
+    try:
+        return accepted_settings(found, endpoint.spec)
+    except Inexpressible as obstacle:
+        return Denied("not_acceptable_drift", str(obstacle))
 
 
 def submit_removal(

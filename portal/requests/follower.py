@@ -19,8 +19,9 @@ from portal.requests.end_dates import demand_end_date
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
 from provisioning.actions import is_unwinding
+from provisioning.drift.reports import request_report
 from provisioning.models import Endpoint, Event
-from provisioning.plan.plan import REMOVE
+from provisioning.plan.plan import ACCEPT, REMOVE
 from provisioning.steps.approved_plan import PLAN_STALE
 
 RETRY_AFTER_SECONDS = 60.0
@@ -110,6 +111,8 @@ def _handle_done(request: EndpointRequest, now: datetime) -> None:
         text = f"{request.spec.name} is removed. Nothing of it is left in AWS."
         record(request, "request.removed", text, now, level="good")
         return
+    if request.action == ACCEPT and request.endpoint is not None:
+        request_report(request.endpoint.account, by="the portal", now=now)
     move(request, Verb.DEPLOYED, now)
     text = "Making a real handshake through CloudFront."
     record(request, "request.provisioned", text, now)

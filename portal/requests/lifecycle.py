@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.people.actor import Actor
-from provisioning.plan.plan import CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 
 
 class State(enum.StrEnum):
@@ -165,7 +165,19 @@ _OF_REMOVAL: Mapping[State, tuple[str, str]] = {
     S.STUCK: ("Stuck: a step of the removal failed", NEXT_STEPS[S.STUCK]),
     S.CANCELLED: ("Cancelled", "The endpoint stays in service."),
 }
-_OF_ACTION = {CHANGE: _OF_CHANGE, REMOVE: _OF_REMOVAL}
+_OF_ACCEPTANCE: Mapping[State, tuple[str, str]] = {
+    S.BLOCKED: ("Cannot be accepted", "Fix the reason, then replan; or cancel it."),
+    S.PROVISIONING: ("Accepting", "The portal compares AWS with the plan. Nothing is written."),
+    S.UNANSWERED: ("Accepted, but the handshake fails", NEXT_STEPS[S.UNANSWERED]),
+    S.FAILED: ("Failed; nothing was accepted", "AWS was not changed. Fix the reason, then retry."),
+    S.STUCK: ("Stuck", NEXT_STEPS[S.STUCK]),
+    S.CANCELLED: ("Cancelled", "What was approved before still counts."),
+}
+_OF_ACTION = {CHANGE: _OF_CHANGE, REMOVE: _OF_REMOVAL, ACCEPT: _OF_ACCEPTANCE}
+_NOT_EDITED = {
+    REMOVE: "A removal has no settings. Cancel it, and request it again with another grace period.",
+    ACCEPT: "It accepts what AWS has. Cancel it, and request a change instead.",
+}
 
 
 def title_of(state: State, action: str) -> str:
@@ -278,11 +290,8 @@ def may(
     if refusal:
         return refusal
     state = after(standing.state, verb)
-    if verb is V.EDIT and standing.action == REMOVE:
-        return Denied(
-            "wrong_state",
-            "A removal has no settings. Cancel it, and request it again with another grace period.",
-        )
+    if verb is V.EDIT and standing.action in _NOT_EDITED:
+        return Denied("wrong_state", _NOT_EDITED[standing.action])
     if state is None:
         title = title_of(standing.state, standing.action).lower()
         return Denied("wrong_state", f"{permission.wrong_state}: it is “{title}”.")

@@ -26,7 +26,7 @@ from portal.requests.lifecycle import (
     title_of,
 )
 from provisioning.models import Endpoint, EventStream, Run
-from provisioning.plan.plan import CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
@@ -112,6 +112,7 @@ class EndpointRequest(models.Model):
     class Action(models.TextChoices):
         CREATE = CREATE, "create an endpoint"
         CHANGE = CHANGE, "change an endpoint"
+        ACCEPT = ACCEPT, "accept a change made in AWS"
         REMOVE = REMOVE, "remove an endpoint"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -167,7 +168,7 @@ class EndpointRequest(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
                 fields=["endpoint"],
-                condition=Q(action__in=[CHANGE, REMOVE], state__in=sorted(UNDER_WAY)),
+                condition=Q(action__in=[CHANGE, ACCEPT, REMOVE], state__in=sorted(UNDER_WAY)),
                 name="request_one_under_way_per_endpoint",
             ),
             models.UniqueConstraint(
@@ -216,7 +217,7 @@ class EndpointRequest(models.Model):
     def heading(self) -> str:
         """The endpoint's name, and what is asked for where that is not a new endpoint."""
         name = self.spec_data["name"]
-        verb = {CHANGE: "Change", REMOVE: "Remove"}.get(self.action)
+        verb = {CHANGE: "Change", ACCEPT: "Accept drift of", REMOVE: "Remove"}.get(self.action)
         return f"{verb} {name}" if verb else name
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from provisioning.facts.step_times import acts
 from provisioning.plan.plan import CREATE
-from provisioning.sagas import steps_of
+from provisioning.sagas import SAGA_OF
 
 NOTES = {
     ("change", "vpc-origin"): "Clients notice nothing.",
@@ -38,7 +38,6 @@ def phases(plan: Mapping[str, Any], *, pace: float) -> tuple[Phase, ...]:
     action = plan.get("action", CREATE)
     if action == CREATE:
         return ()
-    saga = f"{action}-endpoint"
     grace = plan.get("grace_seconds", 0)
     return tuple(
         Phase(
@@ -47,6 +46,6 @@ def phases(plan: Mapping[str, Any], *, pace: float) -> tuple[Phase, ...]:
             NOTES.get((action, step.name), ""),
             step.pivot,
         )
-        for step in steps_of(saga)
+        for step in SAGA_OF[action].steps
         if acts(step.name, plan["items"]) is not False and step.name != "approved-plan"
     )

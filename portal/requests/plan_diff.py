@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.step_times import RunTime, StepTime, time_of_run
-from provisioning.plan.plan import CHANGE
+from provisioning.plan.plan import ACCEPT, CHANGE
 from provisioning.spec.fields import FIELDS, NAME
 
 ACTIONS = {
@@ -20,8 +20,9 @@ ACTIONS = {
     "delete": ("Delete", "warn"),
     "reuse": ("Reuse", ""),
     "keep": ("Keep", ""),
+    "accept": ("Accept", ""),
 }
-CHANGING = ("create", "update", "delete")
+CHANGING = ("create", "update", "delete", "accept")
 LABELS = {
     "Name": "Name",
     "Id": "ID",
@@ -107,6 +108,7 @@ class PlanView:
     creates: int
     updates: int
     deletes: int
+    accepts: int
     unchanged: int
     time: RunTime
     grace_seconds: float
@@ -129,6 +131,7 @@ def plan_view(plan: Mapping[str, Any], *, pace: float) -> PlanView:
         actions.count("create"),
         actions.count("update"),
         actions.count("delete"),
+        actions.count("accept"),
         sum(not item.changes for item in items),
         RunTime(**plan["time"]) if "time" in plan else time_of_run([documented]),
         plan.get("grace_seconds", 0),
@@ -139,7 +142,7 @@ def settings_changed(plan: Mapping[str, Any]) -> tuple[DiffLine, ...]:
     """The endpoint's settings that a change (the stored plan) gives another value, in the order of
     the form.
     """
-    if plan.get("action") != CHANGE:
+    if plan.get("action") not in (CHANGE, ACCEPT):
         return ()
     before, after = plan["applied"]["spec"], plan["spec"]
     return tuple(

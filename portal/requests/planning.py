@@ -22,7 +22,7 @@ from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount
 from provisioning.plan.changes import what_changed
 from provisioning.plan.items import Unplannable
-from provisioning.plan.plan import REMOVE, Plan
+from provisioning.plan.plan import ACCEPT, REMOVE, Plan
 from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.progress import plan_time
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -71,7 +71,7 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
         # due again.
         return
     target = snapshot.target
-    if target is not None:
+    if target is not None and request.action != ACCEPT:
         try:
             spec = parse_spec(
                 complete_answers(
@@ -97,7 +97,8 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
     except Unplannable as obstacle:
         _store_blocked(request, preflight, str(obstacle), now)
         return
-    if blocks(results):
+    # Nothing is built: what AWS has is there already.
+    if blocks(results) and request.action != ACCEPT:
         problems = " ".join(result.seen for result in results if result.level == "block")
         _store_blocked(request, preflight, f"Not ready: {problems}", now)
         return

@@ -114,14 +114,25 @@ def compare_distribution(applied: Applied, config: Config | None) -> Iterator[Di
                 Code.CHANGED, "origin", own, setting=setting, approved=approved, seen=seen
             )
     entries = _items(config, "CacheBehaviors")
+    renamed = _renamed(applied, entries, own)
     for behavior in applied.behaviors:
         pattern = str(behavior["PathPattern"])
+        now = renamed.get(pattern, pattern)
         place = next(
-            (n for n, one in enumerate(entries) if same_paths(one["PathPattern"], pattern)), None
+            (n for n, one in enumerate(entries) if same_paths(one["PathPattern"], now)), None
         )
         if place is None:
             yield applied.difference(Code.MISSING, "behavior", pattern)
             continue
+        if now != pattern:
+            yield applied.difference(
+                Code.CHANGED,
+                "behavior",
+                pattern,
+                setting="PathPattern",
+                approved=pattern,
+                seen=now,
+            )
         wanted = {name: value for name, value in behavior.items() if name != "PathPattern"}
         for setting, approved, seen in _changes(wanted, entries[place]):
             yield applied.difference(
@@ -131,7 +142,7 @@ def compare_distribution(applied: Applied, config: Config | None) -> Iterator[Di
             f"{one['PathPattern']} to {one['TargetOriginId']}"
             for one in entries[:place]
             if one["TargetOriginId"] not in {*applied.agreed, own}
-            and overlap(one["PathPattern"], pattern)
+            and overlap(one["PathPattern"], now)
         ]
         if intruding := [one for one in first if one not in applied.agreed]:
             yield applied.difference(
@@ -142,6 +153,18 @@ def compare_distribution(applied: Applied, config: Config | None) -> Iterator[Di
                 approved="first for its paths",
                 seen=f"after {', '.join(intruding)}",
             )
+
+
+def _renamed(applied: Applied, entries: Sequence[Config], own: str) -> dict[str, str]:
+    """Patterns that are missing → those that lead to the endpoint's origin in their place, in the
+    order of both.
+    """
+    planned = [str(one["PathPattern"]) for one in applied.behaviors]
+    present = [str(one["PathPattern"]) for one in entries]
+    missing = [one for one in planned if not any(same_paths(one, each) for each in present)]
+    leading = [str(one["PathPattern"]) for one in entries if one["TargetOriginId"] == own]
+    new = [one for one in leading if not any(same_paths(one, each) for each in planned)]
+    return dict(zip(missing, new, strict=False))
 
 
 def compare_vpc_origin(applied: Applied, config: Config | None) -> Iterator[Difference]:

@@ -9,6 +9,8 @@ from typing import Any
 from provisioning.facts.snapshot import Gap
 
 CREATE, UPDATE, DELETE, REUSE, KEEP = "create", "update", "delete", "reuse", "keep"
+ACCEPT = "accept"
+"""AWS has it already: what is approved becomes that, and nothing is written."""
 QUOTA_CODES = frozenset({"vpc_origin_quota", "behavior_quota"})
 """Codes of Unplannable that depend on a quota, which is AWS's default if the account's own is not
 known.
@@ -17,8 +19,8 @@ known.
 
 @dataclass(frozen=True)
 class PlanItem:
-    """One AWS resource: what happens to it (create, update, delete, reuse, keep), how it is now and
-    how it will be. A `shared` one may serve other endpoints too.
+    """One AWS resource: what happens to it (create, update, delete, reuse, keep, accept), how it is
+    now and how it will be. A `shared` one may serve other endpoints too.
     """
 
     resource: str

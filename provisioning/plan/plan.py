@@ -17,6 +17,10 @@ from provisioning.spec.digest import digest_of
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 CREATE, CHANGE, REMOVE = "create", "change", "remove"
+ACCEPT = "accept"
+"""To accept what somebody changed in AWS: the plan follows AWS, and its run writes nothing."""
+BUILDING = (CREATE, CHANGE, ACCEPT)
+"""The actions whose plan says what an endpoint is made of."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from provisioning.facts import names
 from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.path_patterns import same_paths
 from provisioning.facts.snapshot import Snapshot
+from provisioning.facts.target import TargetFacts
 from provisioning.plan.behaviors import behavior_items, origin_item
 from provisioning.plan.distribution_config import has_settings
 from provisioning.plan.holdings import Holdings
@@ -43,13 +44,7 @@ def make_plan(
     `rights` are those of the endpoint's team on the distribution; `headers` are the fingerprints of
     the headers to the target, by name. Raises Unplannable.
     """
-    target = snapshot.target
-    if target is None:
-        raise Unplannable.unseen(
-            "target_unknown",
-            f"The target was not found in this account.{_replaced_by(snapshot)}",
-            snapshot.gap("target"),
-        )
+    target = known_target(snapshot)
     distribution = writable_distribution(snapshot)
     vpc_origin = vpc_origin_item(spec, snapshot, owner)
     contested = contests(
@@ -209,6 +204,17 @@ def _needed_rules(spec: EndpointSpec, snapshot: Snapshot, holdings: Holdings) ->
         for rule in holdings.rules
         if rule.group_id in groups and rule.port in spec.origin_ports
     )
+
+
+def known_target(snapshot: Snapshot) -> TargetFacts:
+    """The snapshot's target. Raises Unplannable."""
+    if snapshot.target is None:
+        raise Unplannable.unseen(
+            "target_unknown",
+            f"The target was not found in this account.{_replaced_by(snapshot)}",
+            snapshot.gap("target"),
+        )
+    return snapshot.target
 
 
 def _replaced_by(snapshot: Snapshot) -> str:

@@ -3,12 +3,18 @@
 from typing import Any
 
 from provisioning.engine.step import Step
+from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 from provisioning.runner import Saga
-from provisioning.sagas import change_endpoint, create_endpoint, remove_endpoint
+from provisioning.sagas import accept_drift, change_endpoint, create_endpoint, remove_endpoint
 
-SAGAS: dict[str, Saga[Any]] = {
-    one.SAGA.name: one.SAGA for one in (create_endpoint, change_endpoint, remove_endpoint)
+SAGA_OF: dict[str, Saga[Any]] = {
+    CREATE: create_endpoint.SAGA,
+    CHANGE: change_endpoint.SAGA,
+    ACCEPT: accept_drift.SAGA,
+    REMOVE: remove_endpoint.SAGA,
 }
+"""The kind of run of each action of a plan."""
+SAGAS: dict[str, Saga[Any]] = {saga.name: saga for saga in SAGA_OF.values()}
 
 
 def steps_of(name: str) -> tuple[Step[Any], ...]:

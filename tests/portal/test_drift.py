@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from portal.requests.actions import cancel_request
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
 from provisioning.drift.comparison import VPC_ORIGINS, Code, distribution_source
 from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint, Event, Run
-from tests.portal.endpoint_requests import ask, deploy
+from tests.portal.endpoint_requests import ask, deploy, planned, put
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, bearer, signed_in
 from tests.provisioning.examples import ACCOUNT
@@ -173,3 +176,69 @@ def test_a_report_is_requested_once_by_whoever_may(people: Cast, endpoint: Endpo
     assert len(ana.get(url).json()["troubles"]) == 2, "nothing about other distributions"
     assert "as far as it showed it" in text_of(ana.get(f"/endpoints/{endpoint.pk}/"))
     assert AwsAccount.objects.count() == 2
+
+
+def built_and_changed(people: Cast, **values: Any) -> DriftFinding:
+    """A difference of an endpoint of Ana's that a run has built."""
+    request = planned(ask(people.ana, people.chat))
+    made = deploy(request)
+    now = timezone.now()
+    run = Run.objects.create(
+        endpoint=made,
+        saga="create-endpoint",
+        stream=request.stream,
+        plan_data=request.plan_data,
+        state=Run.State.DONE,
+        due_at=now,
+        created_at=now,
+        finished_at=now,
+    )
+    put(request, State.LIVE, run=run)
+    return finding(ACCOUNT, made, **values)
+
+
+def test_a_team_requests_to_accept_what_a_setting_can_say(people: Cast) -> None:
+    row = built_and_changed(people, seen="redirect-to-https")
+    guard = finding(ACCOUNT, row.endpoint, subject="/ws/other")
+    page = f"/endpoints/{row.endpoint_id}/"
+    url, body = f"/api/v1{page}accept-drift", {"findings": str(row.pk), "external_id": "INC1"}
+    body["external_system"] = "servicenow"
+
+    def post(who: Any, **more: Any) -> Any:
+        said = {name: value for name, value in (body | more).items() if value}
+        return signed_in(people.ana).post(
+            url, said, content_type="application/json", headers=bearer(who)
+        )
+
+    words = text_of(signed_in(people.ana).get(page))
+    assert "Request to accept what AWS has" in words
+    assert "Cannot be accepted. /ws/other: Clients could connect without TLS." in words
+    assert "Request to accept" not in text_of(signed_in(people.olga).get("/drift/"))
+    assert [post(who).status_code for who in (people.tara, people.rita, people.olga)] == [
+        404,
+        403,
+        403,
+    ]
+    refused = post(people.ana, findings=None)
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_acceptable_drift")
+    unknown = post(people.ana, findings=str(row.endpoint_id))
+    assert unknown.json()["errors"][0]["code"] == "unknown_finding"
+    signed_in(people.ana).post(f"{page}drift/accept/", {"finding": [str(guard.pk), "x"]})
+    assert not EndpointRequest.objects.filter(action="accept").exists()
+    asked = post(people.ana)
+    assert asked.status_code == 201, asked.json()
+    said = asked.json()
+    assert (said["action"], said["state"]) == ("accept", "planning")
+    assert said["spec"]["viewer_protocol_policy"] == "redirect-to-https"
+    again = post(people.ana)
+    assert (again.status_code, again.json()["id"]) == (200, said["id"])
+    other = post(people.ana, external_id="INC2")
+    assert other.json()["code"] == "request_under_way"
+    request = EndpointRequest.objects.get(pk=said["id"])
+    assert request.heading.startswith("Accept drift of")
+    edited = signed_in(people.ana).get(f"/requests/{request.pk}/edit/", follow=True)
+    assert "It accepts what AWS has." in text_of(edited)
+    cancel_request(people.ana, request, now=timezone.now())
+    DriftFinding.objects.update(resolved_at=timezone.now())
+    over = signed_in(people.ana).post(f"{page}drift/accept/", {"finding": str(row.pk)}, follow=True)
+    assert "There is no such difference any more" in text_of(over)

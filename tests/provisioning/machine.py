@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -234,6 +234,17 @@ class Site:
         plan = self.planned("change", run.endpoint, spec)
         started = actions.start_change(
             run.endpoint, plan, stream=f"test:change:{next(_numbers)}", now=self.machine.now
+        )
+        assert started is not None
+        return started
+
+    def accept(self, run: Run, **changes: Any) -> Run:
+        """Plan and start the acceptance of what AWS has, as an approval does."""
+        run.endpoint.refresh_from_db()
+        spec = replace(run.endpoint.spec, **changes)
+        plan = self.planned("accept", run.endpoint, spec)
+        started = actions.start_acceptance(
+            run.endpoint, plan, stream=f"test:accept:{next(_numbers)}", now=self.machine.now
         )
         assert started is not None
         return started

@@ -12,6 +12,7 @@ import pytest
 from provisioning.aws import distributions
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.drift import reports
+from provisioning.drift.acceptance import Found, Inexpressible, accepted_settings
 from provisioning.drift.comparison import (
     Applied,
     Code,
@@ -22,15 +23,16 @@ from provisioning.drift.comparison import (
     named_as_ours,
     orphan_origins,
 )
-from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId
+from provisioning.facts.names import ALL_VIEWER_EXCEPT_HOST, Arn, SecurityGroupId, VpcOriginId
 from provisioning.facts.network import SecurityGroupRule
 from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.models import DriftFinding, DriftReport, Endpoint, Event, Run
 from provisioning.plan.behaviors import desired_behavior, desired_origin
+from provisioning.plan.items import Unplannable
 from provisioning.plan.vpc_origin import desired_vpc_origin
 from tests.lab.account import listed
 from tests.provisioning.examples import KEY, OWNER, TARGET, spec
-from tests.provisioning.machine import OWNED, Machine, Site
+from tests.provisioning.machine import OWNED, Boundaries, Machine, Site, boundaries
 
 SPEC = spec(path_patterns=["/ws/chat"])
 OWN = f"{OWNER}-{KEY}"
@@ -76,6 +78,10 @@ def other(pattern: str, to: str = "web") -> dict[str, Any]:
         (None, ["Distribution E1 is missing"]),
         (config(gone=("origin",)), [f"Origin {OWN} is missing"]),
         (config(gone=("behavior",)), ["Behavior /ws/chat is missing"]),
+        (
+            config(behavior={"PathPattern": "/ws/talk"}),
+            ["Behavior /ws/chat: PathPattern was approved as /ws/chat and is now /ws/talk"],
+        ),
         (
             config(behavior={"TargetOriginId": "web"}),
             [f"Behavior /ws/chat: TargetOriginId was approved as {OWN} and is now web"],
@@ -326,3 +332,148 @@ def test_reports_are_requested_once_an_hour_where_endpoints_are(
 
 def test_a_difference_is_a_sentence() -> None:
     assert str(Difference(Code.MISSING, "origin", "o", "s")) == "Origin o is missing"
+
+
+def seen(
+    resource: str, setting: str, seen: str, approved: str = "x", code: str = "changed"
+) -> Found:
+    return Found(code, resource, "/ws/chat", setting, approved, seen)
+
+
+@pytest.mark.parametrize(
+    ("found", "settings"),
+    [
+        ((seen("origin", "VpcOriginConfig.OriginReadTimeout", "45"),), {"read_timeout": 45}),
+        (
+            (seen("origin", "DomainName", "chat.example.com"),),
+            {"origin_domain": "chat.example.com"},
+        ),
+        (
+            (seen("behavior", "AllowedMethods", "HEAD, OPTIONS, GET"),),
+            {"allowed_methods": "GET,HEAD,OPTIONS"},
+        ),
+        (
+            (seen("behavior", "OriginRequestPolicyId", ALL_VIEWER_EXCEPT_HOST),),
+            {"forward_host": False},
+        ),
+        (
+            (seen("behavior", "ViewerProtocolPolicy", "redirect-to-https"),) * 2,
+            {"viewer_protocol_policy": "redirect-to-https"},
+        ),
+        ((seen("behavior", "PathPattern", "/ws/talk"),), {"path_patterns": ("/ws/talk",)}),
+        (
+            (
+                seen("behavior", "TrustedKeyGroups", "kg-1", approved="nothing"),
+                seen("behavior", "FunctionAssociations", "arn, viewer-request", approved="nothing"),
+            ),
+            {"carry_over": ("functions", "key-groups")},
+        ),
+    ],
+)
+def test_what_a_setting_says_can_be_accepted(
+    found: tuple[Found, ...], settings: dict[str, Any]
+) -> None:
+    assert accepted_settings(found, SPEC) == settings
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ((seen("behavior", "ViewerProtocolPolicy", "allow-all"),), "without TLS"),
+        ((seen("behavior", "TrustedKeyGroups", "nothing", approved="kg-1"),), "guards this path"),
+        ((seen("behavior", "FunctionAssociations", "b", approved="a"),), "guards this path"),
+        ((seen("behavior", "CachePolicyId", "658327ea"),), "caches nothing"),
+        ((seen("behavior", "OriginRequestPolicyId", "88a5eaf4"),), "drop headers"),
+        ((seen("origin", "CustomHeaders", "X-Key"),), "values of headers"),
+        ((seen("origin", "VpcOriginConfig.OriginReadTimeout", "900"),), "from 1 to 120"),
+        ((seen("origin", "ConnectionAttempts", "1"),), "No setting of an endpoint"),
+        ((seen("behavior", "its place", "after /ws/* to web"),), "Other behaviors"),
+        ((seen("behavior", "", "", code="missing"),), "only a setting"),
+        ((seen("vpc-origin", "HTTPPort", "8080"),), "only a setting"),
+        (
+            (
+                seen("behavior", "ViewerProtocolPolicy", "redirect-to-https"),
+                seen("behavior", "ViewerProtocolPolicy", "https-only"),
+            ),
+            "differ from each other",
+        ),
+    ],
+)
+def test_what_no_setting_says_or_opens_a_guard_is_refused_in_words(
+    found: tuple[Found, ...], why: str
+) -> None:
+    with pytest.raises(Inexpressible, match=why):
+        accepted_settings(found, SPEC)
+
+
+def test_what_somebody_changed_on_purpose_becomes_what_is_approved(
+    machine: Machine, built: tuple[Site, Run]
+) -> None:
+    """The run writes nothing, other drift stays drift, and a later change starts from it."""
+    site, run = built
+    config = site.config()
+    (origin,) = [one for one in config["Origins"]["Items"] if one["Id"] != "web"]
+    timeouts = origin["VpcOriginConfig"] | {"OriginReadTimeout": 45}
+    moved = origin | {"VpcOriginConfig": timeouts, "ConnectionAttempts": 1}
+    first, second = config["CacheBehaviors"]["Items"]
+    methods = first["AllowedMethods"] | listed("GET", "HEAD", "OPTIONS")
+    change(
+        site,
+        Origins=listed(
+            *(moved if one["Id"] == origin["Id"] else one for one in config["Origins"]["Items"])
+        ),
+        CacheBehaviors=listed(
+            first | {"PathPattern": "/ws/talk", "AllowedMethods": methods},
+            second | {"AllowedMethods": methods},
+        ),
+    )
+    assert report(machine, site) == {"changed origin", "changed behavior"}
+    found = [
+        Found(one.code, one.resource, one.subject, one.setting, one.approved, one.seen)
+        for one in DriftFinding.objects.open().exclude(setting="ConnectionAttempts")
+    ]
+    changes = accepted_settings(found, run.spec)
+    assert changes == {
+        "read_timeout": 45,
+        "allowed_methods": "GET,HEAD,OPTIONS",
+        "path_patterns": ("/ws/talk", "/ws/chat/*"),
+    }
+    with pytest.raises(Unplannable, match="does not have this VpcOriginConfig"):
+        site.accept(run, **changes | {"read_timeout": 46})
+    by_hand = site.config()
+    accepted = site.accept(run, **changes)
+    watch = Boundaries()
+    with boundaries(watch):
+        machine.finish(accepted)
+    assert accepted.state == Run.State.DONE
+    assert not [one for one in watch.passed if "Distribution" in one or "Vpc" in one]
+    assert site.config() == by_hand
+    assert report(machine, site) == {"changed origin"}, "nobody accepted the attempts"
+    (left,) = DriftFinding.objects.open()
+    assert left.setting == "ConnectionAttempts"
+    run.endpoint.refresh_from_db()
+    assert run.endpoint.spec.path_patterns == ("/ws/talk", "/ws/chat/*")
+    later = site.change(accepted, read_timeout=50)
+    machine.finish(later)
+    assert later.state == Run.State.DONE
+    assert sorted(site.behaviors()) == ["/ws/chat/*", "/ws/talk"]
+    assert report(machine, site) == set()
+
+
+def test_what_aws_has_is_accepted_only_while_it_has_it(
+    machine: Machine, built: tuple[Site, Run]
+) -> None:
+    site, run = built
+    ours = site.config()["CacheBehaviors"]["Items"]
+
+    def policy(word: str) -> None:
+        change(site, CacheBehaviors=listed(*(one | {"ViewerProtocolPolicy": word} for one in ours)))
+
+    policy("redirect-to-https")
+    accepted = site.accept(run, viewer_protocol_policy="redirect-to-https")
+    policy("allow-all")
+    machine.finish(accepted)
+    assert (accepted.state, accepted.failure["code"]) == (Run.State.UNDONE, "plan_stale")
+    run.endpoint.refresh_from_db()
+    assert run.endpoint.spec.viewer_protocol_policy == "https-only"
+    assert site.config()["CacheBehaviors"]["Items"][0]["ViewerProtocolPolicy"] == "allow-all"
