@@ -87,9 +87,13 @@ def proxies_are_named(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def days_are_possible(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Default and longest periods are ones that a request can ask for."""
     found: list[CheckMessage] = []
-    for name, most in (("REMOVAL_GRACE_DAYS", 30), ("ENDPOINT_MAX_DAYS", 3650)):
+    for name, most, unit in (
+        ("REMOVAL_GRACE_DAYS", 30, "days"),
+        ("ENDPOINT_MAX_DAYS", 3650, "days"),
+        ("HEAD_START_HOURS", 720, "hours"),
+    ):
         if not 0 <= getattr(settings, name) <= most:
-            hint = f"Set it to a number of days from 0 to {most}."
+            hint = f"Set it to a number of {unit} from 0 to {most}."
             found.append(Error(f"{name} is out of range.", hint=hint, id="portal.E008"))
     return found
 

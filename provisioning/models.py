@@ -289,6 +289,47 @@ class VpcOrigin(models.Model):
     def __str__(self) -> str:
         return self.aws_id or self.key
 
+    @property
+    def holders(self) -> int:
+        """How many endpoints and head starts need it."""
+        return self.users.count() + self.head_starts.count()
+
+
+class HeadStart(models.Model):
+    """A VPC origin that is created while a request awaits approval, and held for it until the
+    request is built or over; `stream` is the request's. Once it is released and nothing else needs
+    the VPC origin, that is deleted, and then the row.
+    """
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="head_starts")
+    stream = models.CharField(max_length=60)
+    spec_data = models.JSONField()
+    vpc_origin = models.ForeignKey(
+        VpcOrigin, null=True, on_delete=models.SET_NULL, related_name="head_starts"
+    )
+    created_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    failure = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["stream"],
+                condition=Q(released_at__isnull=True),
+                name="head_start_one_per_stream",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"head start of {self.stream}"
+
+    @property
+    def spec(self) -> EndpointSpec:
+        """The spec, parsed."""
+        return read_spec(self.spec_data)
+
 
 class IngressRule(models.Model):
     """An ingress rule that the portal added. `users` are its references."""

@@ -14,12 +14,14 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
 
-from provisioning import poller, runner
-from provisioning.models import AwsAccount, Run
+from provisioning import head_starts, poller, runner
+from provisioning.dispatch import Dispatch
+from provisioning.models import AwsAccount, HeadStart, Run
 from provisioning.sagas import SAGAS
 
 MAX_DISPATCHED = 200
 DISPATCH_AGAIN_SECONDS = 5.0
+_mentions = Dispatch()
 
 
 @shared_task
@@ -57,8 +59,14 @@ def sweep_account(account_id: str) -> None:
         poller.sweep(account, clock=timezone.now, seconds=seconds)
 
 
+@shared_task
+def advance_head_start(head_start_id: int) -> None:
+    """Advance one head start."""
+    head_starts.work(head_start_id, clock=timezone.now)
+
+
 def tick(now: datetime) -> None:
-    """Dispatch due runs and due sweeps to the workers, the longest due first.
+    """Dispatch due runs, sweeps and head starts to the workers, the longest due first.
 
     1. At most MAX_DISPATCHED runs that no worker has claimed yet. If workers are behind, more
        messages would only queue up, be out of date when they are read, and delay sweeps and new
@@ -76,6 +84,9 @@ def tick(now: datetime) -> None:
         advance_run.delay(run_id, fence)
     for account_id in AwsAccount.objects.due_for_sweep(now).values_list("pk", flat=True):
         sweep_account.delay(account_id)
+    waiting_for_approval = HeadStart.objects.filter(due_at__lte=now).order_by("due_at")
+    for head_start_id, _ in _mentions.due(waiting_for_approval.values_list("pk", "due_at"), now):
+        advance_head_start.delay(head_start_id)
 
 
 def sweep_seconds() -> float:

@@ -74,6 +74,7 @@ def product_environment(
         "PROBE_ROUTES": "",
         "CHECK_EVERY_MINUTES": "15",
         "DRIFT_EVERY_MINUTES": "60",
+        "HEAD_START_HOURS": "0",
         "REMOVAL_GRACE_DAYS": "7",
         "ENDPOINT_MAX_DAYS": "0",
         "PRIVACY_AUDIT_HOURS": "24",

@@ -40,7 +40,7 @@ from portal.requests.phases import phases
 from portal.requests.plan_diff import plan_view, settings_changed
 from portal.requests.verbs import VERBS_BY_NAME
 from provisioning.engine.decide import past_pivot
-from provisioning.models import Event, Run
+from provisioning.models import Event, HeadStart, Run
 from provisioning.plan.plan import CREATE, REMOVE
 from provisioning.progress import UNDONE, progress
 from provisioning.sagas import steps_of
@@ -195,6 +195,9 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
             Approval.objects.filter(request=shown).select_related("decider").order_by("at")
         ),
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
+        "head_start": HeadStart.objects.filter(stream=shown.stream, released_at=None).first()
+        if state is State.AWAITING_APPROVAL
+        else None,
         "may_edit": Verb.EDIT in usable,
         "may_replan": Verb.REPLAN in usable,
         "may_cancel": Verb.CANCEL in usable and not _undoing(shown) and not _past_pivot(run),

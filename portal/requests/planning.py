@@ -13,6 +13,7 @@ from django.db import transaction
 
 from checks.preflight import PreflightResult, PreflightSubject, blocks, evaluate
 from portal.requests.actions import move, record
+from portal.requests.head_starts import begin_if_wanted
 from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.actions import name_taken
@@ -102,7 +103,7 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
         problems = " ".join(result.seen for result in results if result.level == "block")
         _store_blocked(request, preflight, f"Not ready: {problems}", now)
         return
-    _store_plan(request, plan, preflight, now)
+    _store_plan(request, plan, preflight, snapshot, now)
 
 
 def _preflight(
@@ -116,7 +117,11 @@ def _preflight(
 
 
 def _store_plan(
-    request: EndpointRequest, plan: Plan, preflight: list[dict[str, Any]], now: datetime
+    request: EndpointRequest,
+    plan: Plan,
+    preflight: list[dict[str, Any]],
+    snapshot: Snapshot,
+    now: datetime,
 ) -> None:
     data = plan.to_dict()
     data["time"] = asdict(plan_time(data))
@@ -135,6 +140,7 @@ def _store_plan(
         if locked is not None:
             move(locked, Verb.PLANNED, now, **changes)
             record(locked, "request.planned", text, now)
+            begin_if_wanted(locked, data, snapshot, now)
 
 
 def _store_blocked(

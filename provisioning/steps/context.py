@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Self, TypeVar
 
 from django.conf import settings
 
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.session import Aws
 from provisioning.engine.outcome import Outcome, Refused, Retry
-from provisioning.models import AwsAccount, Endpoint, Run
+from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
 from provisioning.plan.distribution_config import Conflict
 from provisioning.spec.endpoint_spec import EndpointSpec
+
+Context = TypeVar("Context", bound="AwsContext")
 
 CONFLICT_FIXES = {
     "path_taken": "Choose another path, or ask its owner to give it up.",
@@ -26,18 +30,46 @@ CONFLICT_FIXES = {
 
 
 @dataclass(frozen=True)
-class RunContext:
-    """One run, opened for work. `owner` is the value of the tag on what this portal creates. Call
-    `renew_lease` before each write to AWS and before each claim: it raises if another worker has
-    the run by now.
+class AwsContext(ABC):
+    """Work in one account. `owner` is the value of the tag on what this portal creates. Call
+    `renew_lease` before each write to AWS and before each claim: it raises if the work is another
+    worker's by now.
     """
 
-    run: Run
     spec: EndpointSpec
     owner: str
     pace: float
     clock: Callable[[], datetime]
     renew_lease: Callable[[], None]
+
+    @property
+    @abstractmethod
+    def account(self) -> AwsAccount:
+        """The account."""
+
+    @abstractmethod
+    def hold(self, vpc_origin: VpcOrigin) -> None:
+        """Record that the VPC origin is needed. Its row is locked."""
+
+    @abstractmethod
+    def release(self, vpc_origin: VpcOrigin) -> None:
+        """Record that it is not needed any more. Its row is locked."""
+
+    def for_spec(self, spec: EndpointSpec) -> Self:
+        """The same work, with other settings to reach or to leave."""
+        return replace(self, spec=spec)
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The account's AWS clients."""
+        return self.account.client()
+
+
+@dataclass(frozen=True)
+class RunContext(AwsContext):
+    """One run, opened for work."""
+
+    run: Run
 
     @property
     def endpoint(self) -> Endpoint:
@@ -49,23 +81,21 @@ class RunContext:
         """The account that it is built in."""
         return self.run.endpoint.account
 
-    def for_spec(self, spec: EndpointSpec) -> RunContext:
-        """The same run, with other settings to reach or to leave."""
-        return replace(self, spec=spec)
+    def hold(self, vpc_origin: VpcOrigin) -> None:
+        """Record the endpoint as a user."""
+        vpc_origin.users.add(self.endpoint)
 
-    @cached_property
-    def aws(self) -> Aws:
-        """That account's AWS clients."""
-        return self.account.client()
+    def release(self, vpc_origin: VpcOrigin) -> None:
+        """Record that the endpoint does not use it any more."""
+        vpc_origin.users.remove(self.endpoint)
 
 
 def open_run(
     run: Run, clock: Callable[[], datetime], renew_lease: Callable[[], None]
 ) -> RunContext:
     """The context of a run."""
-    return RunContext(
-        run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock, renew_lease
-    )
+    owner, pace = settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE
+    return RunContext(run.spec, owner, pace, clock, renew_lease, run)
 
 
 def as_outcome(error: AwsError) -> Outcome:
@@ -75,10 +105,10 @@ def as_outcome(error: AwsError) -> Outcome:
     return Refused(str(error), error.code, error.fix)
 
 
-def errors_as_outcomes(step: Callable[[RunContext], Outcome]) -> Callable[[RunContext], Outcome]:
+def errors_as_outcomes(step: Callable[[Context], Outcome]) -> Callable[[Context], Outcome]:
     """Decorates a side of a step: AWS errors and conflicts become outcomes."""
 
-    def guarded(context: RunContext) -> Outcome:
+    def guarded(context: Context) -> Outcome:
         try:
             return step(context)
         except AwsError as error:

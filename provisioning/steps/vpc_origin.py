@@ -24,7 +24,7 @@ from provisioning.models import Run, VpcOrigin, Watch
 from provisioning.plan.vpc_origin import desired_vpc_origin
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
-from provisioning.steps.context import RunContext, errors_as_outcomes
+from provisioning.steps.context import AwsContext, RunContext, errors_as_outcomes
 from provisioning.watches import DEPLOYED, GONE, record_observation, record_write
 
 FRESH_SECONDS = 60.0
@@ -33,7 +33,7 @@ BUSY = Retry("Another run is changing the same VPC origin.", "busy", after=1.0, 
 
 
 @errors_as_outcomes
-def observe(context: RunContext) -> Outcome:
+def observe(context: AwsContext) -> Outcome:
     """Does it exist, and is it Deployed? Asks AWS only if what we know is stale; sweeps keep it
     fresh while a run waits.
     """
@@ -66,7 +66,7 @@ def observe(context: RunContext) -> Outcome:
 
 
 @errors_as_outcomes
-def create(context: RunContext) -> Outcome:
+def create(context: AwsContext) -> Outcome:
     """Adopt ours, refuse a foreign one, else create. One run at a time for each VPC origin."""
     row = _claim(context)
     with try_lock(_lock(context)) as alone:
@@ -101,19 +101,21 @@ def create(context: RunContext) -> Outcome:
 
 
 @errors_as_outcomes
-def observe_absence(context: RunContext) -> Outcome:
+def observe_absence(context: AwsContext) -> Outcome:
     """Gone, or kept because another endpoint uses it. Found by name, in case the reply with its ID
     was lost, and not while another run may be creating it.
     """
     row, others = _release(context)
     if others:
-        return Ready(f"The VPC origin stays: {others} other endpoint(s) use it.")
+        return Ready(f"The VPC origin stays: it is used by {others} other endpoint(s) or requests.")
     with try_lock(_lock(context)) as alone:
         if not alone:
             return BUSY
         found = vpc_origins.find(context.aws, _name(context))
     if found is None:
-        VpcOrigin.objects.filter(pk=row.pk, users__isnull=True).update(aws_id="")
+        VpcOrigin.objects.filter(pk=row.pk, users__isnull=True, head_starts__isnull=True).update(
+            aws_id=""
+        )
         return Ready("The VPC origin is deleted.")
     if (
         vpc_origins.owner_of(context.aws, vpc_origins.arn(context.account.account_id, found.id))
@@ -131,7 +133,7 @@ def observe_absence(context: RunContext) -> Outcome:
 
 
 @errors_as_outcomes
-def delete(context: RunContext) -> Outcome:
+def delete(context: AwsContext) -> Outcome:
     """Delete it unless another endpoint began to use it. Absence is success, and "in use" passes
     once CloudFront's edge has released it.
 
@@ -201,41 +203,39 @@ def replacement(context: RunContext) -> EndpointSpec | None:
     return context.spec if replaced(context) else None
 
 
-def _lock(context: RunContext) -> str:
+def _lock(context: AwsContext) -> str:
     return f"vpc-origin {context.account.pk} {context.spec.vpc_origin_key}"
 
 
-def _name(context: RunContext) -> str:
+def _name(context: AwsContext) -> str:
     return names.vpc_origin_name(context.owner, context.spec.vpc_origin_key)
 
 
-def _claim(context: RunContext) -> VpcOrigin:
-    """The row with this endpoint as a user, recorded in the transaction that confirms that the run
-    is still ours.
-    """
+def _claim(context: AwsContext) -> VpcOrigin:
+    """The row, recorded as needed in the transaction that confirms that the work is still ours."""
     with transaction.atomic():
         VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
         row = VpcOrigin.objects.select_for_update().get(
             account=context.account, key=context.spec.vpc_origin_key
         )
         context.renew_lease()
-        row.users.add(context.endpoint)
+        context.hold(row)
     return row
 
 
-def _release(context: RunContext) -> tuple[VpcOrigin, int]:
-    """The row without this endpoint as a user, and the number of other users."""
+def _release(context: AwsContext) -> tuple[VpcOrigin, int]:
+    """The row, recorded as not needed here any more, and how many others need it."""
     with transaction.atomic():
         VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
         row = VpcOrigin.objects.select_for_update().get(
             account=context.account, key=context.spec.vpc_origin_key
         )
         context.renew_lease()
-        row.users.remove(context.endpoint)
-        return row, row.users.count()
+        context.release(row)
+        return row, row.holders
 
 
-def _announce(context: RunContext, aws_id: VpcOriginId, status: str, *, deleting: bool) -> None:
+def _announce(context: AwsContext, aws_id: VpcOriginId, status: str, *, deleting: bool) -> None:
     """Record for other runs whether it is being deleted."""
     detail = {"deleting": True} if deleting else {}
     record_write(
@@ -243,7 +243,7 @@ def _announce(context: RunContext, aws_id: VpcOriginId, status: str, *, deleting
     )
 
 
-def _remember(context: RunContext, row: VpcOrigin, aws_id: VpcOriginId, status: str) -> Watch:
+def _remember(context: AwsContext, row: VpcOrigin, aws_id: VpcOriginId, status: str) -> Watch:
     """Record the ID and what AWS says about it."""
     VpcOrigin.objects.filter(pk=row.pk).update(aws_id=aws_id)
     row.aws_id = aws_id
@@ -256,7 +256,7 @@ def _remember(context: RunContext, row: VpcOrigin, aws_id: VpcOriginId, status: 
     )
 
 
-def _fresh_watch(context: RunContext, row: VpcOrigin) -> Watch:
+def _fresh_watch(context: AwsContext, row: VpcOrigin) -> Watch:
     """What AWS says about it, at most a minute old (of AWS's time)."""
     now = context.clock()
     key = {"account": context.account, "resource": Watch.Resource.VPC_ORIGIN, "aws_id": row.aws_id}

@@ -149,6 +149,8 @@ def test_page_and_api_set_and_show_it(people: Cast) -> None:
         ("REMOVAL_GRACE_DAYS", -1, False),
         ("ENDPOINT_MAX_DAYS", 3650, True),
         ("ENDPOINT_MAX_DAYS", 3651, False),
+        ("HEAD_START_HOURS", 720, True),
+        ("HEAD_START_HOURS", 721, False),
     ],
 )
 def test_a_period_that_no_request_could_have_stops_the_start(
