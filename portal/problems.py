@@ -142,6 +142,14 @@ PROBLEMS: Mapping[str, Problem] = {
         "The key was used with another body",
         "errors names the fields that differ. Use another key.",
     ),
+    "not_transferable": Problem(
+        409,
+        "The endpoint cannot be transferred now",
+        "errors has every reason, and what to do about each.",
+    ),
+    "offer_open": Problem(
+        409, "The endpoint is offered to another team", "Withdraw that offer first."
+    ),
     "nothing_to_export": Problem(
         409, "There is nothing to export", "detail says what is not in AWS, or not any more."
     ),
@@ -159,6 +167,9 @@ PROBLEMS: Mapping[str, Problem] = {
         422,
         "Unknown person",
         "requested_for and opened_by take usernames or e-mail addresses known here.",
+    ),
+    "unknown_team": Problem(
+        422, "Unknown team", "Send the other team's short name, as in its requests."
     ),
     "credential_in_name": Problem(
         422, "The name holds a credential", "Choose a name without one; names are shown to others."
@@ -201,7 +212,7 @@ class ApiProblem(Exception):
 
 def refused(denied: Denied) -> ApiProblem:
     """A refusal as the API's answer."""
-    return ApiProblem(denied.code, denied.reason)
+    return ApiProblem(denied.code, denied.reason, denied.errors)
 
 
 def unless_refused(outcome: T | Denied) -> T:

@@ -149,6 +149,8 @@ CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
 ENDPOINT_MAX_DAYS = env.int("ENDPOINT_MAX_DAYS", default=0)
 HEAD_START_HOURS = env.int("HEAD_START_HOURS", default=0)
 REMOVAL_GRACE_DAYS = env.int("REMOVAL_GRACE_DAYS", default=7)
+TRANSFER_OFFER_DAYS = env.int("TRANSFER_OFFER_DAYS", default=14)
+"""Two weeks outlast most absences of a small team; an offer shows the other team the endpoint."""
 
 DRIFT_EVERY_MINUTES = env.int("DRIFT_EVERY_MINUTES", default=60)
 

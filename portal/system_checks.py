@@ -87,13 +87,14 @@ def proxies_are_named(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def days_are_possible(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Default and longest periods are ones that a request can ask for."""
     found: list[CheckMessage] = []
-    for name, most, unit in (
-        ("REMOVAL_GRACE_DAYS", 30, "days"),
-        ("ENDPOINT_MAX_DAYS", 3650, "days"),
-        ("HEAD_START_HOURS", 720, "hours"),
+    for name, least, most, unit in (
+        ("REMOVAL_GRACE_DAYS", 0, 30, "days"),
+        ("ENDPOINT_MAX_DAYS", 0, 3650, "days"),
+        ("TRANSFER_OFFER_DAYS", 1, 90, "days"),
+        ("HEAD_START_HOURS", 0, 720, "hours"),
     ):
-        if not 0 <= getattr(settings, name) <= most:
-            hint = f"Set it to a number of {unit} from 0 to {most}."
+        if not least <= getattr(settings, name) <= most:
+            hint = f"Set it to a number of {unit} from {least} to {most}."
             found.append(Error(f"{name} is out of range.", hint=hint, id="portal.E008"))
     return found
 

@@ -22,6 +22,7 @@ from portal.pages import (
     secrets,
     sign_in,
     tokens,
+    transfers,
     usual_check,
 )
 from portal.pages import help as help_pages
@@ -63,6 +64,11 @@ urlpatterns = [
     ),
     path("endpoints/<uuid:pk>/rename/", endpoint_settings.endpoint_rename, name="endpoint-rename"),
     path("endpoints/<uuid:pk>/remove/", removal.endpoint_remove, name="endpoint-remove"),
+    path("endpoints/<uuid:pk>/transfer/", transfers.endpoint_transfer, name="endpoint-transfer"),
+    path("transfers/<uuid:pk>/", transfers.transfer_page, name="transfer"),
+    path("transfers/<uuid:pk>/accept/", transfers.transfer_accept, name="transfer-accept"),
+    path("transfers/<uuid:pk>/decline/", transfers.transfer_decline, name="transfer-decline"),
+    path("transfers/<uuid:pk>/withdraw/", transfers.transfer_withdraw, name="transfer-withdraw"),
     path("endpoints/<uuid:pk>/checks/latest/", endpoints.check_latest, name="check-latest"),
     path("endpoints/<uuid:pk>/checks/run/", endpoints.check_run, name="check-run"),
     path("endpoints/<uuid:pk>/checks/usual/", usual_check.usual_check, name="usual-check"),

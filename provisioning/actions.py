@@ -127,6 +127,8 @@ def _start_on_deployed(
 def _start(
     endpoint: Endpoint, saga: str, plan_data: Mapping[str, Any], stream: str, now: datetime
 ) -> Run:
+    # From now on its events go to this run's stream, also if it has changed hands.
+    Endpoint.objects.filter(pk=endpoint.pk).exclude(event_stream="").update(event_stream="")
     return Run.objects.create(
         endpoint=endpoint,
         saga=saga,

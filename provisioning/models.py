@@ -138,6 +138,7 @@ class Endpoint(models.Model):
     """A path of a distribution that leads to a private target.
 
     `owner` is the slug of the team that it belongs to; this layer does not know what a team is.
+    `event_stream` is where its events go since it changed hands; "": to that of its newest run.
     """
 
     class State(models.TextChoices):
@@ -153,6 +154,7 @@ class Endpoint(models.Model):
     spec_data = models.JSONField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.WANTED)
     domain_name = models.CharField(max_length=253, blank=True)
+    event_stream = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField()
     deployed_at = models.DateTimeField(null=True, blank=True)
 

@@ -76,6 +76,7 @@ def product_environment(
         "DRIFT_EVERY_MINUTES": "60",
         "HEAD_START_HOURS": "0",
         "REMOVAL_GRACE_DAYS": "7",
+        "TRANSFER_OFFER_DAYS": "14",
         "ENDPOINT_MAX_DAYS": "0",
         "PRIVACY_AUDIT_HOURS": "24",
         "PRIVACY_EXCEPTION_DAYS": "90",

@@ -53,6 +53,8 @@ ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
             ("id",)),
     f.Field("remove", f.STRING, "POST: Request the removal.", lambda pk: api_url(pk, "/remove"),
             ("id",)),
+    f.Field("transfer", f.STRING, "GET, POST: The offer of it to another team.",
+            lambda pk: api_url(pk, "/transfer"), ("id",)),
     f.Field("checks", f.STRING, "", lambda pk: api_url(pk, "/checks"), ("id",)),
     f.Field("probes", f.STRING, "", lambda pk: api_url(pk, "/probes"), ("id",)),
     f.Field("saved_checks", f.STRING, "", lambda pk: api_url(pk, "/saved-checks"), ("id",)),

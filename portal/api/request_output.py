@@ -108,6 +108,13 @@ def _example_links(state: State) -> dict[str, str]:
     return _links(_ID, Person(pk=member), True, state, CREATE, member, member, member, [])
 
 
+def _own_url(
+    domain_name: str | None, spec: Any, endpoint_state: str | None, owner: str | None, team: str
+) -> str:
+    """Where clients connect; "" for a team that has given the endpoint away since."""
+    return client_url(domain_name, spec, endpoint_state) if owner == team else ""
+
+
 def _plan(stored: dict[str, Any], digest: str, planned_at: Any) -> dict[str, Any] | None:
     if not stored:
         return None
@@ -125,8 +132,10 @@ TICKET = f.Object("Ticket", "Values ready for the ticket's fields; leave a field
 ENDPOINT_OF_REQUEST = f.Object("EndpointOfRequest", "The endpoint that the request is about.", (
     f.Field("id", f.UUID, source="endpoint_id"),
     f.Field("state", f.choice(Endpoint.State), source="endpoint__state"),
-    f.Field("url", f.STRING, "Where clients connect, wss://…; empty once it is removed.",
-            client_url, ("endpoint__domain_name", "endpoint__spec_data", "endpoint__state")),
+    f.Field("url", f.STRING, "Where clients connect, wss://…; empty once it is removed, or is "
+            "another team's.", _own_url,
+            ("endpoint__domain_name", "endpoint__spec_data", "endpoint__state", "endpoint__owner",
+             "team__slug")),
     f.Field("link", f.STRING, "Where it is in the API.", api_url, ("endpoint_id",)),
 ))
 RUN_OF_REQUEST = f.Object("RunOfRequest", "The run that carries out the plan.", (

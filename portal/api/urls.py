@@ -17,6 +17,7 @@ from portal.api import (
     requests,
     saved_checks,
     secrets,
+    transfers,
     usual_check,
 )
 from portal.api.base import UnknownPath
@@ -46,6 +47,12 @@ resources = [
     path(f"{ENDPOINT}/end-date", endpoint_changes.EndpointEndDate.as_view()),
     path(f"{ENDPOINT}/rename", endpoint_changes.RenameEndpoint.as_view()),
     path(f"{ENDPOINT}/remove", endpoint_changes.RemoveEndpoint.as_view()),
+    path(f"{ENDPOINT}/transfer", transfers.EndpointTransfer.as_view()),
+    path("transfers", transfers.Transfers.as_view()),
+    path("transfers/<uuid:transfer_id>", transfers.OneTransfer.as_view()),
+    path("transfers/<uuid:transfer_id>/accept", transfers.AcceptTransfer.as_view()),
+    path("transfers/<uuid:transfer_id>/decline", transfers.DeclineTransfer.as_view()),
+    path("transfers/<uuid:transfer_id>/withdraw", transfers.WithdrawTransfer.as_view()),
     path(f"{ENDPOINT}/checks", checks.Checks.as_view()),
     path(CHECK, checks.OneCheck.as_view()),
     path(f"{CHECK}/log-rows", probes.LogRows.as_view()),

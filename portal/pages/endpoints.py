@@ -49,6 +49,7 @@ from portal.requests.endpoint_changes import answers_of, change_refusal
 from portal.requests.lifecycle import Denied
 from portal.requests.models import EndDate, EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
+from portal.requests.transfers import offered_to, open_offer
 from provisioning.models import Endpoint
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -108,6 +109,8 @@ class SettingRow:
 @require_safe
 def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """The page; `?check=` shows an earlier check."""
+    if offer := offered_to(request.user, pk):
+        return redirect(offer)
     return detail_page(request, endpoint_or_404(request.user, pk))
 
 
@@ -132,6 +135,7 @@ def detail_page(
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
         "pending": request_under_way(endpoint),
+        "transfer": open_offer(endpoint),
         "clone_url": _clone_url(endpoint, team),
         "end_date": EndDate.objects.filter(endpoint=endpoint).first(),
         "first_end": today(timezone.now()) + timedelta(days=1),

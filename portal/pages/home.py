@@ -16,6 +16,7 @@ from portal.endpoints.endpoint_status import EndpointStatus, endpoint_status
 from portal.endpoints.health import with_health
 from portal.pages.auth import SignedIn, signed_in, teams_of
 from portal.pages.paging import page_of
+from portal.pages.transfers import transfers_context
 from portal.people.models import Person, Team
 from portal.people.visibility import visible_teams
 from portal.requests.lifecycle import FINAL, TITLES, State
@@ -87,7 +88,8 @@ def home(request: SignedIn) -> HttpResponse:
             "open": under_way[:OPEN_SHOWN],
             "more_open": len(under_way) > OPEN_SHOWN,
         }
-        | stuck_context(person),
+        | stuck_context(person)
+        | transfers_context(person),
     )
 
 

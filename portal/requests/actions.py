@@ -327,6 +327,8 @@ def _refuse_to_start(locked: EndpointRequest, contested: Sequence[Contest]) -> D
     """Why the approved plan must not be carried out now, or None."""
     if refused := check_requester(locked):
         return refused
+    if locked.endpoint is not None and locked.endpoint.owner != locked.team.slug:
+        return Denied("wrong_state", "The endpoint belongs to another team now.")
     if locked.action == REMOVE:
         return None
     spec = locked.spec

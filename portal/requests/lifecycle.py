@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 from portal.people.actor import Actor
 from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.spec.parsing import FieldError
+
+TRANSFER = "transfer"
+"""The action of a request by which a team took an endpoint over: nothing is planned or built."""
 
 
 class State(enum.StrEnum):
@@ -136,7 +140,7 @@ NEXT_STEPS: dict[State, str] = {
     S.OUT_OF_SERVICE: "Clients cannot connect. Restore the endpoint if it is still needed; "
     "otherwise everything is deleted when the grace period ends.",
     S.REMOVED: "Nothing of the endpoint is left in AWS. Its name and path are free.",
-    S.SUPERSEDED: "A later request changed or removed the endpoint.",
+    S.SUPERSEDED: "A later request changed, removed or took over the endpoint.",
     S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "
     "left in AWS.",
     S.REJECTED: "See the reason. You can submit a new request that addresses it.",
@@ -199,10 +203,13 @@ class Allowed:
 
 @dataclass(frozen=True)
 class Denied:
-    """The verb may not be used now; `reason` says why, to the person."""
+    """The verb may not be used now; `reason` says why, to the person. `errors` are its parts, where
+    there are several.
+    """
 
     code: str
     reason: str
+    errors: tuple[FieldError, ...] = ()
 
 
 @dataclass(frozen=True)

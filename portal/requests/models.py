@@ -19,6 +19,7 @@ from portal.requests.lifecycle import (
     FINAL,
     SETTLED,
     TITLES,
+    TRANSFER,
     UNDER_WAY,
     Standing,
     State,
@@ -114,6 +115,7 @@ class EndpointRequest(models.Model):
         CHANGE = CHANGE, "change an endpoint"
         ACCEPT = ACCEPT, "accept a change made in AWS"
         REMOVE = REMOVE, "remove an endpoint"
+        TRANSFER = TRANSFER, "take over an endpoint"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     action = models.CharField(max_length=12, choices=Action.choices, default=Action.CREATE)
@@ -217,7 +219,12 @@ class EndpointRequest(models.Model):
     def heading(self) -> str:
         """The endpoint's name, and what is asked for where that is not a new endpoint."""
         name = self.spec_data["name"]
-        verb = {CHANGE: "Change", ACCEPT: "Accept drift of", REMOVE: "Remove"}.get(self.action)
+        verb = {
+            CHANGE: "Change",
+            ACCEPT: "Accept drift of",
+            REMOVE: "Remove",
+            TRANSFER: "Take over",
+        }.get(self.action)
         return f"{verb} {name}" if verb else name
 
     @property
@@ -308,3 +315,74 @@ class EndDate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint_id} ends on {self.on}"
+
+
+class TransferQuerySet(models.QuerySet["Transfer"]):
+    """Sets of transfers."""
+
+    def visible_to(self, person: Person) -> TransferQuerySet:
+        """Those of the person's teams, on either side; all, for people who see every team."""
+        if person.sees_everything:
+            return self.all()
+        own = Team.objects.of(person)
+        return self.filter(Q(from_team__in=own) | Q(to_team__in=own))
+
+    def offered(self) -> TransferQuerySet:
+        """Those that nobody has answered, the first to end first."""
+        return self.filter(state=Transfer.State.OFFERED).order_by("ends_at", "pk")
+
+
+class Transfer(models.Model):
+    """An endpoint that one team offers to another, and what became of the offer.
+
+    `spec_digest` is that of the settings that were offered. `endpoint_name` is the name at that
+    time: the team that gave an endpoint away learns nothing of it afterwards.
+    """
+
+    class State(models.TextChoices):
+        OFFERED = "offered", "is offered"
+        ACCEPTED = "accepted", "was accepted"
+        DECLINED = "declined", "was declined"
+        WITHDRAWN = "withdrawn", "was withdrawn"
+        EXPIRED = "expired", "was not answered in time"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="transfers")
+    endpoint_name = models.CharField(max_length=60)
+    from_team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="transfers_offered")
+    to_team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="transfers_received")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OFFERED)
+    note = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    spec_digest = models.CharField(max_length=64)
+    offered_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    offered_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    decided_by = models.ForeignKey(
+        Person, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    objects = models.Manager.from_queryset(TransferQuerySet)()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-offered_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["endpoint"],
+                condition=Q(state="offered"),
+                name="transfer_one_open_per_endpoint",
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["ends_at"], condition=Q(state="offered"), name="transfer_open_by_end"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_name} from {self.from_team} to {self.to_team}"
+
+    def get_absolute_url(self) -> str:
+        """Its page."""
+        return reverse("transfer", args=[self.pk])

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from portal.requests import end_dates, follower, head_starts, planning
+from portal.requests import end_dates, follower, head_starts, planning, transfers
 from portal.requests.models import EndpointRequest
 from provisioning.dispatch import Dispatch
 
@@ -30,9 +30,11 @@ def follow_request(request_id: str) -> None:
 
 def tick(now: datetime) -> None:
     """Tell the workers of every request to plan and every request with news; of the same thing not
-    every second. Announce the ends of endpoints, and end head starts that are not needed.
+    every second. Announce the ends of endpoints; end offers that nobody answered, and head starts
+    that are not needed.
     """
     end_dates.announce_ends(now)
+    transfers.end_offers(now)
     head_starts.end_unneeded(now)
     due = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
     for request_id, _ in _mentions.due(due[:BATCH], now):

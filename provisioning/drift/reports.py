@@ -204,8 +204,10 @@ def _key_of(found: Difference, endpoint: Endpoint | None) -> tuple[object, ...]:
 
 
 def tell(endpoint: Endpoint, kind: str, text: str, level: str, now: datetime, **more: str) -> None:
-    """An event in the stream of the endpoint's newest run, which its readers follow."""
+    """An event in the stream that the endpoint's readers follow: of its newest run, or of the team
+    that has taken it over since.
+    """
     run = endpoint.runs.order_by("-created_at").first()
-    if run is not None:
+    if stream := endpoint.event_stream or (run.stream if run else ""):
         data = {"endpoint": str(endpoint.pk)} | more
-        events.append(run.stream, kind, text, at=now, level=level, data=data)
+        events.append(stream, kind, text, at=now, level=level, data=data)

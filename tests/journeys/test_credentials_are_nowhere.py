@@ -414,6 +414,7 @@ def _ids(product: Product, request_id: str, endpoint_id: str) -> dict[str, list[
         audits = column("SELECT id FROM checks_privacyaudit WHERE endpoint_id = %s")
         exceptions = column("SELECT id FROM checks_privacyexception WHERE endpoint_id = %s")
         findings = column("SELECT id FROM provisioning_driftfinding WHERE %s != ''")
+        transfers = column("SELECT id FROM requests_transfer WHERE endpoint_id = %s")
     return {
         "request_id": [request_id],
         "endpoint_id": [endpoint_id],
@@ -428,6 +429,7 @@ def _ids(product: Product, request_id: str, endpoint_id: str) -> dict[str, list[
         "exception_id": exceptions,
         "exception_pk": exceptions,
         "finding_id": findings,
+        "transfer_id": transfers,
         "distribution_id": [product.distribution_id],
         "account_id": [CHAT],
         "system": ["jira"],
@@ -435,7 +437,7 @@ def _ids(product: Product, request_id: str, endpoint_id: str) -> dict[str, list[
         "slug": ["chat"],
         "code": ["WSE-LIVE"],
         "form": ["txt", "jsonl", *Format],
-        "pk": [request_id, endpoint_id, *secret],
+        "pk": [request_id, endpoint_id, *secret, *transfers],
     }
 
 

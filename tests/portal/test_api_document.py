@@ -24,6 +24,7 @@ from portal.api.endpoints import ENDPOINT
 from portal.api.probes import PROBE
 from portal.api.request_output import REQUEST
 from portal.api.saved_checks import SAVED_CHECK
+from portal.api.transfers import TRANSFER
 from portal.endpoints.actions import check_now
 from portal.requests.actions import edit_request
 from portal.requests.lifecycle import TITLES, TRANSITIONS, Allowed, State
@@ -201,7 +202,7 @@ def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Cast) -
 
 
 def test_a_component_that_may_be_null_is_never_required_to_be_there() -> None:
-    objects, uses = [REQUEST, CHECK, PROBE, SAVED_CHECK, ENDPOINT, FINDING], set()
+    objects, uses = [REQUEST, CHECK, PROBE, SAVED_CHECK, ENDPOINT, FINDING, TRANSFER], set()
     while objects:
         for field in objects.pop().fields:
             if inner := field.kind.object:
