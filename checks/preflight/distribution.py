@@ -29,6 +29,7 @@ from provisioning.facts.path_patterns import (
 )
 from provisioning.facts.snapshot import Snapshot, VpcOriginFacts
 from provisioning.plan.path_ownership import contests, who_has, whom_to_ask
+from provisioning.spec.app_kinds import APP_KINDS
 from provisioning.spec.fields import MAX_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
@@ -357,9 +358,11 @@ def bare_paths(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """/ws/* does not match /ws. The plan can add it, unless it is taken or there are
-    enough paths.
+    enough paths. Clients of some kinds of app always request a path below.
     """
     patterns = subject.path_patterns
+    if subject.app_kind and APP_KINDS[subject.app_kind].path:
+        return
     for pattern in patterns:
         bare = pattern.removesuffix("/*")
         if bare in ("", pattern) or any(matches(other, bare) for other in patterns):

@@ -195,7 +195,8 @@ class PreflightSubject:
     it has one; behaviors leading to it are ours. `forward_host` is None while it is not decided;
     `carries_api` means that the paths carry an HTTP API besides. The ports of match-viewer are
     HTTP's, then HTTPS's. `rights` are the team's on the distribution; checks ask
-    `handshake_path`. `name_free` says whether `name` is, None where that is not asked.
+    `handshake_path`, as clients of `app_kind` do. `name_free` says whether `name` is, None where
+    that is not asked.
     """
 
     target_arn: str = ""
@@ -214,6 +215,7 @@ class PreflightSubject:
     origin_headers: str = ""
     rights: PathRights | None = None
     handshake_path: str = ""
+    app_kind: str = ""
     name: str = ""
     name_free: bool | None = None
 
@@ -244,6 +246,7 @@ class PreflightSubject:
             origin_headers=spec.origin_headers,
             rights=rights,
             handshake_path=spec.handshake_path,
+            app_kind=spec.app_kind,
             name=spec.name,
             name_free=name_free,
         )

@@ -48,6 +48,7 @@ from provisioning.spec.parsing import SpecError, complete_answers, derive_settin
 T = TypeVar("T")
 
 BEST_FIRST = ("good", "warn", "bad")
+PATH_FIELDS = ("path_patterns", "check_path")
 PARTS = {
     "team": "requests/_account_fields.html",
     "account": "requests/_target_fields.html",
@@ -350,6 +351,7 @@ def _preflight_context(form: RequestForm) -> dict[str, Any]:
     return {
         "form_preflight": preflight,
         "usual_check": _usual_check(answers, target),
+        "path_fault": _path_fault(answers, target),
         "check_minutes": settings.CHECK_EVERY_MINUTES,
     }
 
@@ -363,6 +365,18 @@ def _usual_check(
         return UsualCheckSummary.of(complete)
     except ValueError:
         return None
+
+
+def _path_fault(answers: Mapping[str, Any], target: TargetFacts | None) -> str:
+    """Why nothing can be asked at the path that was entered; "" if something can, or none was."""
+    if not answers.get("path_patterns"):
+        return ""
+    try:
+        parse_spec(complete_answers(answers, *_known(target)))
+    except SpecError as error:
+        of_path = (one.message for one in error.errors if one.field in PATH_FIELDS)
+        return next(of_path, "")
+    return ""
 
 
 def _form_preflight(
@@ -442,6 +456,7 @@ def _subject(
         carries_api="POST" in str(valid.get("allowed_methods", "")).split(","),
         carry_over=tuple(valid.get("carry_over", ())),
         origin_headers=valid.get("origin_headers", ""),
+        app_kind=valid.get("app_kind", ""),
     )
 
 

@@ -77,20 +77,23 @@ class AppKind:
     join: Join | None = None
 
     def check_path(self, path_patterns: Sequence[str]) -> str:
-        """The path and query where this kind accepts WebSockets: its path below the first pattern,
-        or the pattern's own path with its query. "" if no pattern matches either, or it has none.
+        """The path and query that this kind's clients request, below the first pattern that leaves
+        room for them. "" if no pattern does, or the kind has no path of its own.
         """
-        if not self.path:
-            return ""
-        below, question, query = self.path.partition("?")
         for pattern in path_patterns:
-            base = pattern.rstrip("*").rstrip("?")
-            if set(base) & {"*", "?"}:
-                continue
-            for path in (_joined(base, below), base):
-                if any(matches(one, path) for one in path_patterns):
-                    return path + question + query
+            path = self.client_path(pattern)
+            if any(matches(one, path) for one in path_patterns):
+                return path + "".join(self.path.partition("?")[1:])
         return ""
+
+    def client_path(self, pattern: str) -> str:
+        """The path that this kind's clients request below a pattern's; "" if the kind has none, or
+        the pattern has wildcards before its end.
+        """
+        base = pattern.rstrip("*").rstrip("?")
+        if not self.path or set(base) & {"*", "?"}:
+            return ""
+        return _joined(base, self.path.partition("?")[0])
 
     def client_code(self, host: str, check_path: str) -> str:
         """How the kind's own client connects to the endpoint; "" if it has none."""

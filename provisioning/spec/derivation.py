@@ -182,9 +182,8 @@ def subprotocols(known: Known) -> Derivation:
 def check_path(known: Known) -> Derivation:
     """The kind's own path and query; else a path that the patterns match."""
     kind, paths = chosen_kind(known), _paths(known)
-    path = kind.check_path(paths)
-    if path and kind.path:
-        return Derivation(path, f"Where {kind.title} accepts WebSockets.")
+    if kind.path:
+        return Derivation(kind.check_path(paths), f"What clients of {kind.title} request.")
     plain = next((one for one in paths if not set(one) & {"*", "?"}), None)
     path = plain or (example_path(paths[0]) if paths else None) or ""
     return Derivation(path, "A path that your path pattern matches.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.facts.path_patterns import example_path, is_normalized, matches, same_paths
+from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import InvalidValue
@@ -144,6 +145,9 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
         elif not any(matches(pattern, asked) for pattern in paths):
             message = f"{asked} does not match {' or '.join(paths)}. Choose a path that does."
             errors.append(FieldError("check_path", "not_matched", message))
+    kind = APP_KINDS.get(str(values.get("app_kind", "")))
+    if kind and kind.path and not asked and paths and not errors:
+        errors.append(FieldError("path_patterns", "not_matched", _not_of_kind(kind, paths)))
     if fault := origin_headers_fault(str(values.get("origin_headers", ""))):
         errors.append(FieldError("origin_headers", "invalid", fault))
     # Also "/**", "/?*" and the like: nothing in them tells this endpoint from any other.
@@ -157,3 +161,19 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
             )
         )
     return errors
+
+
+def _not_of_kind(kind: AppKind, paths: Sequence[str]) -> str:
+    """Why no client of this kind reaches the endpoint, and which path pattern would do."""
+    first = paths[0]
+    path = kind.client_path(first)
+    if not path:
+        return (
+            f"{kind.title} clients request a path of their own below yours. Use a pattern with one "
+            "* at its end, or set the path that the check requests."
+        )
+    wide = f"{first.rstrip('*').rstrip('/')}/*"
+    return (
+        f"{kind.title} clients request {path}, which {first} does not match. Use {wide}, or set "
+        "the path that the check requests if your clients use another."
+    )

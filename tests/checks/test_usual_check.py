@@ -25,6 +25,7 @@ from checks.usual_check import (
 from provisioning.facts.path_patterns import matches
 from provisioning.spec.app_kinds import APP_KINDS, PLAIN, AppKind, kind_of_paths
 from provisioning.spec.client_profiles import CLIENTS, ClientProfile
+from provisioning.spec.parsing import SpecError
 from tests.checks.origins import HOST, ask, network_to, origin, says
 from tests.checks.seen import answered, live
 from tests.provisioning.examples import spec
@@ -68,6 +69,31 @@ def test_a_usual_path_tells_the_kind_and_what_to_ask(
     made = spec(path_patterns=path_patterns)
     assert (made.app_kind, made.check_path) == (key, path)
     assert kind_of_paths(tuple(path_patterns)).key == key
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "wanted", "use"),
+    [
+        ("socketio", "/socket.io", "/socket.io/", "/socket.io/*"),
+        ("socketio2", "/chat", "/chat/", "/chat/*"),
+        ("engineio", "/engine.io", "/engine.io/", "/engine.io/*"),
+        ("sockjs", "/echo", "/echo/000/edgecheck/websocket", "/echo/*"),
+        ("phoenix", "/socket", "/socket/websocket", "/socket/*"),
+        ("streamlit", "/dash", "/dash/_stcore/stream", "/dash/*"),
+    ],
+)
+def test_a_path_that_no_client_of_the_kind_requests_is_refused_with_the_one_to_use(
+    kind: str, pattern: str, wanted: str, use: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        spec(app_kind=kind, path_patterns=[pattern])
+    [error] = refused.value.errors
+    assert (error.field, error.code) == ("path_patterns", "not_matched")
+    assert f"clients request {wanted}, which {pattern} does not match. Use {use}," in error.message
+    assert spec(app_kind=kind, path_patterns=[use]).handshake_path == wanted
+    # A client can be told to use another path; then the check is told, too.
+    own = f"{pattern}?EIO=4&transport=websocket"
+    assert spec(app_kind=kind, path_patterns=[pattern], check_path=own).check_path == own
 
 
 def test_a_plain_check_sends_the_app_no_message() -> None:

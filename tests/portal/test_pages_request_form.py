@@ -129,6 +129,19 @@ def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is
     assert "CloudFront would look for HTTPS on 443" in sound
 
 
+def test_the_form_says_at_once_that_no_client_of_the_kind_would_come(
+    lab: Lab, people: Cast
+) -> None:
+    for path, said in (
+        ("/socket.io", "Use /socket.io/*, or set the path that the check requests"),
+        ("socket.io", "Paths must start with"),
+        ("/socket.io/*", "/socket.io/?EIO=4&transport=websocket"),
+    ):
+        data = form_answers(lab, path_patterns=path)
+        fragment = text_of(signed_in(people.ana).post("/requests/new/preview/", data))
+        assert said in fragment, path
+
+
 def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
     people: Cast, lab: Lab
 ) -> None:
