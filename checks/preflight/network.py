@@ -6,7 +6,7 @@ PURE.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from checks.preflight.results import (
@@ -471,7 +471,6 @@ def public_ingress(
     if not public:
         yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule allows public addresses.")
         return
-    first = public[0]
     why = "The scheme keeps the internet out today; if that changes, these rules let it in."
     if target.scheme != "internal":
         why = "The internet can reach the target and bypass CloudFront."
@@ -480,13 +479,7 @@ def public_ingress(
         Level.WARN,
         f"The security groups allow {', '.join(sorted({rule.source for rule in public}))}.",
         why,
-        Fix(
-            f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete "
-            f"{first.rule_id}.",
-            f"aws ec2 revoke-security-group-ingress --group-id {first.group_id} "
-            f"--security-group-rule-ids {first.rule_id}",
-            "no cidr_ipv4 with public addresses in the group's ingress rules",
-        ),
+        _delete_rules(public, "no cidr_ipv4 with public addresses in the group's ingress rules"),
     )
 
 
@@ -509,20 +502,38 @@ def other_sources(
             code, Level.PASS, f"Nothing else is allowed on {join_ports(subject.origin_ports)}."
         )
         return
-    first = others[0]
     yield PreflightResult(
         code,
         Level.WARN,
         f"Also allowed: {', '.join(sorted({rule.source for rule in others}))}.",
         "Anyone with such an address or group can bypass CloudFront and its protections.",
-        Fix(
-            f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete "
-            f"{first.rule_id}, unless these clients should reach the target directly.",
-            f"aws ec2 revoke-security-group-ingress --group-id {first.group_id} "
-            f"--security-group-rule-ids {first.rule_id}",
+        _delete_rules(
+            others,
             "only CloudFront's VPC origin security group in the group's ingress rules",
+            unless=", unless these clients should reach the target directly",
         ),
     )
+
+
+def _delete_rules(
+    rules: Sequence[SecurityGroupRule], terraform: str, *, unless: str = ""
+) -> Fix:
+    """Delete each of these rules."""
+    of_group: dict[str, list[str]] = {}
+    for rule in rules:
+        named = of_group.setdefault(rule.group_id, [])
+        if rule.rule_id not in named:
+            named.append(rule.rule_id)
+    places = "; ".join(
+        f"EC2 > Security Groups > {group} > Edit inbound rules: delete {', '.join(ids)}"
+        for group, ids in of_group.items()
+    )
+    commands = " && ".join(
+        f"aws ec2 revoke-security-group-ingress --group-id {group} "
+        f"--security-group-rule-ids {' '.join(ids)}"
+        for group, ids in of_group.items()
+    )
+    return Fix(f"{places}{unless}.", commands, terraform)
 
 
 def _source(rule: SecurityGroupRule) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from checks.ordered import OrderedStrEnum
 from checks.preflight import PRIVACY, TITLES, Level, PreflightSubject, evaluate
+from provisioning.facts.exposures import without_rules
 from provisioning.facts.path_patterns import covers
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
@@ -97,7 +98,8 @@ def audit(
     """1. The preflight's answers to the questions of privacy, in the order of QUESTIONS.
     2. The question for built endpoints only.
     3. A question without an answer is unknown.
-    4. A failure of which every exposure is accepted counts as accepted.
+    4. A failure of which every exposure is accepted counts as accepted. If only some are, the fix
+       is about the others.
     """
     given = []
     for result in evaluate(subject, snapshot):
@@ -117,7 +119,8 @@ def audit(
             found = [_unknown(code, "There is no answer.")]
         answers += found
     acceptances = tuple(accepted)
-    return tuple(_with_acceptances(one, acceptances) for one in answers)
+    judged = [_with_acceptances(one, acceptances) for one in answers]
+    return tuple(_with_fix_of_the_rest(one, subject, snapshot) for one in judged)
 
 
 def _with_acceptances(answer: Answer, accepted: Sequence[Acceptance]) -> Answer:
@@ -128,6 +131,18 @@ def _with_acceptances(answer: Answer, accepted: Sequence[Acceptance]) -> Answer:
     if fitting and not judged.not_accepted:
         return replace(judged, outcome=Outcome.ACCEPTED)
     return judged
+
+
+def _with_fix_of_the_rest(
+    answer: Answer, subject: PreflightSubject, snapshot: Snapshot
+) -> Answer:
+    if answer.outcome is not Outcome.FAIL or not answer.accepted or snapshot.target is None:
+        return answer
+    accepted = {one.exposure for one in answer.accepted}
+    rest = replace(snapshot, target=without_rules(snapshot.target, accepted))
+    results = (one for one in evaluate(subject, rest) if one.code == answer.code)
+    fix = next((one.fix.advice for one in results if one.fix), answer.fix)
+    return replace(answer, fix=fix)
 
 
 def not_seen(reason: str) -> tuple[Answer, ...]:

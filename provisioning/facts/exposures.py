@@ -7,8 +7,8 @@ stays the same: an address that changes with every new instance is not part of i
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from provisioning.facts.network import SecurityGroupRule, is_public
 from provisioning.facts.target import TargetFacts
@@ -69,6 +69,12 @@ def sources_besides_cloudfront(
         for rule in target.ingress
         if any(rule.covers(port) for port in ports) and not is_cloudfront(rule)
     )
+
+
+def without_rules(target: TargetFacts, allowed: Collection[str]) -> TargetFacts:
+    """The target as it would be without the rules that these exposures (their `what`) are about."""
+    kept = tuple(rule for rule in target.ingress if _allows(rule) not in allowed)
+    return replace(target, ingress=kept)
 
 
 def _exposures(target: TargetFacts, ports: Sequence[int]) -> Iterator[Exposure]:

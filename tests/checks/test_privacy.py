@@ -148,9 +148,12 @@ def test_an_accepted_exception_covers_nothing_that_comes_later() -> None:
         replace(office, from_port=0),
         replace(office, group_id=SecurityGroupId("sg-2")),
     ):
+        later = replace(later, rule_id="sgr-later")
         answers = audit(SUBJECT, seen({"ingress": (rule(), office, later)}), accepted)
         (told,) = [one for one in answers if one.outcome is Outcome.FAIL]
         assert (told.accepted, len(told.not_accepted)) == (accepted, 1)
+        assert "sgr-later" in told.fix
+        assert str(office.rule_id) not in told.fix, "that one is accepted"
     gone = audit(SUBJECT, seen(), accepted)
     assert outcome_of(gone) is Outcome.PASS
     unseen = seen({"ingress": (rule(), office)}, gaps=(Gap("ingress", "The role may not ask."),))
