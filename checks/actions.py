@@ -456,6 +456,13 @@ def _record_health(check: Check, found: Investigation, *, ok: bool, now: datetim
     row.save()
 
 
+def forget_health(endpoint: Endpoint, now: datetime) -> None:
+    """The endpoint went out of service: nothing is known of it until it is checked again."""
+    EndpointHealth.objects.filter(endpoint=endpoint).exclude(health=Health.UNKNOWN).update(
+        health=Health.UNKNOWN, since=now, verdict="", reason=""
+    )
+
+
 def _record_lost_paths(check: Check, found: Investigation, now: datetime) -> None:
     """An event when paths of a live endpoint begin to go elsewhere."""
     lost = next((one for one in found.conclusion.diagnoses if one.code == "WSE-PATHS-LOST"), None)

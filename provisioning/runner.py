@@ -37,11 +37,19 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry,
 from provisioning.engine.step import Step
 from provisioning.facts.step_times import in_words
 from provisioning.models import JournalEntry, Run, Watch
+from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 from provisioning.step_times import step_times
 
 MAX_DECISIONS_PER_CLAIM = 60
 FAULT = "portal_fault"
 FAULT_AGAIN_SECONDS = 60.0
+UNDONE = {
+    CREATE: "Rolled back: everything this run created in AWS was removed.",
+    CHANGE: "Rolled back: the endpoint has its previous settings.",
+    REMOVE: "Rolled back: the endpoint is in the distribution, as it was.",
+    ACCEPT: "Stopped: nothing was changed.",
+}
+"""What is said when a run is undone, by the plan's action."""
 log = logging.getLogger(__name__)
 Context = TypeVar("Context")
 
@@ -538,7 +546,7 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
         event = {
             "kind": "run.undone",
             "level": "warning",
-            "text": "Rolled back: everything this run created in AWS was removed.",
+            "text": UNDONE[run.action],
             "data": failure,
         }
     else:

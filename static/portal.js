@@ -54,7 +54,8 @@ if (unreachable) {
 }
 
 // An error is about the value that was sent: it goes when its field changes, also from the summary.
-document.addEventListener("change", (event) => {
+// Not when the field is left: what is being clicked would move away from under the pointer.
+document.addEventListener("input", (event) => {
   const field = event.target.closest(".field");
   const error = field?.querySelector("[id$=_error]");
   if (!error) return;

@@ -515,9 +515,7 @@ def other_sources(
     )
 
 
-def _delete_rules(
-    rules: Sequence[SecurityGroupRule], terraform: str, *, unless: str = ""
-) -> Fix:
+def _delete_rules(rules: Sequence[SecurityGroupRule], terraform: str, *, unless: str = "") -> Fix:
     """Delete each of these rules."""
     of_group: dict[str, list[str]] = {}
     for rule in rules:

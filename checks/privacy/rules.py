@@ -133,9 +133,7 @@ def _with_acceptances(answer: Answer, accepted: Sequence[Acceptance]) -> Answer:
     return judged
 
 
-def _with_fix_of_the_rest(
-    answer: Answer, subject: PreflightSubject, snapshot: Snapshot
-) -> Answer:
+def _with_fix_of_the_rest(answer: Answer, subject: PreflightSubject, snapshot: Snapshot) -> Answer:
     if answer.outcome is not Outcome.FAIL or not answer.accepted or snapshot.target is None:
         return answer
     accepted = {one.exposure for one in answer.accepted}

@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from checks import actions as checks
-from portal.requests.actions import move, record, supersede_earlier
+from portal.requests.actions import move, record, stream_of, supersede_earlier
 from portal.requests.end_dates import demand_end_date
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
@@ -91,6 +91,8 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         if request.run is not None and is_unwinding(request.run):
             return
         move(request, Verb.WENT_OUT_OF_SERVICE, now, reason=event.text[:500])
+        if request.endpoint is not None:
+            checks.forget_health(request.endpoint, now)
         text = f"{request.spec.name} is out of service. {event.text}"
         record(request, "request.out_of_service", text, now, level="warning")
     elif event.step == "grace" and event.kind == "step.ready" and state is State.OUT_OF_SERVICE:
@@ -128,6 +130,10 @@ def _handle_undone(request: EndpointRequest, failure: dict[str, Any], now: datet
         move(request, Verb.VOIDED, now, due_at=now, revision=request.revision + 1, plan_digest="")
         text = f"The approval is void. Replanning. {reason}"
         record(request, "request.voided", text, now, level="warning")
+    elif failure.get("code") == CANCELLED and was_out_of_service(request):
+        move(request, Verb.WAS_RESTORED, now, reason=reason)
+        record(request, "request.restored", request.next_step, now, level="good")
+        _check_again(request, now)
     elif failure.get("code") == CANCELLED:
         move(request, Verb.CANCELLED_CLEAN, now, reason=reason)
         text = f"{request.title}. {request.next_step}"
@@ -136,6 +142,20 @@ def _handle_undone(request: EndpointRequest, failure: dict[str, Any], now: datet
         move(request, Verb.GAVE_UP, now, reason=reason)
         text = f"{request.title}. {reason} {failure.get('fix', '')}".strip()
         record(request, "request.failed", text, now, level="error")
+
+
+def was_out_of_service(request: EndpointRequest) -> bool:
+    """Whether its run took the endpoint out of the distribution and then waited."""
+    return request.run is not None and request.run.entries.filter(step="grace").exists()
+
+
+def _check_again(request: EndpointRequest, now: datetime) -> None:
+    """Check an endpoint that is back in service, for the request that built it."""
+    endpoint = request.endpoint
+    if endpoint is not None:
+        checks.request_check(
+            endpoint, by="the portal", stream=stream_of(endpoint), now=now, patient=True
+        )
 
 
 def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetime) -> None:

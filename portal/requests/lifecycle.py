@@ -32,6 +32,7 @@ class State(enum.StrEnum):
     FAILED = "failed"
     STUCK = "stuck"
     OUT_OF_SERVICE = "out_of_service"
+    RESTORED = "restored"
     REMOVED = "removed"
     SUPERSEDED = "superseded"
     CLOSED = "closed"
@@ -59,6 +60,7 @@ class Verb(enum.StrEnum):
     GOT_STUCK = "got stuck"
     WENT_OUT_OF_SERVICE = "went out of service"
     GRACE_ENDED = "grace ended"
+    WAS_RESTORED = "was restored"
     WAS_REMOVED = "was removed"
     WAS_SUPERSEDED = "was superseded"
     CANCELLED_CLEAN = "cancelled clean"
@@ -87,6 +89,7 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.PROVISIONING, V.GOT_STUCK): S.STUCK,
     (S.PROVISIONING, V.CANCELLED_CLEAN): S.CANCELLED,
     (S.PROVISIONING, V.WENT_OUT_OF_SERVICE): S.OUT_OF_SERVICE,
+    (S.PROVISIONING, V.WAS_RESTORED): S.RESTORED,
     (S.PROVISIONING, V.WAS_REMOVED): S.REMOVED,
     (S.OUT_OF_SERVICE, V.RESTORE): S.PROVISIONING,
     (S.OUT_OF_SERVICE, V.GRACE_ENDED): S.PROVISIONING,
@@ -104,7 +107,7 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.UNANSWERED, V.WAS_SUPERSEDED): S.SUPERSEDED,
 }
 
-FINAL = frozenset({S.REMOVED, S.SUPERSEDED, S.CLOSED, S.REJECTED, S.CANCELLED})
+FINAL = frozenset({S.RESTORED, S.REMOVED, S.SUPERSEDED, S.CLOSED, S.REJECTED, S.CANCELLED})
 SETTLED = FINAL | {S.LIVE, S.UNANSWERED, S.FAILED, S.STUCK, S.BLOCKED, S.OUT_OF_SERVICE}
 UNDER_WAY = frozenset(State) - FINAL - {S.LIVE, S.UNANSWERED, S.FAILED}
 """States in which a change or a removal keeps others of the same endpoint waiting."""
@@ -120,6 +123,7 @@ TITLES: dict[State, str] = {
     S.FAILED: "Failed; changes rolled back",
     S.STUCK: "Stuck: the rollback failed",
     S.OUT_OF_SERVICE: "Out of service",
+    S.RESTORED: "Restored",
     S.REMOVED: "Removed",
     S.SUPERSEDED: "Superseded",
     S.CLOSED: "Closed, with resources left in AWS",
@@ -139,6 +143,7 @@ NEXT_STEPS: dict[State, str] = {
     S.STUCK: "A platform admin must fix the cause, then retry.",
     S.OUT_OF_SERVICE: "Clients cannot connect. Restore the endpoint if it is still needed; "
     "otherwise everything is deleted when the grace period ends.",
+    S.RESTORED: "The endpoint is back in service, as it was.",
     S.REMOVED: "Nothing of the endpoint is left in AWS. Its name and path are free.",
     S.SUPERSEDED: "A later request changed, removed or took over the endpoint.",
     S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "

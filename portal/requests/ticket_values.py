@@ -124,6 +124,11 @@ MAPPING: Mapping[State, Row] = {
         JiraValues("Done", "Decline", resolution="Declined"),
         True,
     ),
+    S.RESTORED: Row(
+        ServiceNowValues(CLOSED_SKIPPED, "request_cancelled", ""),
+        JiraValues("Done", "Cancel request", resolution="Cancelled"),
+        True,
+    ),
     S.CANCELLED: Row(
         ServiceNowValues(CLOSED_SKIPPED, "request_cancelled", ""),
         JiraValues("Done", "Cancel request", resolution="Cancelled"),

@@ -63,7 +63,7 @@ def test_an_endpoint_is_changed_moved_removed_restored_and_removed_for_good(
     assert product.api("tara").post(f"/requests/{retired['id']}/restore").status_code == 404
     restored = ana.post(f"/requests/{retired['id']}/restore", {"reason": "Still used."})
     assert restored.status_code == 200, restored.text
-    assert ana.await_state(retired["id"], "cancelled")["state_title"] == "Cancelled"
+    assert ana.await_state(retired["id"], "restored")["state_title"] == "Restored"
     assert len(account.behaviors_of("/life")) == 1
     assert ana.get(endpoint).json()["state"] == "deployed"
 

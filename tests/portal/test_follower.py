@@ -12,7 +12,7 @@ import pytest
 from django.db import transaction
 
 from checks.actions import request_check
-from checks.models import Check
+from checks.models import Check, EndpointHealth
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.management.commands.tick import run_tick
 from portal.requests import actions, follower, planning, tasks
@@ -23,7 +23,7 @@ from provisioning import events
 from provisioning.actions import cancel_run
 from provisioning.dispatch import Dispatch
 from provisioning.facts.snapshot import Snapshot
-from provisioning.models import AwsAccount, Endpoint, Event
+from provisioning.models import AwsAccount, Endpoint, Event, JournalEntry
 from tests.portal.endpoint_requests import ANSWERS, planned, put
 from tests.portal.people import NOW, Cast, make_cast
 from tests.provisioning.examples import TARGET_FACTS, snapshot
@@ -235,6 +235,40 @@ def test_a_removal_that_is_cancelled_or_restored_is_not_out_of_service_while_it_
     if cancelled:
         happens(building, "run.undone", code="cancelled", reason="A client still connects.")
         assert building.state == State.CANCELLED
+
+
+def test_a_restored_endpoint_is_checked_again_and_not_live_until_then(
+    people: Cast, building: EndpointRequest
+) -> None:
+    endpoint = building.endpoint
+    assert endpoint is not None
+    assert building.run is not None
+    Endpoint.objects.update(state="deployed")
+    put(building, State.LIVE)
+    EndpointHealth.objects.create(endpoint=endpoint, health="live", since=NOW - timedelta(days=9))
+    removal = submit_removal(people.ana, endpoint, now=NOW)
+    assert isinstance(removal, EndpointRequest)
+    put(removal, State.PROVISIONING, run=building.run)
+    with transaction.atomic():
+        events.append(removal.stream, "step.waiting", "Until Sunday.", at=NOW, step="grace")
+    happens(removal, "run.step")
+    assert removal.state == State.OUT_OF_SERVICE
+    health = EndpointHealth.objects.get()
+    assert (health.health, health.since) == ("unknown", NOW)
+
+    put(removal, State.PROVISIONING)
+    JournalEntry.objects.create(
+        run=removal.run,
+        seq=99,
+        step="grace",
+        kind="working",
+        direction="forward",
+        at=NOW,
+        since=NOW,
+    )
+    happens(removal, "run.undone", code="cancelled", reason="Still used.")
+    assert (removal.state, removal.title) == (State.RESTORED, "Restored")
+    assert Check.objects.get(finished_at=None).stream == building.stream
 
 
 @pytest.mark.parametrize("state", [State.VERIFYING, State.LIVE, State.UNANSWERED])

@@ -209,6 +209,22 @@ def test_a_late_answer_of_the_portal_replaces_nothing_that_was_typed_in_the_mean
     expect(page.locator("#check-summary")).to_contain_text("hello")
 
 
+def test_a_decision_takes_one_click_after_its_error(page: Page, lab: Lab, people: Cast) -> None:
+    request = planned_in_lab(lab, people, target="int-orders")
+    enter(page, people.olga)
+    page.goto(f"/approvals/{request.pk}/")
+    approve = page.get_by_role("button", name="Approve plan")
+    approve.click()
+    reason = page.get_by_label("Reason")
+    expect(reason).to_have_attribute("aria-invalid", "true")
+    reason.press_sequentially("Known offices.")
+    expect(page.locator("#id_reason_error")).to_have_count(0)
+    box = approve.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_url(f"**/requests/{request.pk}/")
+
+
 def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Cast) -> None:
     request = planned_in_lab(lab, people)
     EndpointRequest.objects.filter(pk=request.pk).update(state="planning")

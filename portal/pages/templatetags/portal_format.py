@@ -35,6 +35,7 @@ TONES = {
     State.FAILED: "bad",
     State.STUCK: "bad",
     State.OUT_OF_SERVICE: "warn",
+    State.RESTORED: "",
     State.REMOVED: "",
     State.SUPERSEDED: "",
     State.CLOSED: "bad",
