@@ -241,14 +241,15 @@ def test_a_restored_endpoint_is_checked_again_and_not_live_until_then(
     people: Cast, building: EndpointRequest
 ) -> None:
     endpoint = building.endpoint
+    run = building.run
     assert endpoint is not None
-    assert building.run is not None
+    assert run is not None
     Endpoint.objects.update(state="deployed")
     put(building, State.LIVE)
     EndpointHealth.objects.create(endpoint=endpoint, health="live", since=NOW - timedelta(days=9))
     removal = submit_removal(people.ana, endpoint, now=NOW)
     assert isinstance(removal, EndpointRequest)
-    put(removal, State.PROVISIONING, run=building.run)
+    put(removal, State.PROVISIONING, run=run)
     with transaction.atomic():
         events.append(removal.stream, "step.waiting", "Until Sunday.", at=NOW, step="grace")
     happens(removal, "run.step")
@@ -258,7 +259,7 @@ def test_a_restored_endpoint_is_checked_again_and_not_live_until_then(
 
     put(removal, State.PROVISIONING)
     JournalEntry.objects.create(
-        run=removal.run,
+        run=run,
         seq=99,
         step="grace",
         kind="working",
