@@ -42,6 +42,10 @@ PACKAGES = (
     "subscriptions-transport-ws@0.11.0",
     "ws@8.23.0",
 )
+KERNEL = "5fd2b8a4-7a5c-4d6b-9f0e-2b1f3c4d5e6f"
+"""Jupyter's one that runs."""
+TOKEN = "vEry-s3cret.t0ken-0f-the-4pp"
+"""What servers want that let only some in."""
 DAPHNE = "daphne"
 SECONDS = 30.0
 

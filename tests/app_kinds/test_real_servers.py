@@ -19,8 +19,7 @@ from checks.protocol.script import Script
 from checks.protocol.transcript import Transcript
 from provisioning.spec.app_kinds import APP_KINDS, kind_of_paths
 from tests.app_kinds.asking import APP, ask
-from tests.app_kinds.servers import AppServers
-from tests.app_kinds.written_servers import KERNEL, TOKEN
+from tests.app_kinds.servers import KERNEL, TOKEN, AppServers
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
+from tests.app_kinds.servers import KERNEL, TOKEN
+
 RECORD_END = "\x1e"
 """SignalR ends each message with it."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -314,10 +316,6 @@ async def hasura(
 # --- Jupyter Server: services/kernels/websocket.py and base/handlers.py
 
 
-KERNEL = "5fd2b8a4-7a5c-4d6b-9f0e-2b1f3c4d5e6f"
-"""The one that runs."""
-
-
 async def jupyter(request: web.Request) -> web.StreamResponse:
     """The channels of a kernel; `allow_origin` as by default."""
 
@@ -451,10 +449,6 @@ async def first_message_first(request: web.Request) -> web.StreamResponse:
     await socket.send_json({"joined": json.loads(said or "{}").get("room")})
     await socket.receive()
     return socket
-
-
-TOKEN = "vEry-s3cret.t0ken-0f-the-4pp"
-"""What `token` wants."""
 
 
 async def token(request: web.Request) -> web.StreamResponse:

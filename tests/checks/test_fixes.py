@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awscli.clidriver import create_clidriver
 
 from checks.diagnosis.verdicts import VERDICTS
 
@@ -48,6 +47,8 @@ BLOCKS = sorted(
 
 @pytest.fixture(scope="module")
 def services() -> Any:
+    from awscli.clidriver import create_clidriver  # imports for half a second
+
     return create_clidriver()._get_command_table()
 
 

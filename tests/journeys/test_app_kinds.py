@@ -21,8 +21,7 @@ import pytest
 from checks.usual_check import sent_and_awaited
 from provisioning.spec.app_kinds import APP_KINDS
 from stack.ports import LOOPBACK
-from tests.app_kinds.servers import AppServers
-from tests.app_kinds.written_servers import KERNEL, TOKEN
+from tests.app_kinds.servers import KERNEL, TOKEN, AppServers
 from tests.journeys.conftest import Product
 from tests.journeys.portal_clients import POLL_AFTER, Api, words_of
 from tests.journeys.team_account import Target

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cfnlint.api import ManualArgs, lint
 from hypothesis import given, settings
 
 from provisioning.export import bundle, cdk, cloudformation, guide, terraform
@@ -446,6 +445,9 @@ FULL = config(
 
 
 def test_cfn_lint_finds_nothing() -> None:
+    # Imports for two seconds, which every worker would take when it collects.
+    from cfnlint.api import ManualArgs, lint
+
     whole = exported(FULL, Format.CLOUDFORMATION)["template.json"]
     for text in (whole, of_an_endpoint(Format.CLOUDFORMATION)["template.json"]):
         assert [str(one) for one in lint(text, config=ManualArgs())] == []
