@@ -37,7 +37,6 @@ def test_the_imported_cli_answers_as_the_cli_does(aws: Path) -> None:
         assert said[0] == said[1]
 
 
-@pytest.mark.timeout(300)  # The product starts first if nobody came before.
 def test_the_aws_cli_writes_what_the_portal_made_and_leads_an_endpoint_through_its_life(
     product: Product, live_endpoint: LiveEndpoint, aws: Path
 ) -> None:

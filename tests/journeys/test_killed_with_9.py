@@ -20,8 +20,6 @@ from tests.journeys.portal_clients import Follower
 from tests.journeys.team_account import Target
 from tests.journeys.until import until
 
-pytestmark = pytest.mark.timeout(200)
-
 FORGETS = "redis-forgets"
 MOMENTS = ("just approved", "VPC origin made", "behavior written")
 """AWS is then most likely still deploying the one and the other; on a slow machine it is done by

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, 
 from tests.journeys.conftest import LiveEndpoint, Product
 from tests.journeys.until import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.browser
 
 QUIETLY = (
     "--no-sandbox",

@@ -15,7 +15,7 @@ from stack.product import PORTAL, Stack
 from stack.rehearse import Rehearsal
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.stack
 
 TIME_SCALE = 90.0
 """A quarter of an hour in ten seconds: long enough to kill everybody while AWS works."""
