@@ -15,7 +15,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from provisioning.engine.decide import Direction, EntryKind, past_pivot, reason_to_unwind
+from provisioning.engine.decide import (
+    Direction,
+    Entry,
+    cancelled,
+    may_cancel,
+    reason_to_unwind,
+    tried_again,
+)
 from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.plan.path_ownership import Contest, contested_claims
@@ -146,18 +153,10 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        over = locked.state not in (Run.State.RUNNING, Run.State.WAITING)
-        past = past_pivot(steps_of(locked.saga), locked.journal())
-        if over or past or is_unwinding(locked):
+        steps, pace = steps_of(locked.saga), settings.PROVISIONING_PACE
+        if not may_cancel(locked.state, steps, locked.journal(), pace):
             return False
-        _append(
-            locked,
-            EntryKind.CANCEL,
-            Direction.FORWARD,
-            "",
-            {"reason": reason, "code": "cancelled"},
-            now,
-        )
+        _append(locked, cancelled(reason, now))
         Run.objects.filter(pk=locked.pk).update(due_at=now)
     return True
 
@@ -174,16 +173,9 @@ def retry_stuck(run: Run, *, reason: str, now: datetime) -> bool:
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state != Run.State.STUCK:
             return False
-        direction = Direction(locked.failure["direction"])
-        forward = direction is Direction.FORWARD
-        _append(
-            locked,
-            EntryKind.AGAIN,
-            direction,
-            locked.failure["step"],
-            {"reason": reason},
-            now,
-        )
+        again = tried_again(locked.failure, reason, now)
+        forward = again.direction is Direction.FORWARD
+        _append(locked, again)
         Run.objects.filter(pk=locked.pk).update(
             state=Run.State.RUNNING if forward else Run.State.UNDOING,
             due_at=now,
@@ -210,23 +202,16 @@ def give_up(run: Run) -> list[str] | None:
         return left_behind(locked)
 
 
-def _append(
-    locked: Run,
-    kind: EntryKind,
-    direction: Direction,
-    step: str,
-    data: Mapping[str, Any],
-    now: datetime,
-) -> None:
+def _append(locked: Run, entry: Entry) -> None:
     """Record a person's decision in the journal of a run whose row is locked."""
     last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
     JournalEntry.objects.create(
         run=locked,
         seq=last + 1,
-        step=step,
-        kind=kind,
-        direction=direction,
-        at=now,
-        since=now,
-        data=dict(data),
+        step=entry.step,
+        kind=entry.kind,
+        direction=entry.direction,
+        at=entry.at,
+        since=entry.since,
+        data=dict(entry.data),
     )

@@ -22,6 +22,7 @@ from provisioning.models import AwsAccount, HeadStart, VpcOrigin
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.steps import vpc_origin
 from provisioning.steps.context import AwsContext
+from provisioning.steps.stored_rows import StoredVpcOriginRows
 
 POLL_SECONDS = 75.0
 CLAIM_SECONDS = 60.0
@@ -34,8 +35,8 @@ class ClaimLost(Exception):
 
 
 @dataclass(frozen=True)
-class HeadStartContext(AwsContext):
-    """One head start, claimed for work."""
+class HeadStartRows(StoredVpcOriginRows):
+    """The rows of one head start, claimed for work."""
 
     head_start: HeadStart
 
@@ -48,9 +49,21 @@ class HeadStartContext(AwsContext):
         """Record that the head start needs it."""
         HeadStart.objects.filter(pk=self.head_start.pk).update(vpc_origin=row)
 
-    def release(self, row: VpcOrigin) -> None:
+    def let_go(self, row: VpcOrigin) -> None:
         """Record that the head start does not need it any more."""
         HeadStart.objects.filter(pk=self.head_start.pk).update(vpc_origin=None)
+
+
+@dataclass(frozen=True)
+class HeadStartContext(AwsContext):
+    """One head start, claimed for work."""
+
+    head_start: HeadStart
+
+    @property
+    def account(self) -> AwsAccount:
+        """The account that the VPC origin is created in."""
+        return self.head_start.account
 
 
 def begin(account_id: str, spec: EndpointSpec, *, stream: str, now: datetime) -> None:
@@ -102,7 +115,8 @@ def work(head_start_id: int, *, clock: Callable[[], datetime]) -> None:
             raise ClaimLost(str(row))
 
     owner, pace = settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE
-    context = HeadStartContext(row.spec, owner, pace, clock, renew_claim, row)
+    rows = HeadStartRows(clock, renew_claim, row)
+    context = HeadStartContext(row.spec, owner, pace, clock, renew_claim, rows, row)
     if row.released_at is None:
         observe, act = vpc_origin.observe, vpc_origin.create
     else:

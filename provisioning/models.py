@@ -19,6 +19,8 @@ from provisioning import budget
 from provisioning.aws.session import AccountRef, Aws, aws_for
 from provisioning.aws.snapshot import take_snapshot
 from provisioning.engine.decide import Direction, Entry, EntryKind
+from provisioning.engine.turn import RunState
+from provisioning.facts import watched
 from provisioning.facts.names import origin_id
 from provisioning.facts.quota_use import QuotaUse
 from provisioning.facts.snapshot import Snapshot
@@ -362,8 +364,8 @@ class Watch(models.Model):
     """
 
     class Resource(models.TextChoices):
-        VPC_ORIGIN = "vpc-origin"
-        DISTRIBUTION = "distribution"
+        VPC_ORIGIN = watched.VPC_ORIGIN
+        DISTRIBUTION = watched.DISTRIBUTION
 
     account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="watches")
     resource = models.CharField(max_length=20, choices=Resource.choices)
@@ -460,12 +462,12 @@ class Run(models.Model):
     """
 
     class State(models.TextChoices):
-        RUNNING = "running", "running"
-        WAITING = "waiting", "waiting for AWS"
-        UNDOING = "undoing", "undoing"
-        DONE = "done", "done"
-        UNDONE = "undone", "rolled back"
-        STUCK = "stuck", "stuck: needs a person"
+        RUNNING = RunState.RUNNING.value, "running"
+        WAITING = RunState.WAITING.value, "waiting for AWS"
+        UNDOING = RunState.UNDOING.value, "undoing"
+        DONE = RunState.DONE.value, "done"
+        UNDONE = RunState.UNDONE.value, "rolled back"
+        STUCK = RunState.STUCK.value, "stuck: needs a person"
 
     ACTIVE = (State.RUNNING, State.WAITING, State.UNDOING)
 

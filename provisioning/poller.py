@@ -21,8 +21,9 @@ from provisioning.aws import distributions, vpc_origins
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.session import Aws
 from provisioning.facts.names import DistributionId, VpcOriginId
+from provisioning.facts.watched import GONE
 from provisioning.models import AwsAccount, Run, Watch
-from provisioning.watches import GONE, record_observation
+from provisioning.watches import record_observation
 
 LONGEST_PAUSE_SECONDS = 300.0
 log = logging.getLogger(__name__)
@@ -57,8 +58,8 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
     seen: list[Seen] = []
     failure: AwsError | None = None
     looks = itertools.chain(
-        _vpc_origins_seen(aws, [w for w in watches if w.resource == Watch.Resource.VPC_ORIGIN]),
-        _distributions_seen(aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION]),
+        vpc_origins_seen(aws, [w for w in watches if w.resource == Watch.Resource.VPC_ORIGIN]),
+        distributions_seen(aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION]),
     )
     try:
         for look in looks:
@@ -87,18 +88,8 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
         )
 
 
-def distribution_detail(record: distributions.DistributionRecord) -> dict[str, object]:
-    """What a watch keeps of a distribution: its origins, and which behavior leads to which."""
-    return {
-        "etag": record.etag,
-        "origins": [origin.id for origin in record.facts.origins],
-        "behaviors": {
-            behavior.path_pattern: behavior.target_origin_id for behavior in record.facts.behaviors
-        },
-    }
-
-
-def _vpc_origins_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
+def vpc_origins_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
+    """What AWS says about the VPC origins of these watches now."""
     listed = (
         {origin.id: origin.status for origin in vpc_origins.list_all(aws)}
         if len(watches) > 1
@@ -112,7 +103,8 @@ def _vpc_origins_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
         yield watch, status, None
 
 
-def _distributions_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
+def distributions_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
+    """What AWS says about the distributions of these watches now."""
     listed = {d.id: d.status for d in distributions.list_all(aws)} if len(watches) > 1 else {}
     for watch in watches:
         status = listed.get(DistributionId(watch.aws_id), GONE) if len(watches) > 1 else ""
@@ -120,5 +112,5 @@ def _distributions_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
         if status != watch.status:
             record = distributions.read(aws, DistributionId(watch.aws_id))
             status = record.status if record else GONE
-            detail = distribution_detail(record) if record else {}
+            detail = distributions.outline(record) if record else {}
         yield watch, status, detail

@@ -1,47 +1,33 @@
-"""The shell around decide(): claims a due run, asks what is next, does it, and records the outcome.
+"""The shell around the engine: claims a due run and keeps its rows.
 
 Journal entry, event, state and due time are written in one transaction, under the run's fence, so a
-worker that lost its lease writes nothing. A worker may die anywhere between an intent and its
-result; the next one to claim the run observes before it acts. This module knows no AWS.
+worker that lost its lease writes nothing. What happens next, `provisioning.engine` decides. This
+module knows no AWS.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, assert_never
+from typing import Any, Generic, TypeVar
 
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import F
 
 from provisioning import events
-from provisioning.engine.decide import (
-    POLL_SECONDS,
-    Direction,
-    Do,
-    Entry,
-    EntryKind,
-    Finish,
-    Poll,
-    Stuck,
-    Undo,
-    WaitUntil,
-    decide,
-    exhausted,
-    next_try,
-)
-from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
+from provisioning.engine import turn
+from provisioning.engine.decide import Entry, EntryKind, Finish
+from provisioning.engine.outcome import Working
 from provisioning.engine.step import Step
-from provisioning.facts.step_times import in_words
-from provisioning.models import JournalEntry, Run, Watch
+from provisioning.engine.turn import FAULT, LeaseLost, RunCancelled
+from provisioning.facts.step_times import StepTime
+from provisioning.models import Endpoint, JournalEntry, Run, Watch
 from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 from provisioning.step_times import step_times
 
-MAX_DECISIONS_PER_CLAIM = 60
-FAULT = "portal_fault"
 FAULT_AGAIN_SECONDS = 60.0
 UNDONE = {
     CREATE: "Rolled back: everything this run created in AWS was removed.",
@@ -57,30 +43,44 @@ Context = TypeVar("Context")
 @dataclass(frozen=True)
 class Saga(Generic[Context]):
     """The steps of one kind of run. `open` gets the run, the clock, and a function that renews the
-    lease, which a step calls before each write to AWS. `finished` records the end in the endpoint,
-    in the run's last transaction.
+    lease, which a step calls before each write to AWS. `endpoint_after` gives the changes of the
+    endpoint's row with which the run ends, asked in its last transaction.
     """
 
     name: str
     steps: tuple[Step[Context], ...]
     open: Callable[[Run, Callable[[], datetime], Callable[[], None]], Context]
-    finished: Callable[[Run, Finish, datetime], None]
-
-
-class RunCancelled(Exception):
-    """The run was cancelled just before it ended. Nothing was written; decide again."""
-
-
-class LeaseLost(Exception):
-    """Another worker holds the run now, or it is over. Nothing was written."""
+    endpoint_after: Callable[[Run, Finish, datetime], Mapping[str, Any]]
 
 
 @dataclass
 class Lease:
-    """The right to work on a run until `seconds` after the last write."""
+    """The right to work on a run until `seconds` after the last write: the engine's HeldRun.
+    `saga` is what it is advanced by.
+    """
 
     run: Run
     seconds: float
+    saga: Saga[Any] | None = None
+    unrecordable: tuple[type[Exception], ...] = (DatabaseError,)
+
+    @property
+    def state(self) -> str:
+        """The run's state as last written."""
+        return self.run.state
+
+    def journal(self) -> list[Entry]:
+        """The journal as it is now."""
+        return self.run.journal()
+
+    @property
+    def undone_text(self) -> str:
+        """What is said when the run is undone."""
+        return UNDONE[self.run.action]
+
+    def time_of(self, step: Step[Any]) -> StepTime:
+        """How long this step usually takes."""
+        return step_times(self.run.saga, (step,), self.run.plan_data)[step.name]
 
     def write(
         self,
@@ -103,6 +103,8 @@ class Lease:
             )
             if then is not None:
                 then()
+        if changes and "state" in changes:
+            self.run.state = changes["state"]
 
     def renew(self, now: datetime) -> None:
         """Renew the lease just before a write to AWS, where no fence applies. Raises LeaseLost: a
@@ -162,6 +164,23 @@ class Lease:
             ):
                 Run.objects.filter(pk=self.run.pk).update(due_at=now)
 
+    def end(
+        self, now: datetime, *, event: Mapping[str, Any], changes: Mapping[str, Any], end: Finish
+    ) -> None:
+        """The run's last transaction, with the changes of its endpoint. Raises RunCancelled."""
+
+        def change_endpoint() -> None:
+            # The run's row is locked now: a cancellation is either in the journal already, or it
+            # comes too late and is refused.
+            if not end.undone and self.run.entries.filter(kind=EntryKind.CANCEL).exists():
+                raise RunCancelled
+            endpoints = Endpoint.objects.filter(pk=self.run.endpoint_id)
+            self.run.endpoint.name = endpoints.select_for_update().get().name
+            if self.saga and (endpoint := self.saga.endpoint_after(self.run, end, now)):
+                endpoints.update(**endpoint)
+
+        self.write(now, event=event, changes=changes, then=change_endpoint)
+
     def _write(
         self,
         changes: Mapping[str, Any],
@@ -200,328 +219,17 @@ def claim(
 def advance(
     lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime], pace: float
 ) -> None:
-    """Advance the run until it has to wait or is over, then release the lease.
-
-    1. Read the journal and decide.
-    2. Do what was decided, and record the outcome.
-    3. Repeat.
-    """
-    run = lease.run
-    context = saga.open(run, clock, lambda: lease.renew(clock()))
-    steps = {step.name: step for step in saga.steps}
-    for _ in range(MAX_DECISIONS_PER_CLAIM):
-        now = clock()
-        journal = run.journal()
-        decision = decide(saga.steps, journal, now, pace=pace)
-        match decision:
-            case Do(step=name) | Undo(step=name):
-                direction = Direction.FORWARD if isinstance(decision, Do) else Direction.BACKWARD
-                turn = StepTurn(lease, steps[name], direction, journal, clock, pace)
-                continues = turn.observe_and_act(context)
-            case Poll(step=name, direction=direction, overdue=overdue):
-                continues = StepTurn(lease, steps[name], direction, journal, clock, pace).poll(
-                    context, overdue=overdue
-                )
-            case WaitUntil(at=at, direction=direction):
-                lease.release(
-                    now,
-                    at,
-                    state=run.state if direction is Direction.FORWARD else Run.State.UNDOING,
-                )
-                return
-            case Finish():
-                try:
-                    _finish(lease, saga, decision, now)
-                except RunCancelled:
-                    continue
-                return
-            case Stuck():
-                _stuck(lease, decision, steps[decision.step], now)
-                return
-            case _:
-                assert_never(decision)
-        if not continues:
-            return
-    lease.release(clock(), clock(), state=run.state)
-
-
-@dataclass
-class StepTurn(Generic[Context]):
-    """One visit to one step in one direction. Its public methods return whether the run can
-    continue immediately.
-    """
-
-    lease: Lease
-    step: Step[Context]
-    direction: Direction
-    journal: list[Entry]
-    clock: Callable[[], datetime]
-    pace: float
-
-    def observe_and_act(self, context: Context) -> bool:
-        """Observe; if it is missing, record the intent, act, and record that we did."""
-        side = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
-        first = not any(
-            entry.step == self.step.name and entry.direction is self.direction
-            for entry in self.journal
-        )
-        if first:
-            if self._forward:
-                self._emit("step.started", self.step.title)
-            else:
-                self._emit("step.undoing", self.step.undo_title)
-        outcome = self._call(side.observe, context)
-        if isinstance(outcome, Missing) and self._has_just_acted():
-            # AWS's reads lag behind its writes, and somebody may delete what we create. In both
-            # cases, writing again immediately would be wrong.
-            outcome = Retry(f"AWS does not show the change yet. {outcome.seen}", "not_seen_yet")
-        if isinstance(outcome, Missing):
-            known = any(
-                e.step == self.step.name
-                and e.direction is self.direction
-                and e.data.get("seen") == outcome.seen
-                for e in self.journal
-                if e.kind is EntryKind.INTENT
-            )
-            event = None if known else self._event("step.acting", outcome.seen)
-            self._record(EntryKind.INTENT, {"seen": outcome.seen}, event)
-            outcome = self._call(side.act, context)
-            if isinstance(outcome, Ready):
-                self._record(
-                    EntryKind.ACTED,
-                    {"seen": outcome.seen} | dict(outcome.data),
-                    self._event("step.acted", outcome.seen),
-                )
-                return True
-        return self._handle(outcome)
-
-    def poll(self, context: Context, *, overdue: bool) -> bool:
-        """Observe only. If it takes longer than expected, warn once; a slow step is never given
-        up.
-        """
-        side = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
-        outcome = self._marked_late(self._call(side.observe, context))
-        late = overdue and not self._last_data().get("slow")
-        if late and isinstance(outcome, Working) and outcome.until is None:
-            minutes = round(self.step.patience_seconds / 60)
-            text = (
-                f"Still not finished after {minutes} minutes. AWS is slower than usual; the portal "
-                "keeps waiting."
-            )
-            outcome = Working(
-                outcome.seen, outcome.watch, outcome.status, dict(outcome.data) | {"slow": True}
-            )
-            self._emit("step.slow", text, level="warning")
-        return self._handle(outcome)
-
-    def _marked_late(self, outcome: Outcome) -> Outcome:
-        """The outcome of a step that waits longer than nine of ten runs did, with a mark; told
-        once.
-        """
-        told = self._last_data()
-        if not self._forward or not isinstance(outcome, Working) or told.get("late"):
-            return outcome
-        if outcome.until is not None:
-            return outcome
-        run, began = self.lease.run, self._began()
-        time = step_times(run.saga, (self.step,), run.plan_data)[self.step.name]
-        elapsed = (self.clock() - began).total_seconds() if began else 0.0
-        if told.get("slow") or not time.late(elapsed):
-            return outcome
-        text = (
-            f"Slower than nine of ten runs: {in_words(elapsed)} so far, usually "
-            f"{in_words(time.typical_seconds)}. AWS is still working; the portal keeps waiting."
-        )
-        self._emit("step.late", text, level="warning")
-        return replace(outcome, data=dict(outcome.data) | {"late": True})
-
-    def _began(self) -> datetime | None:
-        """When this step began, in this direction."""
-        own = (
-            entry.since
-            for entry in self.journal
-            if entry.step == self.step.name and entry.direction is self.direction
-        )
-        return min(own, default=None)
-
-    def _call(self, part: Callable[[Context], Outcome], context: Context) -> Outcome:
-        """An exception is a failure like any other: reported, retried for a while, then given up
-        and rolled back. Only without its database can a worker record nothing; then the run is
-        claimed again after its lease.
-        """
-        try:
-            return part(context)
-        except (DatabaseError, LeaseLost):
-            raise
-        except Exception as fault:
-            log.exception("run %s, step %s: internal error", self.lease.run.pk, self.step.name)
-            return Retry(
-                f"Internal error in the portal ({type(fault).__name__}). Details are in its log.",
-                FAULT,
-            )
-
-    def _has_just_acted(self) -> bool:
-        """Whether the last entry of this step is that AWS answered its write."""
-        for entry in reversed(self.journal):
-            if entry.step == self.step.name and entry.direction is self.direction:
-                return entry.kind is EntryKind.ACTED
-        return False
-
-    def _handle(self, outcome: Outcome) -> bool:
-        """Record an outcome. Working and Retry release the lease."""
-        match outcome:
-            case Ready(seen=seen, data=data):
-                kind = "step.ready" if self._forward else "step.undone"
-                self._record(
-                    EntryKind.READY,
-                    {"seen": seen} | dict(data),
-                    self._event(kind, seen, level="good"),
-                    watch_id=None,
-                )
-                return True
-            case Missing(seen=seen):
-                self._record(EntryKind.MISSING, {"seen": seen}, None)
-                return True
-            case Refused(reason=reason, code=code, fix=fix, data=data):
-                found = {"reason": reason, "code": code, "fix": fix} | dict(data)
-                sentence = f"{reason} {fix}".strip()
-                self._record(
-                    EntryKind.REFUSED,
-                    found,
-                    self._event("step.failed", sentence, level="error", code=code),
-                )
-                return True
-            case Working():
-                self._wait(outcome)
-                return False
-            case Retry():
-                self._retry_later(outcome)
-                return False
-            case _:
-                assert_never(outcome)
-
-    def _wait(self, outcome: Working) -> None:
-        now = self.clock()
-        data = {"seen": outcome.seen, "status": outcome.status} | dict(outcome.data)
-        last = self._last(EntryKind.WORKING)
-        if last is not None:
-            data |= {mark: True for mark in ("slow", "late") if last.data.get(mark)}
-        news = last is None or last.data.get("seen") != outcome.seen
-        self.lease.release(
-            now,
-            outcome.until or now + timedelta(seconds=POLL_SECONDS / self.pace),
-            state=Run.State.WAITING if self._forward else Run.State.UNDOING,
-            entry=self._entry(EntryKind.WORKING, now, data),
-            event=self._event("step.waiting", outcome.seen) if news else None,
-            waiting=outcome,
-        )
-
-    def _retry_later(self, outcome: Retry) -> None:
-        now = self.clock()
-        failing = _failing(self._last(EntryKind.RETRY))
-        data: dict[str, Any] = {
-            "reason": outcome.reason,
-            "code": outcome.code,
-            "after": outcome.after,
-        }
-        if outcome.quiet:
-            data |= {"quiet": True, "failing": failing}
-            entry = Entry(self.step.name, EntryKind.RETRY, self.direction, now, now, 1, data)
-        else:
-            since = datetime.fromisoformat(failing["since"]) if failing else now
-            times = failing["times"] + 1 if failing else 1
-            entry = Entry(self.step.name, EntryKind.RETRY, self.direction, now, since, times, data)
-        until = now if exhausted(entry, self.pace) else next_try(entry, self.pace)
-        news = not outcome.quiet and (failing is None or failing["reason"] != outcome.reason)
-        self.lease.release(
-            now,
-            until,
-            state=self.lease.run.state if self._forward else Run.State.UNDOING,
-            entry=entry,
-            event=self._event(
-                "step.retry", f"{outcome.reason} Retrying.", level="warning", code=outcome.code
-            )
-            if news
-            else None,
-        )
-
-    @property
-    def _forward(self) -> bool:
-        return self.direction is Direction.FORWARD
-
-    def _record(
-        self,
-        kind: EntryKind,
-        data: Mapping[str, Any],
-        event: Mapping[str, Any] | None,
-        **changes: Any,
-    ) -> None:
-        now = self.clock()
-        state = Run.State.RUNNING if self._forward else Run.State.UNDOING
-        self.lease.write(
-            now, entry=self._entry(kind, now, data), event=event, changes={"state": state} | changes
-        )
-        self.lease.run.state = state
-
-    def _emit(self, kind: str, text: str, *, level: str = "info") -> None:
-        self.lease.write(self.clock(), event=self._event(kind, text, level=level))
-
-    def _event(self, kind: str, text: str, *, level: str = "info", **data: Any) -> dict[str, Any]:
-        return {"kind": kind, "text": text, "level": level, "step": self.step.name, "data": data}
-
-    def _entry(self, kind: EntryKind, now: datetime, data: Mapping[str, Any]) -> Entry:
-        """A spell of WORKING ends with any other entry. A spell of RETRY ends with success, or when
-        a person retries, but not with our own next try.
-        """
-        before = self._last(kind)
-        if before is None:
-            return Entry(self.step.name, kind, self.direction, now, now, 1, data)
-        return Entry(
-            self.step.name, kind, self.direction, now, before.since, before.times + 1, data
-        )
-
-    def _last(self, kind: EntryKind) -> Entry | None:
-        """The entry whose spell a new one of this kind continues, if any."""
-        ends_it = {
-            EntryKind.WORKING: set(EntryKind) - {EntryKind.WORKING},
-            EntryKind.RETRY: {EntryKind.READY, EntryKind.WORKING, EntryKind.AGAIN},
-        }.get(kind, set(EntryKind))
-        for entry in reversed(self.journal):
-            if entry.step != self.step.name or entry.direction is not self.direction:
-                continue
-            if entry.kind is kind and kind in (EntryKind.WORKING, EntryKind.RETRY):
-                return entry
-            if entry.kind in ends_it:
-                return None
-        return None
-
-    def _last_data(self) -> Mapping[str, Any]:
-        entry = self._last(EntryKind.WORKING)
-        return entry.data if entry else {}
-
-
-def _failing(last: Entry | None) -> Mapping[str, Any] | None:
-    """The current spell of failures: since when (ISO 8601), how many, and the last reason. Waiting
-    for a turn in between neither ends it nor counts as a try.
-    """
-    if last is None:
-        return None
-    if last.data.get("quiet"):
-        failing: Mapping[str, Any] | None = last.data.get("failing")
-        return failing
-    return {"since": last.since.isoformat(), "times": last.times, "reason": last.data.get("reason")}
+    """Advance the run until it has to wait or is over, then release the lease."""
+    lease.saga = saga
+    context = saga.open(lease.run, clock, lambda: lease.renew(clock()))
+    turn.advance(lease, saga.steps, context, clock=clock, pace=pace)
 
 
 def _store(run: Run, entry: Entry) -> None:
     """Append, or fold another entry of the same spell into the last one."""
     last = run.entries.order_by("-seq").first()
     values = {"at": entry.at, "since": entry.since, "times": entry.times, "data": dict(entry.data)}
-    same = last is not None and (last.step, last.kind, last.direction) == (
-        entry.step,
-        entry.kind,
-        entry.direction,
-    )
-    if last is not None and same and entry.kind in (EntryKind.WORKING, EntryKind.RETRY):
+    if last is not None and turn.folds((last.step, last.kind, last.direction), entry):
         JournalEntry.objects.filter(pk=last.pk).update(**values)
         return
     JournalEntry.objects.create(
@@ -531,73 +239,4 @@ def _store(run: Run, entry: Entry) -> None:
         kind=entry.kind,
         direction=entry.direction,
         **values,
-    )
-
-
-def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> None:
-    run = lease.run
-    failure = (
-        {"reason": decision.reason, "code": decision.code, "fix": decision.fix}
-        if decision.undone
-        else {}
-    )
-    state = Run.State.UNDONE if decision.undone else Run.State.DONE
-    if decision.undone:
-        event = {
-            "kind": "run.undone",
-            "level": "warning",
-            "text": UNDONE[run.action],
-            "data": failure,
-        }
-    else:
-        event = {
-            "kind": "run.done",
-            "level": "good",
-            "text": "Everything is done in AWS.",
-            "data": {},
-        }
-    over = {
-        "state": state,
-        "failure": failure,
-        "finished_at": now,
-        "lease_until": None,
-        "lease_holder": "",
-        "watch_id": None,
-    }
-
-    def end() -> None:
-        # The run's row is locked now: a cancellation is either in the journal already, or it comes
-        # too late and is refused.
-        if not decision.undone and run.entries.filter(kind=EntryKind.CANCEL).exists():
-            raise RunCancelled
-        saga.finished(run, decision, now)
-
-    lease.write(now, event=event, changes=over, then=end)
-
-
-def _stuck(lease: Lease, decision: Stuck, step: Step[Any], now: datetime) -> None:
-    if decision.direction is Direction.BACKWARD:
-        title = f"Rollback step “{step.undo_title}”"
-    else:
-        title = f"Step “{step.title}”"
-    failure = {
-        "step": decision.step,
-        "direction": decision.direction.value,
-        "reason": decision.reason,
-        "code": decision.code,
-        "fix": decision.fix,
-    }
-    text = f"{title} failed: {decision.reason} {decision.fix}".strip()
-    over = {
-        "state": Run.State.STUCK,
-        "failure": failure,
-        "finished_at": now,
-        "lease_until": None,
-        "lease_holder": "",
-        "watch_id": None,
-    }
-    lease.write(
-        now,
-        event={"kind": "run.stuck", "level": "error", "text": text, "data": failure},
-        changes=over,
     )

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from provisioning import head_starts, poller, runner
 from provisioning.dispatch import Dispatch
+from provisioning.engine.turn import LeaseLost
 from provisioning.models import AwsAccount, HeadStart, Run
 from provisioning.sagas import SAGAS
 
@@ -36,7 +37,7 @@ def advance_run(run_id: int, fence: int | None = None) -> None:
         fence=fence,
     )
     if lease is not None:
-        with suppress(runner.LeaseLost):  # another worker has the run and continues it
+        with suppress(LeaseLost):  # another worker has the run and continues it
             try:
                 runner.advance(
                     lease,
@@ -44,7 +45,7 @@ def advance_run(run_id: int, fence: int | None = None) -> None:
                     clock=timezone.now,
                     pace=settings.PROVISIONING_PACE,
                 )
-            except (DatabaseError, runner.LeaseLost):
+            except (DatabaseError, LeaseLost):
                 raise
             except Exception as fault:
                 lease.record_fault(fault, timezone.now())

@@ -12,10 +12,8 @@ from typing import Any
 
 from django.db import transaction
 
+from provisioning.facts.watched import Watched
 from provisioning.models import AwsAccount, Run, Watch
-
-GONE = "Gone"
-DEPLOYED = "Deployed"
 
 
 def record_write(
@@ -63,12 +61,12 @@ def record_observation(
         watch, made = Watch.objects.select_for_update().get_or_create(**key, defaults=first)
         if made:
             return True
-        if began < watch.written_at:
+        known = Watched(watch.status, watch.detail, watch.written_at, watch.seen_at)
+        after = known.observed(status, detail, began=began, now=now)
+        if after is None:
             return False
-        changed = watch.status != status
-        watch.status, watch.seen_at = status, now
-        if detail is not None:
-            watch.detail = dict(detail)
+        changed = watch.status != after.status
+        watch.status, watch.seen_at, watch.detail = after.status, after.seen_at, dict(after.detail)
         watch.save(update_fields=["status", "seen_at", "detail"])
         if changed:
             wake(watch, now)

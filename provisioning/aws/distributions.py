@@ -117,6 +117,17 @@ def write(aws: Aws, record: DistributionRecord, config: Mapping[str, Any]) -> Di
     return _record(cast("Mapping[str, Any]", answer))
 
 
+def outline(record: DistributionRecord) -> dict[str, Any]:
+    """Its ETag and origins, and which behavior leads to which: what a run waits to see."""
+    return {
+        "etag": record.etag,
+        "origins": [origin.id for origin in record.facts.origins],
+        "behaviors": {
+            behavior.path_pattern: behavior.target_origin_id for behavior in record.facts.behaviors
+        },
+    }
+
+
 def _summaries(aws: Aws) -> Iterator[Mapping[str, Any]]:
     marker = ""
     while True:

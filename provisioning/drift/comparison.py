@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from provisioning.facts import names
 from provisioning.facts.network import SecurityGroupRule
 from provisioning.facts.path_patterns import overlap, same_paths
 from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.plan.distribution_config import has_settings
+from provisioning.spec.parsing import read_spec
 
 Config = Mapping[str, Any]
 NOTHING = "nothing"
@@ -87,6 +89,42 @@ class Applied:
         """A difference of this endpoint; of its distribution, unless another source is given."""
         source = more.pop("source", distribution_source(self.distribution_id))
         return Difference(code, resource, subject, source, self.endpoint, **more)
+
+
+def applied(
+    plan: Mapping[str, Any],
+    *,
+    endpoint: str,
+    origins: Mapping[str, str],
+    rules: Collection[tuple[str, int, str]],
+    neighbors: Collection[str],
+) -> Applied:
+    """What a plan (its dict) left of an endpoint (its key). `origins` are AWS's IDs of VPC origins
+    by their keys, `rules` the portal's own that it uses, `neighbors` the origins of endpoints.
+    """
+    spec = read_spec(plan["spec"])
+    after: dict[str, list[Any]] = {}
+    for item in plan["items"]:
+        if item["after"]:
+            after.setdefault(item["resource"], []).append(item["after"])
+    aws_id, origin = origins.get(spec.vpc_origin_key, ""), after["origin"][-1]
+    private = origin["VpcOriginConfig"] | ({"VpcOriginId": aws_id} if aws_id else {})
+    others = {
+        (one["GroupId"], one["Port"], one["Source"])
+        for one in after.get("ingress-rule", ())
+        if one["Source"] != names.SERVICE_GROUP_NAME
+    }
+    return Applied(
+        endpoint=endpoint,
+        distribution_id=spec.distribution_id,
+        origin=origin | {"VpcOriginConfig": private},
+        behaviors=tuple(after["behavior"]),
+        vpc_origin_id=aws_id,
+        vpc_origin=after["vpc-origin"][-1],
+        region=spec.region,
+        rules=tuple(sorted({*rules, *others})),
+        agreed=frozenset({*neighbors, *plan["relies_on"]["overlapping_behaviors"]}),
+    )
 
 
 def distribution_source(distribution_id: str) -> str:

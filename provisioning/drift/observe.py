@@ -23,7 +23,6 @@ from provisioning.facts.network import SecurityGroupRule, rules_used
 from provisioning.facts.quota_use import QuotaUse
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
-from provisioning.spec.parsing import read_spec
 
 DEFAULTS = Snapshot(None, None)
 """AWS's default quotas."""
@@ -83,40 +82,14 @@ def applied_in(account: AwsAccount) -> list[Applied]:
     found = []
     for endpoint in deployed.prefetch_related("ingress_rules"):
         if plan := endpoint.applied_plan():
-            found.append(_applied(endpoint, plan, origins, neighbors))
+            rules = endpoint.ingress_rules.all()
+            own = {(one.group_id, one.port, one.source_group_id) for one in rules}
+            found.append(
+                comparison.applied(
+                    plan, endpoint=endpoint.key, origins=origins, rules=own, neighbors=neighbors
+                )
+            )
     return found
-
-
-def _applied(
-    endpoint: Endpoint,
-    plan: Mapping[str, Any],
-    origins: Mapping[str, str],
-    neighbors: frozenset[str],
-) -> Applied:
-    spec = read_spec(plan["spec"])
-    after: dict[str, list[Any]] = {}
-    for item in plan["items"]:
-        if item["after"]:
-            after.setdefault(item["resource"], []).append(item["after"])
-    aws_id, origin = origins.get(spec.vpc_origin_key, ""), after["origin"][-1]
-    private = origin["VpcOriginConfig"] | ({"VpcOriginId": aws_id} if aws_id else {})
-    own = {(one.group_id, one.port, one.source_group_id) for one in endpoint.ingress_rules.all()}
-    others = {
-        (one["GroupId"], one["Port"], one["Source"])
-        for one in after.get("ingress-rule", ())
-        if one["Source"] != names.SERVICE_GROUP_NAME
-    }
-    return Applied(
-        endpoint=endpoint.key,
-        distribution_id=spec.distribution_id,
-        origin=origin | {"VpcOriginConfig": private},
-        behaviors=tuple(after["behavior"]),
-        vpc_origin_id=aws_id,
-        vpc_origin=after["vpc-origin"][-1],
-        region=spec.region,
-        rules=tuple(sorted(own | others)),
-        agreed=neighbors | frozenset(plan["relies_on"]["overlapping_behaviors"]),
-    )
 
 
 def _distributions(

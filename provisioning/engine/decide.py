@@ -173,6 +173,29 @@ def reason_to_unwind(
     return None
 
 
+def may_cancel(
+    state: str, steps: Sequence[Step[Any]], journal: Sequence[Entry], pace: float = 1.0
+) -> bool:
+    """Whether a cancellation would be the reason for what happens next: not if the run is over, in
+    whatever state, past its pivot, or unwinding already.
+    """
+    if state not in ("running", "waiting") or past_pivot(steps, journal):
+        return False
+    return reason_to_unwind(steps, journal, pace) is None
+
+
+def cancelled(reason: str, now: datetime) -> Entry:
+    """The entry of a person who cancels."""
+    data = {"reason": reason, "code": "cancelled"}
+    return Entry("", EntryKind.CANCEL, Direction.FORWARD, now, now, data=data)
+
+
+def tried_again(failure: Mapping[str, Any], reason: str, now: datetime) -> Entry:
+    """The entry of a person who retries a stuck run; `failure` is the run's."""
+    direction = Direction(failure["direction"])
+    return Entry(failure["step"], EntryKind.AGAIN, direction, now, now, data={"reason": reason})
+
+
 def past_pivot(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> bool:
     """Whether the run can only go forward from here."""
     last = _last(journal, Direction.FORWARD)

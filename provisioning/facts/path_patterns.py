@@ -9,6 +9,7 @@ before it compares (RFC 3986, 6.2.2.3), so no pattern ever sees `//`, `/./` or `
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ MAX_STATES = 4_000
 """How far a search goes, a few tenths of a second. Patterns that people write need some hundred
 states; beyond this limit a question gets its cautious answer.
 """
+
+REMEMBERED = 4_096
+"""Answers about the same patterns are asked for again at each plan and each write."""
 
 _WILDCARDS = re.compile(r"\?*\*[*?]*")
 _FILLERS = "xyzwvutsrqponmlkjihgfedcbaXYZWVUTSRQPONMLKJIHGFEDCBA0123456789-_~\ue000"
@@ -38,6 +42,7 @@ def matches(pattern: str, path: str) -> bool:
     return glob.accepts(state)
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def overlap(one: str, other: str) -> bool:
     """Whether some path is matched by both patterns."""
     left, right = _tokens(one), _tokens(other)
@@ -59,6 +64,7 @@ def overlap(one: str, other: str) -> bool:
     return reachable[-1]
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def covers(broad: str, narrow: str) -> bool:
     """Whether `broad` matches every path that `narrow` matches. False if that is too complex to
     tell.
@@ -108,16 +114,22 @@ def losing(pattern: str, place: int, order: Sequence[str]) -> tuple[str, ...]:
     `place`. What is too complex to tell counts as lost.
     """
 
-    def loses(index: int) -> bool:
-        if not overlap(pattern, order[index]):
-            return False
-        try:
-            lost = _find((pattern, order[index]), order[:index], normalized=True)
-        except TooComplex:
-            return True
-        return lost is not None
+    return tuple(
+        order[index]
+        for index in range(place, len(order))
+        if _share_what_is_left(pattern, order[index], tuple(order[:index]))
+    )
 
-    return tuple(order[index] for index in range(place, len(order)) if loses(index))
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _share_what_is_left(one: str, other: str, before: tuple[str, ...]) -> bool:
+    """Whether both match a path that none of `before` does. True if that is too complex to tell."""
+    if not overlap(one, other):
+        return False
+    try:
+        return _find((one, other), before, normalized=True) is not None
+    except TooComplex:
+        return True
 
 
 @dataclass(frozen=True)

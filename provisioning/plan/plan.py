@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from provisioning.facts.distribution import DistributionFacts
@@ -41,7 +42,12 @@ class Plan:
     applied: Mapping[str, Any] | None = None
     grace_seconds: int = 0
 
-    @property
+    @cached_property
+    def item_dicts(self) -> list[dict[str, Any]]:
+        """The items, JSON-ready."""
+        return [asdict(item) for item in self.items]
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256, hex, over everything an approver agrees to."""
         return digest_of(
@@ -49,7 +55,7 @@ class Plan:
                 "action": self.action,
                 "endpoint_key": self.endpoint_key,
                 "spec": self.spec.to_dict(),
-                "items": [binding(asdict(item)) for item in self.items],
+                "items": [binding(item) for item in self.item_dicts],
                 "relies_on": dict(self.relies_on),
                 "applied": self.applied["digest"] if self.applied else "",
                 "grace_seconds": self.grace_seconds,
@@ -63,7 +69,7 @@ class Plan:
             "action": self.action,
             "endpoint_key": self.endpoint_key,
             "spec": self.spec.to_dict(),
-            "items": [asdict(item) for item in self.items],
+            "items": self.item_dicts,
             "relies_on": dict(self.relies_on),
             "expected_seconds": self.expected_seconds,
             "applied": applied,

@@ -13,10 +13,11 @@ old-vpc-origin   delete the old VPC origin unless used         never
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from provisioning.engine.decide import Finish
 from provisioning.engine.step import NEVER_UNDONE, Step, StepSide
-from provisioning.models import Endpoint, Run
+from provisioning.models import Run
 from provisioning.runner import Saga
 from provisioning.steps import approved_plan, behaviors, ingress, vpc_origin
 from provisioning.steps.context import RunContext, open_run
@@ -72,16 +73,16 @@ STEPS: tuple[Step[RunContext], ...] = (
 )
 
 
-def record_end(run: Run, end: Finish, now: datetime) -> None:
-    """The endpoint has the new settings, or still the old ones. It keeps its name: it may have been
-    renamed since the plan was made.
+def endpoint_after(run: Run, end: Finish, now: datetime) -> dict[str, Any]:
+    """The new settings, or still the old ones. It keeps its name: it may have been renamed since
+    the plan was made.
     """
     if end.undone:
-        return
-    spec = run.plan_data["spec"] | {"name": run.endpoint.name}
-    Endpoint.objects.filter(pk=run.endpoint_id).update(
-        spec_data=spec, domain_name=run.plan_data["relies_on"]["distribution_domain"]
-    )
+        return {}
+    return {
+        "spec_data": run.plan_data["spec"] | {"name": run.endpoint.name},
+        "domain_name": run.plan_data["relies_on"]["distribution_domain"],
+    }
 
 
-SAGA: Saga[RunContext] = Saga("change-endpoint", STEPS, open_run, record_end)
+SAGA: Saga[RunContext] = Saga("change-endpoint", STEPS, open_run, endpoint_after)

@@ -10,6 +10,7 @@ behaviors       add origin and behaviors, Deployed         remove them, Deployed
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from provisioning.engine.decide import Finish
 from provisioning.engine.step import Step, StepSide
@@ -50,14 +51,11 @@ STEPS: tuple[Step[RunContext], ...] = (
 )
 
 
-def record_end(run: Run, end: Finish, now: datetime) -> None:
-    """Mark the endpoint as deployed, or as absent again."""
+def endpoint_after(run: Run, end: Finish, now: datetime) -> dict[str, Any]:
+    """Deployed, or absent again."""
     if end.undone:
-        Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.ABSENT)
-    else:
-        Endpoint.objects.filter(pk=run.endpoint_id).update(
-            state=Endpoint.State.DEPLOYED, deployed_at=now
-        )
+        return {"state": Endpoint.State.ABSENT}
+    return {"state": Endpoint.State.DEPLOYED, "deployed_at": now}
 
 
-SAGA: Saga[RunContext] = Saga("create-endpoint", STEPS, open_run, record_end)
+SAGA: Saga[RunContext] = Saga("create-endpoint", STEPS, open_run, endpoint_after)

@@ -11,6 +11,7 @@ vpc-origin      delete it unless another endpoint uses it      never
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from provisioning.engine.decide import Finish
 from provisioning.engine.step import NEVER_UNDONE, Step, StepSide
@@ -63,10 +64,9 @@ STEPS: tuple[Step[RunContext], ...] = (
 )
 
 
-def record_end(run: Run, end: Finish, now: datetime) -> None:
-    """The endpoint is absent, or back in service."""
-    state = Endpoint.State.DEPLOYED if end.undone else Endpoint.State.ABSENT
-    Endpoint.objects.filter(pk=run.endpoint_id).update(state=state)
+def endpoint_after(run: Run, end: Finish, now: datetime) -> dict[str, Any]:
+    """Absent, or back in service."""
+    return {"state": Endpoint.State.DEPLOYED if end.undone else Endpoint.State.ABSENT}
 
 
-SAGA: Saga[RunContext] = Saga("remove-endpoint", STEPS, open_run, record_end)
+SAGA: Saga[RunContext] = Saga("remove-endpoint", STEPS, open_run, endpoint_after)

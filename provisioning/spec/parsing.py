@@ -104,7 +104,9 @@ def read_spec(stored: Mapping[str, Any]) -> EndpointSpec:
     validated, since a rule can be stricter by now. A setting that came later follows from the
     others; one that no longer exists is dropped.
     """
-    complete = complete_answers(stored) | dict(stored)
+    complete = dict(stored)
+    if not all(field.name in complete for field in SPEC_FIELDS):
+        complete = complete_answers(stored) | complete
     values: dict[str, Any] = {field.name: complete[field.name] for field in SPEC_FIELDS}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return EndpointSpec(**values | lists)

@@ -9,8 +9,6 @@ from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
 from provisioning.engine.step import Step, StepSide
 from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import QUOTA_CODES, Unplannable
-from provisioning.planning import plan_from, snapshot_for_plan
-from provisioning.run_conditions import unmet_condition
 from provisioning.steps.context import RunContext, errors_as_outcomes
 
 PLAN_STALE = "plan_stale"
@@ -24,22 +22,14 @@ def observe(context: RunContext) -> Outcome:
     2. Ready if planning again gives the approved digest; else Refused with what changed, so that
        the request is planned and checked again. What AWS cannot show right now is no change: Retry.
     """
-    if reason := unmet_condition(context.run):
+    if reason := context.rows.unmet_condition():
         return Refused(reason, NOT_ENTITLED)
-    snapshot = snapshot_for_plan(context.account, context.run.action, context.spec)
+    snapshot = context.rows.snapshot()
     held = snapshot.held_back
     if held is not None:
         return Retry(held.reason, OVER_BUDGET, held.turn_in_seconds, quiet=True)
     try:
-        plan = plan_from(
-            snapshot,
-            context.account,
-            context.run.action,
-            context.spec,
-            team=context.endpoint.owner,
-            endpoint_id=context.endpoint.pk,
-            grace_seconds=context.run.plan_data["grace_seconds"],
-        )
+        plan = context.rows.plan_again(snapshot)
     except Unplannable as obstacle:
         needed = {"target", "distribution", "vpc_origins"} | (
             {"quotas"} if obstacle.code in QUOTA_CODES else set()

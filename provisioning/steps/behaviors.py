@@ -9,7 +9,7 @@ drop is never written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,8 +20,8 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry,
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.path_patterns import position_for
-from provisioning.locks import try_lock
-from provisioning.models import Endpoint, Run, VpcOrigin, Watch
+from provisioning.facts.watched import DEPLOYED, DISTRIBUTION
+from provisioning.models import Run
 from provisioning.plan.behaviors import desired_origin
 from provisioning.plan.distribution_config import (
     Conflict,
@@ -29,15 +29,12 @@ from provisioning.plan.distribution_config import (
     without_endpoint,
     would_take_from,
 )
-from provisioning.poller import distribution_detail
 from provisioning.redaction.references import references
 from provisioning.secrets.encryption import fingerprint
-from provisioning.secrets.header_values import readable_values
-from provisioning.secrets.store import record_use
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 from provisioning.steps.context import RunContext, errors_as_outcomes
-from provisioning.watches import DEPLOYED, record_observation, record_write
+from provisioning.steps.rows import Rows, WatchFacts
 
 FRESH_SECONDS = 60.0
 GATHER_SECONDS = 10.0
@@ -66,8 +63,8 @@ def observe_before(context: RunContext) -> Outcome:
     A run that is writing the distribution right now may have picked us as a companion before we
     withdrew, so observe only while nobody writes: later writers no longer find us.
     """
-    Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
-    with try_lock(_lock(context)) as alone:
+    context.rows.wants_to_write("")
+    with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return _being_written()
         return _observe(context, Direction.BACKWARD, context.clock())
@@ -77,7 +74,7 @@ def observe_before(context: RunContext) -> Outcome:
 def write_after(context: RunContext) -> Outcome:
     """Write what every run that waits for this distribution needs, in one update."""
     distribution_id = context.spec.distribution_id
-    Run.objects.filter(pk=context.run.pk).update(writes_distribution=distribution_id)
+    context.rows.wants_to_write(distribution_id)
     if _others_are_about_to(context):
         return Retry(
             "Other runs are about to change this distribution; writing together.",
@@ -85,17 +82,10 @@ def write_after(context: RunContext) -> Outcome:
             after=1.0,
             quiet=True,
         )
-    with try_lock(_lock(context)) as alone:
+    with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return _being_written()
-        companions = list(
-            Run.objects.active()
-            .select_related("endpoint")
-            .filter(writes_distribution=distribution_id, endpoint__account=context.account)
-            .exclude(state=Run.State.UNDOING)
-            .exclude(entries__kind=EntryKind.CANCEL)
-            .exclude(pk=context.run.pk)
-        )
+        companions = context.rows.companions(distribution_id)
         try:
             return _write(context, [context.run, *companions], Direction.FORWARD)
         except Conflict:
@@ -111,7 +101,7 @@ def write_after(context: RunContext) -> Outcome:
 @errors_as_outcomes
 def write_before(context: RunContext) -> Outcome:
     """Put the endpoint's own part back as it was before the run, and nothing else."""
-    with try_lock(_lock(context)) as alone:
+    with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return _being_written()
         return _write(context, [context.run], Direction.BACKWARD)
@@ -134,7 +124,7 @@ def _observe(context: RunContext, direction: Direction, began: datetime) -> Outc
     if part is None and (refused := _led_to_us_by_others(context, record)):
         return refused
     try:
-        _, differs = _edited(context.run, direction, context.owner, record.config)
+        _, differs = _edited(context, context.run, direction, record.config)
     except Conflict:
         # The write says what is in the way; reading changes nothing.
         differs = True
@@ -144,12 +134,12 @@ def _observe(context: RunContext, direction: Direction, began: datetime) -> Outc
 
 
 def _deployed(
-    context: RunContext, status: str, watch: Watch | None, direction: Direction
+    context: RunContext, status: str, watch: WatchFacts | None, direction: Direction
 ) -> Outcome:
     text = f"Distribution {context.spec.distribution_id}"
     if status != DEPLOYED and watch is not None:
-        return Working(f"{text}: {status}.", watch.pk, watch.status)
-    Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
+        return Working(f"{text}: {status}.", watch.id, watch.status)
+    context.rows.wants_to_write("")
     part = _part(context.run, direction)
     if part is None:
         return Ready(f"The endpoint is removed from distribution {context.spec.distribution_id}.")
@@ -196,25 +186,17 @@ def _others_are_about_to(context: RunContext) -> bool:
     for them longer than GATHER_SECONDS.
     """
     now = context.clock()
-    began = (
-        context.run.entries.filter(step="behaviors", kind=EntryKind.INTENT)
-        .order_by("seq")
-        .values_list("at", flat=True)
-    )
-    if now - began[0] > timedelta(seconds=GATHER_SECONDS / context.pace):
+    began = context.rows.began("behaviors", EntryKind.INTENT)
+    if began is not None and now - began > timedelta(seconds=GATHER_SECONDS / context.pace):
         return False
-    due = Run.objects.active().filter(
-        due_at__lte=now, writes_distribution="", endpoint__account=context.account
-    )
-    same = due.filter(plan_data__spec__distribution_id=context.spec.distribution_id)
-    return bool(same.exclude(pk=context.run.pk).exclude(state=Run.State.UNDOING).exists())
+    return context.rows.others_are_due(context.spec.distribution_id, now)
 
 
 def _lock(context: RunContext) -> str:
     return f"distribution {context.account.pk} {context.spec.distribution_id}"
 
 
-def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcome:
+def _write(context: RunContext, runs: Sequence[Run], direction: Direction) -> Outcome:
     began = context.clock()
     record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
@@ -227,7 +209,7 @@ def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcom
     config, changed = record.config, []
     for run in runs:
         try:
-            config, differs = _edited(run, direction, context.owner, config)
+            config, differs = _edited(context, run, direction, config)
         except VpcOriginGone:
             if run == context.run:
                 raise
@@ -244,7 +226,7 @@ def _write(context: RunContext, runs: list[Run], direction: Direction) -> Outcom
             part = _part(run, direction)
             names = references(read_spec(part["spec"]).origin_headers) if part else ()
             used_by = f"The origin of {run.endpoint.name}"
-            record_use(run.endpoint.owner, names, used_by=used_by, now=context.clock())
+            context.rows.record_use(run.endpoint.owner, names, used_by=used_by)
     return outcome
 
 
@@ -281,16 +263,16 @@ def _part(run: Run, direction: Direction) -> Mapping[str, Any] | None:
 
 
 def _edited(
-    run: Run, direction: Direction, owner: str, config: Mapping[str, Any]
+    context: RunContext, run: Run, direction: Direction, config: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:
     """The configuration with the endpoint's part as the run wants it, and whether it differs.
     Raises Conflict.
     """
     part = _part(run, direction)
     if part is None:
-        return without_endpoint(config, names.origin_id(owner, run.endpoint.key))
-    origin, behaviors = _fragment(run, direction, part, owner, config)
-    _refuse_to_take(run, part, owner, config)
+        return without_endpoint(config, names.origin_id(context.owner, run.endpoint.key))
+    origin, behaviors = _fragment(context, run, direction, part, config)
+    _refuse_to_take(context, run, part, config)
     other = run.plan_data if direction is Direction.BACKWARD else run.applied
     patterns = part["spec"]["path_patterns"]
     dropped = [
@@ -302,20 +284,19 @@ def _edited(
 
 
 def _refuse_to_take(
-    run: Run, part: Mapping[str, Any], owner: str, config: Mapping[str, Any]
+    context: RunContext, run: Run, part: Mapping[str, Any], config: Mapping[str, Any]
 ) -> None:
     """Raises Conflict if the behaviors of `part` would take requests that nobody agreed to: those
     of a behavior that came after the plan was checked, unless it leads to another endpoint of the
     team.
     """
-    endpoint = run.endpoint
     agreed = part["relies_on"]["takes_requests_from"]
     patterns = part["spec"]["path_patterns"]
-    teams = {
-        names.origin_id(owner, one.key)
-        for one in Endpoint.objects.filter(account=endpoint.account_id, owner=endpoint.owner)
-    }
-    for pattern, origin in would_take_from(config, patterns, position_for):
+    taken = would_take_from(config, patterns, position_for)
+    if not taken:
+        return
+    teams = {names.origin_id(context.owner, key) for key in context.rows.endpoint_keys(run)}
+    for pattern, origin in taken:
         if origin not in teams and f"{pattern} to {origin}" not in agreed:
             raise Conflict(
                 "path_contested",
@@ -350,23 +331,12 @@ def _update(
         if error.code == "EntityNotFound" and (refused := _kept_out_by_others(context, record)):
             return refused
         raise
-    detail = distribution_detail(written)
+    detail = distributions.outline(written)
     now = context.clock()
-    record_write(
-        context.account,
-        Watch.Resource.DISTRIBUTION,
-        context.spec.distribution_id,
-        written.status,
-        detail,
-        now,
-    )
-    companions = Run.objects.active().filter(
-        writes_distribution=context.spec.distribution_id,
-        endpoint__account=context.account,
-        lease_until__isnull=True,
-    )
-    companions.make_due(now)
-    return Ready(f"{done} {context.spec.distribution_id}{others}.")
+    distribution_id = context.spec.distribution_id
+    context.rows.record_write(DISTRIBUTION, distribution_id, written.status, detail, now)
+    context.rows.wake_companions(distribution_id, now)
+    return Ready(f"{done} {distribution_id}{others}.")
 
 
 def _kept_out_by_others(
@@ -395,18 +365,22 @@ def _kept_out_by_others(
 
 
 def _fragment(
-    run: Run, direction: Direction, part: Mapping[str, Any], owner: str, config: Mapping[str, Any]
+    context: RunContext,
+    run: Run,
+    direction: Direction,
+    part: Mapping[str, Any],
+    config: Mapping[str, Any],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The origin and behaviors of a plan. The values of custom headers are in no plan: they are
     copied from another origin of `config` where the plan says so, or are the endpoint's own. Raises
     Conflict.
     """
     spec, key = read_spec(part["spec"]), run.endpoint.key
-    row = VpcOrigin.objects.filter(account_id=spec.account_id, key=spec.vpc_origin_key).first()
-    if row is None or not row.aws_id:
+    vpc_origin_id = context.rows.vpc_origin_id(spec.account_id, spec.vpc_origin_key)
+    if not vpc_origin_id:
         raise VpcOriginGone
     planned = next(item["after"] for item in part["items"] if item["resource"] == "origin")
-    origin = desired_origin(spec, planned["DomainName"], key, owner)
+    origin = desired_origin(spec, planned["DomainName"], key, context.owner)
     headers = planned["CustomHeaders"].get("Items", ())
     copied = {one["HeaderName"] for one in headers if "ValueFingerprint" not in one}
     own = {
@@ -414,9 +388,10 @@ def _fragment(
     }
     if headers:
         items = _headers_of(config, planned["CustomHeadersFrom"], copied) if copied else []
-        items += _own_headers(run, direction, spec, own, _sent(config, origin["Id"]))
+        present = _sent(config, origin["Id"])
+        items += _own_headers(context.rows, run, direction, spec, own, present)
         origin["CustomHeaders"] = {"Quantity": len(items), "Items": items}
-    origin["VpcOriginConfig"] = {"VpcOriginId": row.aws_id} | origin["VpcOriginConfig"]
+    origin["VpcOriginConfig"] = {"VpcOriginId": vpc_origin_id} | origin["VpcOriginConfig"]
     behaviors = [
         item["after"] for item in part["items"] if item["resource"] == "behavior" and item["after"]
     ]
@@ -444,6 +419,7 @@ def _headers_of(
 
 
 def _own_headers(
+    rows: Rows,
     run: Run,
     direction: Direction,
     spec: EndpointSpec,
@@ -456,7 +432,7 @@ def _own_headers(
     What is put back has been approved with a value that may exist nowhere any more: then it gets
     the secret's value of today.
     """
-    values = readable_values(spec, run.endpoint.owner)
+    values = rows.header_values(spec, run.endpoint.owner)
     found = []
     for name, wanted in planned.items():
         known = [one[name] for one in (values, present) if name in one]
@@ -484,22 +460,14 @@ def _sent(config: Mapping[str, Any], origin_id: str) -> dict[str, str]:
     }
 
 
-def _watch(context: RunContext) -> Watch | None:
+def _watch(context: RunContext) -> WatchFacts | None:
     """What AWS says about the distribution, at most a minute old (of AWS's time) unless sweeps keep
-    it fresh.
+    it fresh: they look only for runs that wait.
     """
-    key = {
-        "account": context.account,
-        "resource": Watch.Resource.DISTRIBUTION,
-        "aws_id": context.spec.distribution_id,
-    }
-    watch = Watch.objects.filter(**key).first()
+    watch = context.rows.watch(DISTRIBUTION, context.spec.distribution_id)
     now = context.clock()
-    # Sweeps look only for runs that wait. One that is stuck still has its watch, which no sweep
-    # keeps fresh.
-    kept_fresh = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
     if watch is not None and (
-        kept_fresh or now - watch.seen_at <= timedelta(seconds=FRESH_SECONDS / context.pace)
+        watch.waited_for or now - watch.seen_at <= timedelta(seconds=FRESH_SECONDS / context.pace)
     ):
         return watch
     record = distributions.read(context.aws, context.spec.distribution_id)
@@ -507,17 +475,19 @@ def _watch(context: RunContext) -> Watch | None:
 
 
 def _record(
-    context: RunContext, record: distributions.DistributionRecord, began: Any
-) -> Watch | None:
-    resource, aws_id = Watch.Resource.DISTRIBUTION, context.spec.distribution_id
-    detail = distribution_detail(record)
-    record_observation(
-        context.account, resource, aws_id, record.status, detail, began=began, now=context.clock()
+    context: RunContext, record: distributions.DistributionRecord, began: datetime
+) -> WatchFacts:
+    return context.rows.record_observation(
+        DISTRIBUTION,
+        context.spec.distribution_id,
+        record.status,
+        distributions.outline(record),
+        began=began,
+        now=context.clock(),
     )
-    return Watch.objects.filter(account=context.account, resource=resource, aws_id=aws_id).first()
 
 
-def _is_in(context: RunContext, watch: Watch) -> bool:
+def _is_in(context: RunContext, watch: WatchFacts) -> bool:
     ours = _origin_id(context)
     behaviors = watch.detail.get("behaviors", {})
     return ours in watch.detail.get("origins", ()) and all(

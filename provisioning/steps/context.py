@@ -14,9 +14,11 @@ from django.conf import settings
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.session import Aws
 from provisioning.engine.outcome import Outcome, Refused, Retry
-from provisioning.models import AwsAccount, Endpoint, Run, VpcOrigin
+from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.plan.distribution_config import Conflict
 from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.steps.rows import Rows, VpcOriginRows
+from provisioning.steps.stored_rows import StoredRows
 
 Context = TypeVar("Context", bound="AwsContext")
 
@@ -41,19 +43,12 @@ class AwsContext(ABC):
     pace: float
     clock: Callable[[], datetime]
     renew_lease: Callable[[], None]
+    rows: VpcOriginRows
 
     @property
     @abstractmethod
     def account(self) -> AwsAccount:
         """The account."""
-
-    @abstractmethod
-    def hold(self, vpc_origin: VpcOrigin) -> None:
-        """Record that the VPC origin is needed. Its row is locked."""
-
-    @abstractmethod
-    def release(self, vpc_origin: VpcOrigin) -> None:
-        """Record that it is not needed any more. Its row is locked."""
 
     def for_spec(self, spec: EndpointSpec) -> Self:
         """The same work, with other settings to reach or to leave."""
@@ -62,13 +57,14 @@ class AwsContext(ABC):
     @cached_property
     def aws(self) -> Aws:
         """The account's AWS clients."""
-        return self.account.client()
+        return self.rows.client()
 
 
 @dataclass(frozen=True)
 class RunContext(AwsContext):
     """One run, opened for work."""
 
+    rows: Rows
     run: Run
 
     @property
@@ -81,21 +77,14 @@ class RunContext(AwsContext):
         """The account that it is built in."""
         return self.run.endpoint.account
 
-    def hold(self, vpc_origin: VpcOrigin) -> None:
-        """Record the endpoint as a user."""
-        vpc_origin.users.add(self.endpoint)
-
-    def release(self, vpc_origin: VpcOrigin) -> None:
-        """Record that the endpoint does not use it any more."""
-        vpc_origin.users.remove(self.endpoint)
-
 
 def open_run(
     run: Run, clock: Callable[[], datetime], renew_lease: Callable[[], None]
 ) -> RunContext:
     """The context of a run."""
     owner, pace = settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE
-    return RunContext(run.spec, owner, pace, clock, renew_lease, run)
+    rows = StoredRows(clock, renew_lease, run)
+    return RunContext(run.spec, owner, pace, clock, renew_lease, rows, run)
 
 
 def as_outcome(error: AwsError) -> Outcome:

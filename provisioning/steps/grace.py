@@ -16,8 +16,7 @@ from provisioning.steps.context import RunContext
 def observe(context: RunContext) -> Outcome:
     """Ready once the period that the plan names has passed since the step began."""
     now = context.clock()
-    first = context.run.entries.filter(step="grace", direction="forward").order_by("seq").first()
-    began = first.since if first else now
+    began = context.rows.began("grace") or now
     until = began + timedelta(seconds=context.run.plan_data["grace_seconds"])
     if until <= now:
         return Ready("The grace period is over. Nothing can be restored from here on.")

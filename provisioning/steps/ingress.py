@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import transaction
-
 from provisioning.aws import security_groups, targets
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.target import TargetFacts
-from provisioning.locks import try_lock
-from provisioning.models import IngressRule
 from provisioning.plan.items import KEEP
 from provisioning.steps.approved_plan import PLAN_STALE
 from provisioning.steps.context import RunContext, errors_as_outcomes
+from provisioning.steps.rows import Rule
 
 BUSY = Retry("Another run is changing the same security group.", "busy", after=1.0, quiet=True)
 Keeps = Callable[[RunContext], frozenset[int]]
@@ -60,18 +57,10 @@ def add_rules(context: RunContext) -> Outcome:
         if refused := _not_as_approved(context, target, port):
             return refused
         group = _planned(context, port)["after"]["GroupId"]
-        with try_lock(_lock(context, group)) as alone:
+        with context.rows.lock(_lock(context, group)) as alone:
             if not alone:
                 return BUSY
-            with transaction.atomic():
-                context.renew_lease()
-                row, _ = IngressRule.objects.get_or_create(
-                    account=context.account,
-                    group_id=group,
-                    port=port,
-                    source_group_id=target.service_group_id,
-                )
-                row.users.add(context.endpoint)
+            row = context.rows.claim_rule(group, port, target.service_group_id)
             rule_id = security_groups.authorize(
                 context.aws,
                 region,
@@ -81,7 +70,7 @@ def add_rules(context: RunContext) -> Outcome:
                 names.rule_description(context.owner, context.spec.vpc_origin_key),
                 {names.OWNER_TAG: context.owner},
             )
-            IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
+            context.rows.record_rule(row, rule_id)
             opened.add(group)
     return (
         Ready(f"Added a rule to {', '.join(sorted(opened))}.")
@@ -99,24 +88,24 @@ def removal(keeps: Keeps = lambda _: frozenset()) -> StepSide[RunContext]:
     def observe_removal(context: RunContext) -> Outcome:
         kept = keeps(context)
         for group in _groups(context, kept):
-            with try_lock(_lock(context, group)) as alone:
+            with context.rows.lock(_lock(context, group)) as alone:
                 if not alone:
                     return BUSY
-                sole = _sole(context, group, kept)
+                sole = context.rows.release_shared_rules(group, kept)
                 if any(_in_aws(context, row) for row in sole):
                     return Missing(f"Removing the portal's rule from {group}.")
                 for row in sole:
-                    row.delete()
+                    context.rows.delete_rule(row)
         return Ready("The security group rules that only this endpoint used are removed.")
 
     @errors_as_outcomes
     def remove_rules(context: RunContext) -> Outcome:
         kept = keeps(context)
         for group in _groups(context, kept):
-            with try_lock(_lock(context, group)) as alone:
+            with context.rows.lock(_lock(context, group)) as alone:
                 if not alone:
                     return BUSY
-                for row in _sole(context, group, kept):
+                for row in context.rows.release_shared_rules(group, kept):
                     rule_id = _in_aws(context, row)
                     if rule_id:
                         context.renew_lease()
@@ -135,10 +124,11 @@ def still_needed(context: RunContext) -> frozenset[int]:
     """The portal's rules of the new target's security groups and ports."""
     target = targets.admission_facts(context.aws, context.spec.target_arn)
     groups = target.security_groups if target else ()
-    rows = IngressRule.objects.filter(
-        users=context.endpoint, group_id__in=groups, port__in=context.spec.origin_ports
+    return frozenset(
+        rule.id
+        for rule in context.rows.used_rules()
+        if rule.group_id in groups and rule.port in context.spec.origin_ports
     )
-    return frozenset(rows.values_list("pk", flat=True))
 
 
 def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
@@ -150,18 +140,11 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
         rule = target.admits_cloudfront(port)
         if rule is None:
             continue
-        ours = IngressRule.objects.filter(
-            account=context.account, group_id=rule.group_id, port=port, source_group_id=rule.source
-        )
-        for row in ours.exclude(users=context.endpoint):
-            with try_lock(_lock(context, row.group_id)) as alone:
+        for row in context.rows.rules_of_others(rule.group_id, port, rule.source):
+            with context.rows.lock(_lock(context, row.group_id)) as alone:
                 if not alone:
                     return BUSY
-                with transaction.atomic():
-                    context.renew_lease()
-                    still = IngressRule.objects.select_for_update().filter(pk=row.pk).first()
-                    if still is not None:
-                        still.users.add(context.endpoint)
+                context.rows.use_rule(row)
             newly = True
     again = _target(context) if newly else target
     if isinstance(again, Refused):
@@ -238,27 +221,10 @@ def _lock(context: RunContext, group: str) -> str:
 
 def _groups(context: RunContext, kept: frozenset[int]) -> list[str]:
     """The security groups with rules of the portal that this endpoint uses and does not keep."""
-    rows = IngressRule.objects.filter(account=context.account, users=context.endpoint)
-    return sorted(set(rows.exclude(pk__in=kept).values_list("group_id", flat=True)))
+    return sorted({one.group_id for one in context.rows.used_rules() if one.id not in kept})
 
 
-def _sole(context: RunContext, group: str, kept: frozenset[int]) -> list[IngressRule]:
-    """The portal's rules in the group that only this endpoint uses. Ends its use of shared ones."""
-    rows = []
-    with transaction.atomic():
-        for row in IngressRule.objects.select_for_update().filter(
-            users=context.endpoint, group_id=group
-        ):
-            if row.pk in kept:
-                continue
-            if row.users.exclude(pk=context.endpoint.pk).exists():
-                row.users.remove(context.endpoint)
-            else:
-                rows.append(row)
-    return rows
-
-
-def _in_aws(context: RunContext, row: IngressRule) -> str:
+def _in_aws(context: RunContext, row: Rule) -> str:
     """The rule's ID in AWS, or "": found by ID, or by source and port if the reply with the ID was
     lost.
     """

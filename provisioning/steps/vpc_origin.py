@@ -11,21 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import transaction
-
 from provisioning.aws import vpc_origins
 from provisioning.aws.errors import AwsError
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.names import VpcOriginId
-from provisioning.locks import try_lock
-from provisioning.models import Run, VpcOrigin, Watch
+from provisioning.facts.watched import DEPLOYED, GONE, VPC_ORIGIN
 from provisioning.plan.vpc_origin import desired_vpc_origin
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 from provisioning.steps.context import AwsContext, RunContext, errors_as_outcomes
-from provisioning.watches import DEPLOYED, GONE, record_observation, record_write
+from provisioning.steps.rows import SharedVpcOrigin, WatchFacts
 
 FRESH_SECONDS = 60.0
 DEPLOYING = "Deploying"
@@ -42,7 +39,7 @@ def observe(context: AwsContext) -> Outcome:
         return Missing(f"Creating VPC origin {_name(context)}.")
     watch = _fresh_watch(context, row)
     if watch.status == GONE:
-        VpcOrigin.objects.filter(pk=row.pk, aws_id=row.aws_id).update(aws_id="")
+        context.rows.forget_vpc_origin(row.key, row.aws_id)
         return Missing(f"VPC origin {row.aws_id} no longer exists. Creating it again.")
     if watch.detail.get("deleting") and watch.status == DEPLOYED:
         # Announced but not sent, or refused by AWS. Only under the lock can that be told apart from
@@ -51,13 +48,13 @@ def observe(context: AwsContext) -> Outcome:
     if watch.detail.get("deleting"):
         return Working(
             f"AWS is deleting VPC origin {row.aws_id}; then the portal creates it again.",
-            watch.pk,
+            watch.id,
             watch.status,
         )
     if watch.status == DEPLOYED:
         return Ready(f"VPC origin {row.aws_id} is deployed.", {"vpc_origin_id": row.aws_id})
     if watch.status == DEPLOYING:
-        return Working(f"VPC origin {row.aws_id}: {watch.status}.", watch.pk, watch.status)
+        return Working(f"VPC origin {row.aws_id}: {watch.status}.", watch.id, watch.status)
     return Refused(
         f"VPC origin {row.aws_id}: {watch.status}.",
         "vpc_origin_failed",
@@ -69,7 +66,7 @@ def observe(context: AwsContext) -> Outcome:
 def create(context: AwsContext) -> Outcome:
     """Adopt ours, refuse a foreign one, else create. One run at a time for each VPC origin."""
     row = _claim(context)
-    with try_lock(_lock(context)) as alone:
+    with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return BUSY
         found = vpc_origins.find(context.aws, _name(context))
@@ -105,17 +102,17 @@ def observe_absence(context: AwsContext) -> Outcome:
     """Gone, or kept because another endpoint uses it. Found by name, in case the reply with its ID
     was lost, and not while another run may be creating it.
     """
-    row, others = _release(context)
-    if others:
-        return Ready(f"The VPC origin stays: it is used by {others} other endpoint(s) or requests.")
-    with try_lock(_lock(context)) as alone:
+    row = _release(context)
+    if row.others:
+        return Ready(
+            f"The VPC origin stays: it is used by {row.others} other endpoint(s) or requests."
+        )
+    with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return BUSY
         found = vpc_origins.find(context.aws, _name(context))
     if found is None:
-        VpcOrigin.objects.filter(pk=row.pk, users__isnull=True, head_starts__isnull=True).update(
-            aws_id=""
-        )
+        context.rows.forget_unused_vpc_origin(row.key)
         return Ready("The VPC origin is deleted.")
     if (
         vpc_origins.owner_of(context.aws, vpc_origins.arn(context.account.account_id, found.id))
@@ -129,7 +126,7 @@ def observe_absence(context: AwsContext) -> Outcome:
         text = f"AWS is deleting VPC origin {found.id}."
     else:
         text = f"VPC origin {found.id} is still deploying; it can be deleted afterwards."
-    return Working(text, watch.pk, watch.status)
+    return Working(text, watch.id, watch.status)
 
 
 @errors_as_outcomes
@@ -140,22 +137,20 @@ def delete(context: AwsContext) -> Outcome:
     The deletion is recorded before it is sent, in the transaction that finds no user: an endpoint
     that claimed it earlier is found here, and one that claims it later reads that it will go.
     """
-    with try_lock(_lock(context)) as alone:
+    with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return BUSY
-        row, others = _release(context)
-        if others or not row.aws_id:
+        row = _release(context)
+        if row.others or not row.aws_id:
             return Ready("Nothing left to delete.")
         record = vpc_origins.read(context.aws, VpcOriginId(row.aws_id))
         if record is None:
             return Ready(f"VPC origin {row.aws_id} is already deleted.")
-        with transaction.atomic():
-            row, others = _release(context)
-            if others:
-                return Ready(
-                    f"VPC origin {row.aws_id} stays: another endpoint has just started to use it."
-                )
-            _announce(context, record.facts.id, record.facts.status, deleting=True)
+        now_used = context.rows.announce_deletion(row.key, record.facts.id, record.facts.status)
+        if now_used.others:
+            return Ready(
+                f"VPC origin {row.aws_id} stays: another endpoint has just started to use it."
+            )
         context.renew_lease()
         try:
             vpc_origins.delete(context.aws, record.facts.id, record.etag)
@@ -211,70 +206,43 @@ def _name(context: AwsContext) -> str:
     return names.vpc_origin_name(context.owner, context.spec.vpc_origin_key)
 
 
-def _claim(context: AwsContext) -> VpcOrigin:
-    """The row, recorded as needed in the transaction that confirms that the work is still ours."""
-    with transaction.atomic():
-        VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
-        row = VpcOrigin.objects.select_for_update().get(
-            account=context.account, key=context.spec.vpc_origin_key
-        )
-        context.renew_lease()
-        context.hold(row)
-    return row
+def _claim(context: AwsContext) -> SharedVpcOrigin:
+    """The VPC origin, recorded as needed here."""
+    return context.rows.claim_vpc_origin(context.spec.vpc_origin_key)
 
 
-def _release(context: AwsContext) -> tuple[VpcOrigin, int]:
-    """The row, recorded as not needed here any more, and how many others need it."""
-    with transaction.atomic():
-        VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
-        row = VpcOrigin.objects.select_for_update().get(
-            account=context.account, key=context.spec.vpc_origin_key
-        )
-        context.renew_lease()
-        context.release(row)
-        return row, row.holders
+def _release(context: AwsContext) -> SharedVpcOrigin:
+    """The VPC origin, recorded as not needed here any more."""
+    return context.rows.release_vpc_origin(context.spec.vpc_origin_key)
 
 
 def _announce(context: AwsContext, aws_id: VpcOriginId, status: str, *, deleting: bool) -> None:
     """Record for other runs whether it is being deleted."""
     detail = {"deleting": True} if deleting else {}
-    record_write(
-        context.account, Watch.Resource.VPC_ORIGIN, aws_id, status, detail, context.clock()
-    )
+    context.rows.record_write(VPC_ORIGIN, aws_id, status, detail, context.clock())
 
 
-def _remember(context: AwsContext, row: VpcOrigin, aws_id: VpcOriginId, status: str) -> Watch:
+def _remember(
+    context: AwsContext, row: SharedVpcOrigin, aws_id: VpcOriginId, status: str
+) -> WatchFacts:
     """Record the ID and what AWS says about it."""
-    VpcOrigin.objects.filter(pk=row.pk).update(aws_id=aws_id)
-    row.aws_id = aws_id
-    known = Watch.objects.filter(
-        account=context.account, resource=Watch.Resource.VPC_ORIGIN, aws_id=aws_id
-    ).first()
+    context.rows.record_vpc_origin(row.key, aws_id)
+    known = context.rows.watch(VPC_ORIGIN, aws_id)
     detail = known.detail if known else {}
-    return record_write(
-        context.account, Watch.Resource.VPC_ORIGIN, aws_id, status, detail, context.clock()
-    )
+    return context.rows.record_write(VPC_ORIGIN, aws_id, status, detail, context.clock())
 
 
-def _fresh_watch(context: AwsContext, row: VpcOrigin) -> Watch:
+def _fresh_watch(context: AwsContext, row: SharedVpcOrigin) -> WatchFacts:
     """What AWS says about it, at most a minute old (of AWS's time)."""
     now = context.clock()
-    key = {"account": context.account, "resource": Watch.Resource.VPC_ORIGIN, "aws_id": row.aws_id}
-    watch = Watch.objects.filter(**key).first()
-    waited_for = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
+    watch = context.rows.watch(VPC_ORIGIN, row.aws_id)
     if watch is None or (
-        not waited_for and now - watch.seen_at > timedelta(seconds=FRESH_SECONDS / context.pace)
+        not watch.waited_for
+        and now - watch.seen_at > timedelta(seconds=FRESH_SECONDS / context.pace)
     ):
         record = vpc_origins.read(context.aws, VpcOriginId(row.aws_id))
         status = record.facts.status if record else GONE
-        record_observation(
-            context.account,
-            Watch.Resource.VPC_ORIGIN,
-            row.aws_id,
-            status,
-            None,
-            began=now,
-            now=context.clock(),
+        watch = context.rows.record_observation(
+            VPC_ORIGIN, row.aws_id, status, None, began=now, now=context.clock()
         )
-        watch = Watch.objects.get(**key)
     return watch

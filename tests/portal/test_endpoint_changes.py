@@ -22,7 +22,7 @@ from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import EndpointRequest
 from provisioning.engine.decide import Finish
 from provisioning.models import Endpoint, Run
-from provisioning.sagas.change_endpoint import record_end
+from provisioning.sagas.change_endpoint import endpoint_after
 from provisioning.spec.parsing import SpecError
 from tests.portal.endpoint_requests import ask, deploy, planned, put
 from tests.portal.page_text import text_of
@@ -332,7 +332,8 @@ def test_a_failed_change_is_retried_under_the_endpoints_new_name(people: Cast) -
     assert isinstance(retry_request(people.ana, request, now=NOW), Allowed)
     request.refresh_from_db()
     assert request.run is not None
-    record_end(request.run, Finish(undone=False), NOW)
+    after = endpoint_after(request.run, Finish(undone=False), NOW)
+    Endpoint.objects.filter(pk=endpoint.pk).update(**after)
     endpoint.refresh_from_db()
     assert (endpoint.name, endpoint.spec.name) == ("room-chat", "room-chat")
     assert endpoint.spec.read_timeout == 50

@@ -505,6 +505,7 @@ def test_deleting_every_event_changes_no_decision(machine: Machine) -> None:
 
 def test_a_worker_that_lost_its_lease_writes_nothing(machine: Machine) -> None:
     from provisioning import runner
+    from provisioning.engine.turn import LeaseLost
     from provisioning.sagas import SAGAS
 
     site = machine.site()
@@ -515,7 +516,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(machine: Machine) -> None:
     machine.step(LEASE_SECONDS + 1)
     owner = runner.claim(run.pk, holder="owner", now=machine.clock(), seconds=LEASE_SECONDS)
     assert owner is not None
-    with pytest.raises(runner.LeaseLost):
+    with pytest.raises(LeaseLost):
         runner.advance(zombie, SAGAS[run.saga], clock=machine.clock, pace=1)
     assert not run.entries.exists()
     runner.advance(owner, SAGAS[run.saga], clock=machine.clock, pace=1)

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from provisioning import actions, runner, tasks
+from provisioning import actions, tasks
 from provisioning.aws import distributions, quotas, targets, vpc_origins
 from provisioning.aws.errors import OVER_BUDGET, AwsError
+from provisioning.engine import turn
 from provisioning.engine.decide import EntryKind, Finish, decide
+from provisioning.engine.turn import FAULT, LeaseLost, StepTurn
 from provisioning.models import Event, JournalEntry, Run
-from provisioning.steps import behaviors, vpc_origin
+from provisioning.steps import behaviors, stored_rows, vpc_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, boundaries
 
 
@@ -51,7 +53,7 @@ def test_a_fault_that_stays_ends_in_an_undo_that_says_so(
 
     monkeypatch.setattr(behaviors, "_write", faulty)
     machine.finish(run)
-    assert run.failure["code"] == runner.FAULT
+    assert run.failure["code"] == FAULT
     site.assert_clean(run)
 
 
@@ -94,7 +96,7 @@ def test_a_cancellation_at_the_last_moment_is_not_lost(
             cancelled.append(actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now))
         return decision
 
-    monkeypatch.setattr(runner, "decide", and_then_it_is_cancelled)
+    monkeypatch.setattr(turn, "decide", and_then_it_is_cancelled)
     machine.finish(run)
     assert cancelled == [True]
     assert run.failure["code"] == "cancelled"
@@ -128,7 +130,7 @@ def test_a_worker_that_was_stopped_and_wakes_after_the_undo_makes_nothing(
         return answer
 
     monkeypatch.setattr(module, read, and_is_stopped_before_it_writes)
-    with pytest.raises(runner.LeaseLost):
+    with pytest.raises(LeaseLost):
         machine.finish(run)
     assert stalled
     site.assert_clean(run)
@@ -174,7 +176,7 @@ def test_what_a_worker_is_just_making_does_not_pass_for_gone(
     def slowly(*given: Any) -> Any:
         machine.step(LEASE_SECONDS + 1)
         assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
-        monkeypatch.setattr(vpc_origin, "try_lock", lambda _: nullcontext(False))
+        monkeypatch.setattr(stored_rows, "try_lock", lambda _: nullcontext(False))
         for _ in range(3):
             machine.turn()
             machine.step(60)
@@ -183,7 +185,7 @@ def test_what_a_worker_is_just_making_does_not_pass_for_gone(
         return create(*given)
 
     monkeypatch.setattr(vpc_origins, "create", slowly)
-    with pytest.raises(runner.LeaseLost):
+    with pytest.raises(LeaseLost):
         machine.finish(run)
     assert [list(kinds) for kinds in at_work] == [["retry"]]
     machine.finish(run)
@@ -273,14 +275,14 @@ def test_who_cancels_what_has_just_failed_is_told_that_it_is_being_undone_alread
         site.start(path_patterns=["/ws/going-on"]),
     )
     asked: list[bool] = []
-    note = runner.StepTurn._record
+    note = StepTurn._record
 
     def and_ana_cancels(turn: Any, kind: EntryKind, *given: Any, **named: Any) -> None:
         note(turn, kind, *given, **named)
-        if kind is EntryKind.REFUSED and turn.lease.run.pk == failing.pk:
+        if kind is EntryKind.REFUSED and turn.held.run.pk == failing.pk:
             asked.append(actions.cancel_run(failing, reason="Ana cancelled it.", now=machine.now))
 
-    monkeypatch.setattr(runner.StepTurn, "_record", and_ana_cancels)
+    monkeypatch.setattr(StepTurn, "_record", and_ana_cancels)
     Run.objects.filter(pk=failing.pk).update(plan_digest="another")
     assert actions.cancel_run(going_on, reason="Ana cancelled it.", now=machine.now)
     machine.finish(failing, going_on)

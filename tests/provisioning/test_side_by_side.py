@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -15,8 +15,9 @@ from provisioning.engine.decide import Direction
 from provisioning.engine.outcome import Outcome, Ready
 from provisioning.models import Endpoint, Run, VpcOrigin
 from provisioning.sagas.left_behind import left_behind
-from provisioning.steps import behaviors, ingress, vpc_origin
+from provisioning.steps import behaviors, stored_rows, vpc_origin
 from provisioning.steps.context import RunContext, open_run
+from provisioning.steps.rows import SharedVpcOrigin
 from tests.provisioning.machine import Boundaries, Killed, Machine, boundaries
 
 
@@ -37,8 +38,7 @@ def workers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
             if alone:
                 held.discard(name)
 
-    for module in (behaviors, ingress, vpc_origin):
-        monkeypatch.setattr(module, "try_lock", try_lock, raising=False)
+    monkeypatch.setattr(stored_rows, "try_lock", try_lock)
 
 
 def cancel(machine: Machine, run: Run) -> None:
@@ -118,7 +118,7 @@ def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(
     write = behaviors._write
     undoing: list[Run] = []
 
-    def slowly(context: RunContext, runs: list[Run], direction: Direction) -> Outcome:
+    def slowly(context: RunContext, runs: Sequence[Run], direction: Direction) -> Outcome:
         # Both are listed. Before the write is sent, the companion is cancelled, and its undo looks.
         if len(runs) > 1 and not undoing:
             undoing.append(runs[1])
@@ -237,7 +237,7 @@ def test_whoever_claimed_and_died_without_a_word_takes_the_shared_vpc_origin_awa
     second = site.start(path_patterns=["/ws/second"])
     claim = vpc_origin._claim
 
-    def and_die(context: RunContext) -> VpcOrigin:
+    def and_die(context: RunContext) -> SharedVpcOrigin:
         row = claim(context)
         if context.run.pk == second.pk:
             raise Killed("after the claim")
