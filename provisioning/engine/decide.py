@@ -223,12 +223,14 @@ def not_undone(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str
 
 def _begun(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
     """The steps that may have left something: those with an entry, and the current one, for which a
-    worker may have claimed something before it died.
+    worker may have claimed something before it died. None after the pivot: a run that unwinds never
+    got there, although the pivot may be recorded as ready just after a cancellation.
     """
+    pivot = next((place for place, step in enumerate(steps) if step.pivot), len(steps))
     begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD} | {
         current_step(steps, journal)
     }
-    return [step.name for step in steps if step.name in begun]
+    return [step.name for step in steps[: pivot + 1] if step.name in begun]
 
 
 def _forward(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,6 +133,31 @@ def test_the_next_thing_follows_from_the_journal(
     journal: list[Entry], now: float, expected: object
 ) -> None:
     assert decide(STEPS, journal, at(now)) == expected
+
+
+PIVOTED = (STEPS[0], replace(STEPS[1], pivot=True), STEPS[2])
+READY_B = entry("b", EntryKind.READY)
+CANCELLED = entry("", EntryKind.CANCEL, code="cancelled")
+
+
+@pytest.mark.parametrize(
+    ("journal", "expected"),
+    [
+        ([READY_A, READY_B], Do("c")),
+        ([READY_A, READY_B, CANCELLED], Do("c")),
+        ([READY_A, CANCELLED], Undo("b")),
+        # The worker had seen that the pivot is ready, and recorded it after the cancellation.
+        ([READY_A, CANCELLED, READY_B], Undo("b")),
+        ([READY_A, CANCELLED, READY_B, entry("b", EntryKind.READY, B)], Undo("a")),
+        (
+            [READY_A, READY_B, entry("c", EntryKind.REFUSED, reason="No.", code="X", fix="Do.")],
+            Stuck("c", "No.", "X", "Do.", F),
+        ),
+    ],
+)
+def test_nothing_after_the_pivot_is_undone(journal: list[Entry], expected: object) -> None:
+    assert decide(PIVOTED, journal, at(60)) == expected
+    assert "c" not in not_undone(PIVOTED, journal)
 
 
 def test_retries_wait_longer_each_time_and_no_longer_than_a_minute() -> None:
