@@ -7,7 +7,7 @@ changes rely on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -45,7 +45,7 @@ class Plan:
     @cached_property
     def item_dicts(self) -> list[dict[str, Any]]:
         """The items, JSON-ready."""
-        return [asdict(item) for item in self.items]
+        return [dict(vars(item)) for item in self.items]
 
     @cached_property
     def digest(self) -> str:
