@@ -29,6 +29,9 @@ from tests.portal.people import Cast, enter_by_role, make_cast
 PATIENCE = 30_000
 """Milliseconds for a page to show what it shall: a bound for a busy machine, not a pause."""
 
+CLOSED_PORT = "http://127.0.0.1:9"
+"""An AWS endpoint that refuses every connection."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def few_rounds() -> Iterator[None]:
@@ -66,6 +69,21 @@ def lab_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     running.start()
     yield running
     running.end()
+
+
+@pytest.fixture(scope="session")
+def refused_clients() -> dict[AccountRef, Aws]:
+    """The AWS clients of tests without the lab."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def no_real_aws(refused_clients: dict[AccountRef, Aws], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test without the lab asks of AWS is refused on this machine, at once: the real AWS
+    would be asked with keys that it does not know, or be sought in vain without a network.
+    """
+    monkeypatch.setattr(session, "_accounts", refused_clients)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", CLOSED_PORT)
 
 
 @pytest.fixture(scope="session")
