@@ -1,10 +1,10 @@
 """Step: the endpoint's origin and behaviors in the distribution, until AWS says Deployed. Forward,
 as the plan wants them (none for a removal); backward, as they were before the run.
 
-A distribution is shared, so one write carries every endpoint that waits for it: the run that gets
-the lock reads the config with its ETag, adds what all of them need, and writes with If-Match. Other
-origins and behaviors stay as they are, and a config with elements that the installed botocore would
-drop is never written.
+A distribution is shared, so one write carries every endpoint that waits for it, in either
+direction: the run that gets the lock reads the config with its ETag, edits it as all of them need,
+and writes with If-Match. Other origins and behaviors stay as they are, and a config with elements
+that the installed botocore would drop is never written.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from provisioning.aws import distributions, vpc_origins
 from provisioning.aws.errors import AwsError
 from provisioning.engine.decide import Direction, EntryKind
+from provisioning.engine.gathering import seconds_to_wait
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
@@ -34,10 +35,9 @@ from provisioning.secrets.encryption import fingerprint
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 from provisioning.steps.context import RunContext, errors_as_outcomes
-from provisioning.steps.rows import Rows, WatchFacts
+from provisioning.steps.rows import Part, Rows, WatchFacts
 
 FRESH_SECONDS = 60.0
-GATHER_SECONDS = 10.0
 
 
 @errors_as_outcomes
@@ -61,7 +61,8 @@ def observe_before(context: RunContext) -> Outcome:
     deleted.)
 
     A run that is writing the distribution right now may have picked us as a companion before we
-    withdrew, so observe only while nobody writes: later writers no longer find us.
+    withdrew, so observe only while nobody writes: later writers no longer find us, until we ask to
+    be put back.
     """
     context.rows.wants_to_write("")
     with context.rows.lock(_lock(context)) as alone:
@@ -73,13 +74,33 @@ def observe_before(context: RunContext) -> Outcome:
 @errors_as_outcomes
 def write_after(context: RunContext) -> Outcome:
     """Write what every run that waits for this distribution needs, in one update."""
-    distribution_id = context.spec.distribution_id
+    return _write_together(context, Direction.FORWARD)
+
+
+@errors_as_outcomes
+def write_before(context: RunContext) -> Outcome:
+    """The same, with the endpoint's own part as it was before the run."""
+    return _write_together(context, Direction.BACKWARD)
+
+
+SWITCH: StepSide[RunContext] = StepSide(observe_after, write_after)
+SWITCH_BACK: StepSide[RunContext] = StepSide(observe_before, write_before)
+
+
+def _write_together(context: RunContext, direction: Direction) -> Outcome:
+    distribution_id, now = context.spec.distribution_id, context.clock()
     context.rows.wants_to_write(distribution_id)
-    if _others_are_about_to(context):
+    wait = seconds_to_wait(
+        context.rows.began("behaviors", EntryKind.INTENT, direction) or now,
+        context.rows.others_due(distribution_id, now),
+        now,
+        context.pace,
+    )
+    if wait is not None:
         return Retry(
             "Other runs are about to change this distribution; writing together.",
             "busy",
-            after=1.0,
+            after=wait,
             quiet=True,
         )
     with context.rows.lock(_lock(context)) as alone:
@@ -87,28 +108,12 @@ def write_after(context: RunContext) -> Outcome:
             return _being_written()
         companions = context.rows.companions(distribution_id)
         try:
-            return _write(context, [context.run, *companions], Direction.FORWARD)
-        except Conflict:
-            if not companions:
-                raise
+            return _write(context, [(context.run, direction), *companions])
         except AwsError as error:
             if error.transient or error.is_stale or not companions:
                 raise
-        # A companion needs something impossible. It will fail by itself; leave it out here.
-        return _write(context, [context.run], Direction.FORWARD)
-
-
-@errors_as_outcomes
-def write_before(context: RunContext) -> Outcome:
-    """Put the endpoint's own part back as it was before the run, and nothing else."""
-    with context.rows.lock(_lock(context)) as alone:
-        if not alone:
-            return _being_written()
-        return _write(context, [context.run], Direction.BACKWARD)
-
-
-SWITCH: StepSide[RunContext] = StepSide(observe_after, write_after)
-SWITCH_BACK: StepSide[RunContext] = StepSide(observe_before, write_before)
+        # A companion needs something that AWS refuses. It will fail by itself; leave it out here.
+        return _write(context, [(context.run, direction)])
 
 
 def _being_written() -> Retry:
@@ -121,8 +126,8 @@ def _observe(context: RunContext, direction: Direction, began: datetime) -> Outc
     part = _part(context.run, direction)
     if record is None:
         return Ready("The distribution no longer exists.") if part is None else _gone(context)
-    if part is None and (refused := _led_to_us_by_others(context, record)):
-        return refused
+    if part is None:
+        _refuse_to_drop(context, context.run, record.config)
     try:
         _, differs = _edited(context, context.run, direction, record.config)
     except Conflict:
@@ -158,72 +163,62 @@ def _intention(context: RunContext, direction: Direction) -> str:
     return f"{verb} {paths} {where} distribution {distribution_id}."
 
 
-def _led_to_us_by_others(
-    context: RunContext, record: distributions.DistributionRecord
-) -> Refused | None:
-    ours = _origin_id(context)
-    leading = {
-        behavior.path_pattern
-        for behavior in record.facts.behaviors
-        if behavior.target_origin_id == ours
-    }
-    planned = set(context.spec.path_patterns)
-    if context.run.applied:
-        planned |= set(context.run.applied["spec"]["path_patterns"])
-    strangers = sorted(leading - planned)
-    if not strangers:
-        return None
-    return Refused(
-        f"Behavior(s) {', '.join(strangers)} use the portal's origin {ours}, but it did not create "
-        "them.",
-        "changed_by_others",
-        "Point them to another origin first.",
-    )
-
-
-def _others_are_about_to(context: RunContext) -> bool:
-    """Whether other runs on this distribution are due and will get here in a moment. No run waits
-    for them longer than GATHER_SECONDS.
+def _refuse_to_drop(context: RunContext, run: Run, config: Mapping[str, Any]) -> None:
+    """Raises Conflict if behaviors that the portal did not create lead to the endpoint's origin:
+    they would go with it.
     """
-    now = context.clock()
-    began = context.rows.began("behaviors", EntryKind.INTENT)
-    if began is not None and now - began > timedelta(seconds=GATHER_SECONDS / context.pace):
-        return False
-    return context.rows.others_are_due(context.spec.distribution_id, now)
+    ours = names.origin_id(context.owner, run.endpoint.key)
+    planned = set(run.plan_data["spec"]["path_patterns"])
+    if run.applied:
+        planned |= set(run.applied["spec"]["path_patterns"])
+    leading = {
+        behavior["PathPattern"]
+        for behavior in (config.get("CacheBehaviors") or {}).get("Items") or ()
+        if behavior["TargetOriginId"] == ours
+    }
+    if strangers := sorted(leading - planned):
+        raise Conflict(
+            "changed_by_others",
+            f"Behavior(s) {', '.join(strangers)} use the portal's origin {ours}, but it did not "
+            "create them.",
+        )
 
 
 def _lock(context: RunContext) -> str:
     return f"distribution {context.account.pk} {context.spec.distribution_id}"
 
 
-def _write(context: RunContext, runs: Sequence[Run], direction: Direction) -> Outcome:
+def _write(context: RunContext, parts: Sequence[Part]) -> Outcome:
+    """One update with all parts, of which the first is the run's own. Raises Conflict if that one
+    is impossible; a companion whose part is will fail by itself.
+    """
+    direction = parts[0][1]
     began = context.clock()
     record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
         part = _part(context.run, direction)
         return Ready("The distribution no longer exists.") if part is None else _gone(context)
     if _part(context.run, direction) is None:
-        refused = _led_to_us_by_others(context, record)
-        if refused:
-            return refused
+        _refuse_to_drop(context, context.run, record.config)
     config, changed = record.config, []
-    for run in runs:
+    for run, side in parts:
         try:
-            config, differs = _edited(context, run, direction, config)
-        except VpcOriginGone:
+            config, differs = _edited(context, run, side, config)
+        except Conflict:
             if run == context.run:
                 raise
             continue
         if differs:
-            changed.append(run)
+            changed.append((run, side))
     if not changed:
         _record(context, record, began)
         return Ready("The distribution is already as it should be.")
-    others = f" together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
+    companions = [run for run, _ in changed if run != context.run]
+    others = f" together with {len(companions)} other endpoint(s)" if companions else ""
     outcome = _update(context, record, config, f"{_done(context, direction)} distribution", others)
     if isinstance(outcome, Ready):
-        for run in changed:
-            part = _part(run, direction)
+        for run, side in changed:
+            part = _part(run, side)
             names = references(read_spec(part["spec"]).origin_headers) if part else ()
             used_by = f"The origin of {run.endpoint.name}"
             context.rows.record_use(run.endpoint.owner, names, used_by=used_by)

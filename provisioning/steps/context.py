@@ -23,6 +23,7 @@ from provisioning.steps.stored_rows import StoredRows
 Context = TypeVar("Context", bound="AwsContext")
 
 CONFLICT_FIXES = {
+    "changed_by_others": "Point them to another origin first.",
     "path_taken": "Choose another path, or ask its owner to give it up.",
     "path_contested": "Request the endpoint again; the preflight says whom to ask.",
     "vpc_origin_gone": "Request the endpoint again.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from provisioning.engine.decide import Direction
 from provisioning.facts.snapshot import Snapshot
 from provisioning.plan.plan import Plan
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -19,6 +20,9 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 if TYPE_CHECKING:
     from provisioning.aws.session import Aws
     from provisioning.models import Run
+
+Part = tuple["Run", Direction]
+"""A run whose part of a distribution is written, and which way it goes."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,10 @@ class Rows(VpcOriginRows, Protocol):
 
     # Its journal
 
-    def began(self, step: str, kind: str = "") -> datetime | None:
-        """When the run's first entry (of that kind) of a step, going forward, was made."""
+    def began(
+        self, step: str, kind: str = "", direction: Direction = Direction.FORWARD
+    ) -> datetime | None:
+        """When the run's first entry (of that kind) of a step in this direction was made."""
 
     # Ingress rules
 
@@ -160,11 +166,15 @@ class Rows(VpcOriginRows, Protocol):
     def wants_to_write(self, distribution_id: str) -> None:
         """Let other runs include this one's part in their write of the distribution; "" ends it."""
 
-    def companions(self, distribution_id: str) -> Sequence[Run]:
-        """The other runs that want the distribution written, except those that unwind."""
+    def companions(self, distribution_id: str) -> Sequence[Part]:
+        """The other runs that want the distribution written, and which way each goes. Backward only
+        those that have seen that they need it, after they withdrew from going forward.
+        """
 
-    def others_are_due(self, distribution_id: str, now: datetime) -> bool:
-        """Whether other runs on the distribution are due that have not said yet that they write."""
+    def others_due(self, distribution_id: str, now: datetime) -> Sequence[datetime]:
+        """When the other runs continue that have yet to ask for a write of the distribution. One
+        that waits for AWS counts once it is woken.
+        """
 
     def wake_companions(self, distribution_id: str, now: datetime) -> None:
         """Make those that want it written, and that no worker holds, due."""

@@ -10,19 +10,28 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
 from provisioning.aws.session import Aws
 from provisioning.engine.decide import Direction, EntryKind
 from provisioning.facts.snapshot import Snapshot
 from provisioning.locks import try_lock
-from provisioning.models import AwsAccount, Endpoint, IngressRule, Run, VpcOrigin, Watch
-from provisioning.plan.plan import Plan
+from provisioning.models import (
+    AwsAccount,
+    Endpoint,
+    IngressRule,
+    JournalEntry,
+    Run,
+    VpcOrigin,
+    Watch,
+)
+from provisioning.plan.plan import CHANGE, CREATE, REMOVE, Plan
 from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.run_conditions import unmet_condition
 from provisioning.secrets.header_values import readable_values
 from provisioning.secrets.store import record_use
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.steps.rows import Rule, SharedVpcOrigin, WatchFacts
+from provisioning.steps.rows import Part, Rule, SharedVpcOrigin, WatchFacts
 from provisioning.watches import record_observation, record_write
 
 
@@ -155,8 +164,10 @@ class StoredRows(StoredVpcOriginRows):
             grace_seconds=self.run.plan_data["grace_seconds"],
         )
 
-    def began(self, step: str, kind: str = "") -> datetime | None:
-        entries = self.run.entries.filter(step=step, direction=Direction.FORWARD)
+    def began(
+        self, step: str, kind: str = "", direction: Direction = Direction.FORWARD
+    ) -> datetime | None:
+        entries = self.run.entries.filter(step=step, direction=direction)
         if kind:
             entries = entries.filter(kind=kind)
         first = entries.order_by("seq").first()
@@ -221,22 +232,41 @@ class StoredRows(StoredVpcOriginRows):
     def wants_to_write(self, distribution_id: str) -> None:
         Run.objects.filter(pk=self.run.pk).update(writes_distribution=distribution_id)
 
-    def companions(self, distribution_id: str) -> list[Run]:
-        return list(
+    def companions(self, distribution_id: str) -> list[Part]:
+        asking = (
             Run.objects.active()
             .select_related("endpoint")
             .filter(writes_distribution=distribution_id, endpoint__account=self.account)
-            .exclude(state=Run.State.UNDOING)
-            .exclude(entries__kind=EntryKind.CANCEL)
             .exclude(pk=self.run.pk)
+            .order_by("pk")
         )
+        undoing = Q(state=Run.State.UNDOING)
+        forward = asking.exclude(undoing).exclude(entries__kind=EntryKind.CANCEL)
+        needed = _writes().filter(kind=EntryKind.INTENT, direction=Direction.BACKWARD)
+        backward = asking.filter(undoing, Exists(needed))
+        return [
+            *((run, Direction.FORWARD) for run in forward),
+            *((run, Direction.BACKWARD) for run in backward),
+        ]
 
-    def others_are_due(self, distribution_id: str, now: datetime) -> bool:
-        due = Run.objects.active().filter(
-            due_at__lte=now, writes_distribution="", endpoint__account=self.account
+    def others_due(self, distribution_id: str, now: datetime) -> list[datetime]:
+        undoing = Q(state=Run.State.UNDOING)
+        ready = _writes().filter(kind=EntryKind.READY)
+        forward = ~undoing & ~Exists(ready.filter(direction=Direction.FORWARD))
+        backward = (
+            undoing
+            & Exists(_writes().filter(direction=Direction.FORWARD))
+            & ~Exists(ready.filter(direction=Direction.BACKWARD))
         )
-        same = due.filter(plan_data__spec__distribution_id=distribution_id)
-        return bool(same.exclude(pk=self.run.pk).exclude(state=Run.State.UNDOING).exists())
+        others = Run.objects.active().filter(
+            forward | backward,
+            Q(state=Run.State.RUNNING) | Q(due_at__lte=now),
+            writes_distribution="",
+            endpoint__account=self.account,
+            plan_data__spec__distribution_id=distribution_id,
+            plan_data__action__in=(CREATE, CHANGE, REMOVE),
+        )
+        return list(others.exclude(pk=self.run.pk).values_list("due_at", flat=True))
 
     def wake_companions(self, distribution_id: str, now: datetime) -> None:
         Run.objects.active().filter(
@@ -255,6 +285,11 @@ class StoredRows(StoredVpcOriginRows):
 
     def record_use(self, owner: str, names: Collection[str], *, used_by: str) -> None:
         record_use(owner, names, used_by=used_by, now=self.clock())
+
+
+def _writes() -> Any:
+    """The journal entries of the step that writes the distribution, as a subquery of runs."""
+    return JournalEntry.objects.filter(run=OuterRef("pk"), step="behaviors")
 
 
 def _rule(row: IngressRule) -> Rule:

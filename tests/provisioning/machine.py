@@ -145,15 +145,22 @@ class Machine:
         """One worker attends to everything that is due. False when nothing was."""
         due = list(Run.objects.due(self.now).order_by("due_at").values_list("pk", flat=True))
         for run_id in due:
-            lease = runner.claim(run_id, holder="worker", now=self.clock(), seconds=LEASE_SECONDS)
-            if lease is not None:
-                runner.advance(lease, SAGAS[lease.run.saga], clock=self.clock, pace=1)
-        swept = list(AwsAccount.objects.due_for_sweep(self.now))
-        for account in swept:
+            self.attend(run_id)
+        self.sweep()
+        return bool(due)
+
+    def attend(self, run_id: int) -> None:
+        """One worker's turn at one run, if it is due."""
+        lease = runner.claim(run_id, holder="worker", now=self.clock(), seconds=LEASE_SECONDS)
+        if lease is not None:
+            runner.advance(lease, SAGAS[lease.run.saga], clock=self.clock, pace=1)
+
+    def sweep(self) -> None:
+        """The sweeps that are due."""
+        for account in list(AwsAccount.objects.due_for_sweep(self.now)):
             claimed = poller.claim_sweep(account.pk, self.now, seconds=15)
             assert claimed is not None
             poller.sweep(claimed, clock=self.clock, seconds=15)
-        return bool(due)
 
     def finish(self, *runs: Run, most: int = 400) -> None:
         """Turn after turn, until these runs are over."""

@@ -11,13 +11,12 @@ import pytest
 from botocore.client import BaseClient
 
 from provisioning import actions
-from provisioning.engine.decide import Direction
 from provisioning.engine.outcome import Outcome, Ready
 from provisioning.models import Endpoint, Run, VpcOrigin
 from provisioning.sagas.left_behind import left_behind
 from provisioning.steps import behaviors, stored_rows, vpc_origin
 from provisioning.steps.context import RunContext, open_run
-from provisioning.steps.rows import SharedVpcOrigin
+from provisioning.steps.rows import Part, SharedVpcOrigin
 from tests.provisioning.machine import Boundaries, Killed, Machine, boundaries
 
 
@@ -118,13 +117,13 @@ def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(
     write = behaviors._write
     undoing: list[Run] = []
 
-    def slowly(context: RunContext, runs: Sequence[Run], direction: Direction) -> Outcome:
+    def slowly(context: RunContext, parts: Sequence[Part]) -> Outcome:
         # Both are listed. Before the write is sent, the companion is cancelled, and its undo looks.
-        if len(runs) > 1 and not undoing:
-            undoing.append(runs[1])
-            cancel(machine, runs[1])
+        if len(parts) > 1 and not undoing:
+            undoing.append(parts[1][0])
+            cancel(machine, undoing[0])
             machine.turn()
-        return write(context, runs, direction)
+        return write(context, parts)
 
     monkeypatch.setattr(behaviors, "_write", slowly)
     machine.finish(kept, given_up, most=60)
