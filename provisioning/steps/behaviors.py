@@ -198,8 +198,6 @@ def _write(context: RunContext, parts: Sequence[Part]) -> Outcome:
     if record is None:
         part = _part(context.run, direction)
         return Ready("The distribution no longer exists.") if part is None else _gone(context)
-    if _part(context.run, direction) is None:
-        _refuse_to_drop(context, context.run, record.config)
     config, changed = record.config, []
     for run, side in parts:
         try:
@@ -265,6 +263,7 @@ def _edited(
     """
     part = _part(run, direction)
     if part is None:
+        _refuse_to_drop(context, run, config)
         return without_endpoint(config, names.origin_id(context.owner, run.endpoint.key))
     origin, behaviors = _fragment(context, run, direction, part, config)
     _refuse_to_take(context, run, part, config)

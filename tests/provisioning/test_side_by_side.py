@@ -17,6 +17,7 @@ from provisioning.sagas.left_behind import left_behind
 from provisioning.steps import behaviors, stored_rows, vpc_origin
 from provisioning.steps.context import RunContext, open_run
 from provisioning.steps.rows import Part, SharedVpcOrigin
+from tests.lab.account import behavior
 from tests.provisioning.machine import Boundaries, Killed, Machine, boundaries
 
 
@@ -267,3 +268,35 @@ def test_a_later_approval_holds_though_another_endpoint_has_made_the_shared_rule
     late = site.begin(*approved)
     machine.finish(late)
     site.assert_built(early, late)
+
+
+def test_a_removal_in_anothers_write_drops_no_behavior_of_somebody_else(
+    machine: Machine,
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    kept = site.start(path_patterns=["/ws/kept"])
+    machine.finish(kept)
+    ours = f"edge-portal-{kept.endpoint.key}"
+    removal, new = site.remove(kept), site.start(path_patterns=["/ws/new"])
+
+    class Interference(Boundaries):
+        def __call__(self, label: str) -> None:
+            if label == "before UpdateDistribution" and not self.passed:
+                self.passed.append(label)
+                reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+                config = reply["DistributionConfig"]
+                items = [*config["CacheBehaviors"]["Items"], behavior(ours, "/theirs")]
+                config["CacheBehaviors"] = {"Quantity": len(items), "Items": items}
+                site.account.cloudfront.update_distribution(
+                    Id=site.distribution_id, IfMatch=reply["ETag"], DistributionConfig=config
+                )
+
+    with boundaries(Interference()):
+        machine.finish(removal, new, most=60)
+    assert (new.state, removal.state) == (Run.State.DONE, Run.State.UNDONE)
+    assert removal.failure["code"] == "changed_by_others"
+    assert site.behaviors() == {
+        "/theirs": ours,
+        "/ws/kept": ours,
+        "/ws/new": f"edge-portal-{new.endpoint.key}",
+    }
