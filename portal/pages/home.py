@@ -19,7 +19,7 @@ from portal.pages.paging import page_of
 from portal.pages.transfers import transfers_context
 from portal.people.models import Person, Team
 from portal.people.visibility import visible_teams
-from portal.requests.lifecycle import FINAL, TITLES, State
+from portal.requests.lifecycle import CHECKED, FINAL, TITLES, State
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
 
@@ -67,7 +67,7 @@ def home(request: SignedIn) -> HttpResponse:
     ]
     elsewhere = [State.STUCK] if person.sees_everything else []  # shown above, for every team
     busy = EndpointRequest.objects.visible_to(person).exclude(
-        state__in=[*FINAL, State.FAILED, State.LIVE, State.UNANSWERED, *elsewhere]
+        state__in=[*FINAL, *CHECKED, State.FAILED, *elsewhere]
     )
     if chosen:
         busy = busy.filter(team=chosen)

@@ -26,6 +26,7 @@ from portal.pages.auth import SignedIn, posted_text, request_or_404, signed_in
 from portal.pages.forms import request_form_data
 from portal.people.models import Person
 from portal.requests.lifecycle import (
+    CHECKED,
     FINAL,
     PERMISSIONS,
     SETTLED,
@@ -241,7 +242,7 @@ def _past_pivot(run: Run | None) -> bool:
 
 def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
     """The verdict to show beside the state, once the endpoint was checked."""
-    if shown.endpoint_id is None or shown.state not in (State.LIVE, State.UNANSWERED):
+    if shown.endpoint_id is None or shown.state not in CHECKED:
         return None
     check = (
         Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False)

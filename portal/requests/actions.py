@@ -20,7 +20,7 @@ from portal.requests.accepted_exceptions import accept_exposures, end_of
 from portal.requests.answers import parse_settings
 from portal.requests.endpoint_names import name_fault
 from portal.requests.entitlement import check_requester
-from portal.requests.lifecycle import UNDER_WAY, Allowed, Denied, State, Verb, after, may
+from portal.requests.lifecycle import CHECKED, UNDER_WAY, Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
 from provisioning import events
@@ -502,7 +502,7 @@ def stream_of(endpoint: Endpoint) -> str:
     it.
     """
     of_endpoint = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at")
-    built = of_endpoint.filter(state__in=[State.VERIFYING, State.LIVE, State.UNANSWERED])
+    built = of_endpoint.filter(state__in=[State.VERIFYING, *CHECKED])
     source = built.first() or of_endpoint.first()
     return source.stream if source else ""
 
@@ -552,7 +552,7 @@ def close_request(
 def supersede_earlier(request: EndpointRequest, now: datetime) -> None:
     """This request decides about its endpoint from now on; those before it are over."""
     earlier = EndpointRequest.objects.select_for_update().filter(
-        endpoint=request.endpoint, state__in=[State.VERIFYING, State.LIVE, State.UNANSWERED]
+        endpoint=request.endpoint, state__in=[State.VERIFYING, *CHECKED]
     )
     for one in earlier.exclude(pk=request.pk).order_by("pk"):
         move(one, Verb.WAS_SUPERSEDED, now)

@@ -160,15 +160,17 @@ def _check_again(request: EndpointRequest, now: datetime) -> None:
 
 def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetime) -> None:
     verb = Verb.ANSWERED if ok else Verb.DID_NOT_ANSWER
-    if after(State(request.state), verb) is None:
+    before = State(request.state)
+    if after(before, verb) is None:
         return
     move(request, verb, now, reason="" if ok else text[:500])
     if ok:
-        done = "Request complete. Clients can connect."
+        again = before is State.FAILING
+        done = "Clients can connect again." if again else "Request complete. Clients can connect."
         record(request, "request.live", done, now, level="good")
     else:
         failing = f"{request.title}. The verdict names the cause and the fix."
-        record(request, "request.unanswered", failing, now, level="error")
+        record(request, f"request.{request.state}", failing, now, level="error")
 
 
 def _request_first_check(request: EndpointRequest, now: datetime) -> Endpoint:

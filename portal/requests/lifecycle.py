@@ -29,6 +29,7 @@ class State(enum.StrEnum):
     VERIFYING = "verifying"
     LIVE = "live"
     UNANSWERED = "unanswered"
+    FAILING = "failing"
     FAILED = "failed"
     STUCK = "stuck"
     OUT_OF_SERVICE = "out_of_service"
@@ -101,15 +102,22 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.VERIFYING, V.ANSWERED): S.LIVE,
     (S.VERIFYING, V.DID_NOT_ANSWER): S.UNANSWERED,
     (S.UNANSWERED, V.ANSWERED): S.LIVE,
-    (S.LIVE, V.DID_NOT_ANSWER): S.UNANSWERED,
+    (S.LIVE, V.DID_NOT_ANSWER): S.FAILING,
+    (S.FAILING, V.ANSWERED): S.LIVE,
     (S.VERIFYING, V.WAS_SUPERSEDED): S.SUPERSEDED,
     (S.LIVE, V.WAS_SUPERSEDED): S.SUPERSEDED,
     (S.UNANSWERED, V.WAS_SUPERSEDED): S.SUPERSEDED,
+    (S.FAILING, V.WAS_SUPERSEDED): S.SUPERSEDED,
 }
 
 FINAL = frozenset({S.RESTORED, S.REMOVED, S.SUPERSEDED, S.CLOSED, S.REJECTED, S.CANCELLED})
-SETTLED = FINAL | {S.LIVE, S.UNANSWERED, S.FAILED, S.STUCK, S.BLOCKED, S.OUT_OF_SERVICE}
-UNDER_WAY = frozenset(State) - FINAL - {S.LIVE, S.UNANSWERED, S.FAILED}
+CHECKED = frozenset({S.LIVE, S.UNANSWERED, S.FAILING})
+"""States after the first check: the endpoint is as the request asked, and each later check moves
+it among them. `unanswered` has never been live; `failing` has, so what fails now is no result of
+the request.
+"""
+SETTLED = FINAL | CHECKED | {S.FAILED, S.STUCK, S.BLOCKED, S.OUT_OF_SERVICE}
+UNDER_WAY = frozenset(State) - FINAL - CHECKED - {S.FAILED}
 """States in which a change or a removal keeps others of the same endpoint waiting."""
 
 TITLES: dict[State, str] = {
@@ -120,12 +128,13 @@ TITLES: dict[State, str] = {
     S.VERIFYING: "Checking the handshake",
     S.LIVE: "Live",
     S.UNANSWERED: "Built, but the handshake fails",
+    S.FAILING: "Live, now failing",
     S.FAILED: "Failed; changes rolled back",
     S.STUCK: "Stuck: the rollback failed",
     S.OUT_OF_SERVICE: "Out of service",
     S.RESTORED: "Restored",
     S.REMOVED: "Removed",
-    S.SUPERSEDED: "Superseded",
+    S.SUPERSEDED: "Done, no longer current",
     S.CLOSED: "Closed, with resources left in AWS",
     S.REJECTED: "Rejected",
     S.CANCELLED: "Cancelled",
@@ -139,6 +148,8 @@ NEXT_STEPS: dict[State, str] = {
     S.VERIFYING: "The portal is making a real WebSocket handshake through CloudFront.",
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was removed.",
+    S.FAILING: "Clients could connect once it was done; the last check failed. The verdict names the "
+    "likely cause and the fix.",
     S.FAILED: "Everything this request created in AWS was removed. Fix the reason, then retry.",
     S.STUCK: "A platform admin must fix the cause, then retry.",
     S.OUT_OF_SERVICE: "Clients cannot connect. Restore the endpoint if it is still needed; "

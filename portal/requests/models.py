@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from portal.people.models import Person, Team
 from portal.requests.lifecycle import (
+    CHECKED,
     FINAL,
     SETTLED,
     TITLES,
@@ -84,8 +85,7 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
             state__in=[
                 State.PROVISIONING,
                 State.VERIFYING,
-                State.LIVE,
-                State.UNANSWERED,
+                *CHECKED,
                 State.OUT_OF_SERVICE,
             ]
         )

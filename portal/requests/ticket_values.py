@@ -91,6 +91,11 @@ MAPPING: Mapping[State, Row] = {
         ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
         JiraValues("Escalated", "Escalate"),
     ),
+    S.FAILING: Row(
+        ServiceNowValues(CLOSED_COMPLETE, "complete", "approved"),
+        JiraValues("Done", "Resolve", resolution="Done"),
+        True,
+    ),
     S.FAILED: Row(
         ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"),
         JiraValues("Done", "Resolve", resolution="Failed"),

@@ -22,7 +22,7 @@ from checks.stored_secrets.actions import Reference, references_to
 from portal.people.models import Person, Team
 from portal.requests.actions import record, stream_of, supersede_earlier
 from portal.requests.endpoint_changes import answers_of
-from portal.requests.lifecycle import TRANSFER, UNDER_WAY, Denied, State
+from portal.requests.lifecycle import CHECKED, TRANSFER, UNDER_WAY, Denied, State
 from portal.requests.models import EndDate, EndpointRequest, Transfer
 from portal.requests.transfer_rules import Handover, obstacles, settings_digest
 from provisioning import actions as provisioning
@@ -234,8 +234,7 @@ def _request_of_new_team(
     person: Person, transfer: Transfer, endpoint: Endpoint, now: datetime
 ) -> EndpointRequest:
     """A request that is done already: the new team's place for the endpoint's events and checks."""
-    built = (State.LIVE, State.UNANSWERED)
-    earlier = EndpointRequest.objects.filter(endpoint=endpoint, state__in=built)
+    earlier = EndpointRequest.objects.filter(endpoint=endpoint, state__in=CHECKED)
     newest = earlier.order_by("-created_at").first()
     request_id = uuid.uuid4()
     return EndpointRequest.objects.create(

@@ -60,7 +60,8 @@ def test_a_deployed_endpoint_is_tested_and_then_live(building: EndpointRequest) 
     happens(building, "check.finished", ok=True)
     assert building.state == State.LIVE
     happens(building, "check.finished", text="504 from the edge.", ok=False)
-    assert (building.state, building.reason) == (State.UNANSWERED, "504 from the edge.")
+    assert (building.state, building.reason) == (State.FAILING, "504 from the edge.")
+    assert building.title == "Live, now failing", "not the result of what was built"
     happens(building, "check.finished", ok=True)
     assert (building.state, building.reason) == (State.LIVE, "")
 
@@ -272,7 +273,7 @@ def test_a_restored_endpoint_is_checked_again_and_not_live_until_then(
     assert Check.objects.get(finished_at=None).stream == building.stream
 
 
-@pytest.mark.parametrize("state", [State.VERIFYING, State.LIVE, State.UNANSWERED])
+@pytest.mark.parametrize("state", [State.VERIFYING, State.LIVE, State.UNANSWERED, State.FAILING])
 def test_what_a_removed_endpoint_was_built_by_is_over(
     people: Cast, building: EndpointRequest, state: State
 ) -> None:

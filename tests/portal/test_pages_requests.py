@@ -125,7 +125,7 @@ def test_the_team_cancels_and_others_cannot(people: Cast, lab: Lab) -> None:
     assert "Cancelled." in words
     assert "Not needed" in words
     assert "Change the request" not in words
-    assert "no longer" not in text_of(signed_in(people.ben).get("/requests/"))
+    assert "team-chat Cancelled" in text_of(signed_in(people.ben).get("/requests/"))
 
 
 def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> None:

@@ -32,6 +32,7 @@ TONES = {
     State.VERIFYING: "busy",
     State.LIVE: "good",
     State.UNANSWERED: "bad",
+    State.FAILING: "bad",
     State.FAILED: "bad",
     State.STUCK: "bad",
     State.OUT_OF_SERVICE: "warn",
