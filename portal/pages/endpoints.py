@@ -42,19 +42,21 @@ from portal.pages.drift import drift_context
 from portal.pages.exports import FORMATS
 from portal.pages.forms import LogRowsForm, settings_form_data
 from portal.pages.privacy import privacy_context
-from portal.people.models import Team
+from portal.people.models import Person, Team
 from portal.requests.actions import request_under_way
 from portal.requests.end_dates import last_possible, today
 from portal.requests.endpoint_changes import answers_of, change_refusal
-from portal.requests.lifecycle import Denied
+from portal.requests.lifecycle import Allowed, Denied, State, Verb, may
 from portal.requests.models import EndDate, EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from portal.requests.transfers import offered_to, open_offer
+from provisioning.engine.decide import Direction
 from provisioning.models import Endpoint
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import FIELD, USUAL_CHECK
 from provisioning.spec.parsing import derive_settings
+from provisioning.steps.grace import ends_at
 
 HISTORY_SHOWN = 20
 CHECKS_CHARTED = 10_000
@@ -124,17 +126,19 @@ def detail_page(
     """The page, of one check in particular, and with log lines that could not be parsed."""
     team = Team.objects.filter(slug=endpoint.owner).first()
     source = _newest_request(endpoint)
+    pending = request_under_way(endpoint)
     context = {
         "team": team,
         "source": source,
         "history": _history(endpoint),
-        "commands": _commands(endpoint),
+        "commands": () if _is_past(endpoint) else _commands(endpoint),
         "client_code": _client_code(endpoint),
         "export_formats": FORMATS,
         "usual_check": UsualCheckSummary.of(endpoint.spec.to_dict()),
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
-        "pending": request_under_way(endpoint),
+        "pending": pending,
+        **_removal_context(request.user, pending),
         "transfer": open_offer(endpoint),
         "clone_url": _clone_url(endpoint, team),
         "end_date": EndDate.objects.filter(endpoint=endpoint).first(),
@@ -148,6 +152,31 @@ def detail_page(
         endpoint, request.GET.get("uptime", "")
     )
     return render(request, "endpoints/detail.html", context, status=422 if log_form else 200)
+
+
+def _is_past(endpoint: Endpoint) -> bool:
+    """Whether it was in service and is no longer: nothing on its page is true now."""
+    return endpoint.state in (Endpoint.State.RETIRED, Endpoint.State.ABSENT)
+
+
+def _removal_context(person: Person, pending: EndpointRequest | None) -> dict[str, Any]:
+    """While the endpoint is out of service: since when, until when it can be restored, and whether
+    this person may.
+    """
+    if pending is None or pending.state != State.OUT_OF_SERVICE or pending.run is None:
+        return {}
+    waits = (
+        one
+        for one in pending.run.journal()
+        if one.step == "grace" and one.direction is Direction.FORWARD
+    )
+    first = next(waits, None)
+    allowed = may(Verb.RESTORE, person.actor_for(pending.team), pending.standing)
+    return {
+        "out_of_service_since": first.since if first else None,
+        "restorable_until": ends_at(first.since, pending.run.plan_data) if first else None,
+        "may_restore": isinstance(allowed, Allowed),
+    }
 
 
 @signed_in
@@ -210,6 +239,7 @@ def _check_context(
     transcript = _transcript(shown) if shown else None
     return {
         "endpoint": endpoint,
+        "past": _is_past(endpoint),
         "endpoint_status": endpoint_status(
             known.state, known.health_status, checked=known.looked_at is not None
         ),

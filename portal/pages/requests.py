@@ -152,6 +152,7 @@ def plan_context(shown: EndpointRequest) -> dict[str, Any]:
         "blocked": any(one["level"] == "block" for one in results),
         "preflight_shown": bool(results) and shown.state != State.PLANNING,
         "settings_changed": settings_changed(shown.plan_data) if plan else (),
+        "paced": settings.PROVISIONING_PACE > 1,
         "phases": phases(shown.plan_data, pace=settings.PROVISIONING_PACE) if plan else (),
         "usual_check": UsualCheckSummary.of(shown.spec.to_dict()),
         "check_minutes": settings.CHECK_EVERY_MINUTES,

@@ -4,7 +4,9 @@ create again is still there.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 from provisioning.engine.outcome import Outcome, Ready, Working
 from provisioning.engine.step import StepSide
@@ -17,7 +19,7 @@ def observe(context: RunContext) -> Outcome:
     """Ready once the period that the plan names has passed since the step began."""
     now = context.clock()
     began = context.rows.began("grace") or now
-    until = began + timedelta(seconds=context.run.plan_data["grace_seconds"])
+    until = ends_at(began, context.run.plan_data)
     if until <= now:
         return Ready("The grace period is over. Nothing can be restored from here on.")
     return Working(
@@ -25,6 +27,11 @@ def observe(context: RunContext) -> Outcome:
         data={"until": until.isoformat()},
         until=until,
     )
+
+
+def ends_at(began: datetime, plan: Mapping[str, Any]) -> datetime:
+    """Until when the endpoint can be restored, by the plan (its dict) that removes it."""
+    return began + timedelta(seconds=plan["grace_seconds"])
 
 
 WAIT: StepSide[RunContext] = StepSide(observe, never_acts)

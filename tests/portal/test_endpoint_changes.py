@@ -8,23 +8,26 @@ import html
 import re
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from checks.models import Check
 from portal.endpoints.actions import rename_endpoint
 from portal.people.models import Person
 from portal.requests.actions import cancel_request, request_under_way, retry_request
 from portal.requests.endpoint_changes import answers_of, submit_change, submit_removal
 from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import EndpointRequest
+from portal.requests.phases import phases
 from provisioning.engine.decide import Finish
-from provisioning.models import Endpoint, Run
+from provisioning.models import Endpoint, JournalEntry, Run
 from provisioning.sagas.change_endpoint import endpoint_after
 from provisioning.spec.parsing import SpecError
-from tests.portal.endpoint_requests import ask, deploy, planned, put
+from tests.portal.endpoint_requests import ask, deploy, planned, put, told_by
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
 
@@ -205,16 +208,41 @@ def test_what_is_out_of_service_is_not_checked_and_its_request_says_how_to_resto
     people: Cast,
 ) -> None:
     endpoint = built(people)
+    at = {"requested_at": NOW, "due_at": NOW, "retry_until": NOW, "finished_at": NOW}
+    told_by(Check.objects.create(endpoint=endpoint, ok=True, verdict="WSE-LIVE", **at))
+    here = f"/endpoints/{endpoint.pk}/"
+    in_service = ("The endpoint is live", "Connect from your machine", "Compare now", "How often")
+    before = text_of(signed_in(people.ana).get(here))
+    assert [words for words in in_service if words in before] == list(in_service)
     request = submit_removal(people.ana, endpoint, now=NOW)
     assert isinstance(request, EndpointRequest)
     Endpoint.objects.update(state="retired")
-    put(request, State.OUT_OF_SERVICE, reason="It can be restored until Sunday.")
+    run = endpoint.runs.get()
+    run.plan_data = run.plan_data | {"grace_seconds": 7200}
+    run.save()
+    entry = {"step": "grace", "kind": "working", "direction": "forward", "at": NOW, "since": NOW}
+    JournalEntry.objects.create(run=run, seq=1, **entry)
+    put(request, State.OUT_OF_SERVICE, reason="It can be restored until Sunday.", run=run)
+    out = text_of(signed_in(people.ana).get(here))
+    assert [words for words in in_service if words in out] == []
+    assert "taken out of the distribution passed" in out
+    until = (NOW + timedelta(hours=2)).strftime("%-d %B, %H:%M")
+    assert f"Out of service since {NOW:%-d %B, %H:%M} UTC; it can be restored until {until}" in out
+    assert "Restore the endpoint" in out
+    assert "Restore the endpoint" not in text_of(signed_in(people.rita).get(here))
     page = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Out of service" in page
     assert "Why is it still needed?" in page
     auditor = text_of(signed_in(people.rita).get(f"/requests/{request.pk}/"))
     assert "Out of service" in auditor
     assert "Why is it still needed?" not in auditor
+
+
+def test_a_removal_says_the_days_asked_for_and_what_a_fast_clock_makes_of_them() -> None:
+    items = [{"resource": "behavior", "action": "delete"}]
+    plan = {"action": "remove", "items": items, "grace_seconds": 7 * 86_400 // 45}
+    grace = next(one for one in phases(plan, pace=45) if one.days is not None)
+    assert (grace.days, grace.seconds, grace.pivot) == (7, 13_440, True)
 
 
 def test_a_live_endpoint_is_renamed_without_a_request(people: Cast) -> None:
