@@ -35,7 +35,7 @@ EXCEPTION = f.Object("PrivacyException", "A way past CloudFront that an approver
     f.Field("reason", f.STRING, example="The monitoring hosts ask the app directly"),
     f.Field("accepted_by", f.STRING, example="Olga"),
     f.Field("accepted_at", f.TIME),
-    f.Field("until", f.TIME, "From then on, audits fail again."),
+    f.Field("until", f.TIME, "From then on, audits fail."),
     f.Field("plan_digest", f.STRING, "The plan whose approval accepted it; empty if it was "
             "accepted later.", example=""),
     f.Field("withdrawn_by", f.STRING, example=""),

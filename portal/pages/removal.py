@@ -1,6 +1,4 @@
-"""Ask for the removal of an endpoint: what goes, who still connects, and how long it can be
-restored.
-"""
+"""Ask for the removal of an endpoint: what goes, and how long it can be restored."""
 
 from __future__ import annotations
 
@@ -15,15 +13,12 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from checks.models import Check
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.forms import PageForm
 from portal.people.models import Team
 from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, change_refusal, submit_removal
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
-
-CHECKS_SHOWN = 5
 
 
 class RemovalForm(PageForm):
@@ -83,6 +78,5 @@ def _page(
         "form": form,
         "team": Team.objects.filter(slug=endpoint.owner).first(),
         "holdings": holdings,
-        "checks": list(Check.objects.finished().filter(endpoint=endpoint)[:CHECKS_SHOWN]),
     }
     return render(request, "endpoints/remove.html", context, status=status)

@@ -148,8 +148,8 @@ NEXT_STEPS: dict[State, str] = {
     S.VERIFYING: "The portal is making a real WebSocket handshake through CloudFront.",
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was removed.",
-    S.FAILING: "Clients could connect once it was done; the last check failed. The verdict names the "
-    "likely cause and the fix.",
+    S.FAILING: "Clients could connect once it was done; the last check failed. The verdict names "
+    "the likely cause and the fix.",
     S.FAILED: "Everything this request created in AWS was removed. Fix the reason, then retry.",
     S.STUCK: "A platform admin must fix the cause, then retry.",
     S.OUT_OF_SERVICE: "Clients cannot connect. Restore the endpoint if it is still needed; "

@@ -86,7 +86,7 @@ def removal(keeps: Keeps = lambda _: frozenset()) -> StepSide[RunContext]:
 
     @errors_as_outcomes
     def observe_removal(context: RunContext) -> Outcome:
-        kept = keeps(context)
+        kept, removed = keeps(context), 0
         for group in _groups(context, kept):
             with context.rows.lock(_lock(context, group)) as alone:
                 if not alone:
@@ -96,7 +96,12 @@ def removal(keeps: Keeps = lambda _: frozenset()) -> StepSide[RunContext]:
                     return Missing(f"Removing the portal's rule from {group}.")
                 for row in sole:
                     context.rows.delete_rule(row)
-        return Ready("The security group rules that only this endpoint used are removed.")
+                removed += len(sole)
+        return Ready(
+            "The security group rules that only this endpoint used are removed."
+            if removed
+            else "No security group rule has to be removed."
+        )
 
     @errors_as_outcomes
     def remove_rules(context: RunContext) -> Outcome:

@@ -233,7 +233,7 @@ def approve(olga: Page, digest: str) -> str:
     olga.get_by_role("link", name="Review: orders").click()
     expect(olga.get_by_role("region", name="Changes in AWS")).to_contain_text("/ws/orders")
     agreed = olga.locator("input[name=digest]").input_value()
-    expect(olga.get_by_text("By approving, you accept that besides CloudFront")).to_be_visible()
+    expect(olga.get_by_text("By approving, you accept these ways past CloudFront")).to_be_visible()
     olga.get_by_label("Reason").fill("The office network may reach orders.")
     olga.get_by_role("button", name=f"Approve plan {digest[:8]}").click()
     expect(olga.get_by_text("Approved. Building starts now.")).to_be_visible()

@@ -221,7 +221,7 @@ def test_the_decision_page_lists_what_an_approval_accepts(people: Cast) -> None:
     request = exposed(people)
     olga = signed_in(people.olga)
     words = text_of(olga.get(f"/approvals/{request.pk}/"))
-    assert f"you accept that besides CloudFront: {OFFICE}" in words
+    assert f"you accept these ways past CloudFront: {OFFICE}" in words
     decide = {"decision": "approve", "digest": request.plan_digest}
     without = olga.post(f"/requests/{request.pk}/decide/", decide)
     assert (without.status_code, OFFICE in text_of(without)) == (422, True)
@@ -232,6 +232,6 @@ def test_the_decision_page_lists_what_an_approval_accepts(people: Cast) -> None:
 
 def test_the_decision_page_says_nothing_where_nothing_is_left_open(people: Cast) -> None:
     request = planned(ask(people.ben, people.chat))
-    assert "besides CloudFront" not in text_of(
+    assert "ways past CloudFront" not in text_of(
         signed_in(people.olga).get(f"/approvals/{request.pk}/")
     )
