@@ -119,7 +119,7 @@ urlpatterns = [
     ),
     path("drift/", drift.drift, name="drift"),
     path("quotas/", quotas.quotas, name="quotas"),
-    path("drift/accounts/<slug:account_id>/", drift.account_compare, name="drift-compare"),
+    path("drift/accounts/<slug:account_id>/", drift.account_drift, name="drift-account"),
     path("drift/<uuid:pk>/ignore/", drift.finding_ignore, name="drift-ignore"),
     path("drift/<uuid:pk>/count/", drift.finding_count, name="drift-count"),
     path("teams/<slug:slug>/secrets/", secrets.secrets, name="secrets"),

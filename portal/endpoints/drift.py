@@ -16,7 +16,7 @@ from portal.people.visibility import visible_endpoints
 from portal.requests.lifecycle import Denied
 from provisioning.drift import reports
 from provisioning.drift.comparison import distribution_source
-from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint, Event
+from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint, Event, Run
 from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line
 
@@ -96,6 +96,16 @@ def last_reports(account: AwsAccount) -> tuple[DriftReport | None, DriftReport |
         made.filter(finished_at__isnull=False).first(),
         made.filter(finished_at__isnull=True).first(),
     )
+
+
+def overtaken(report: DriftReport, endpoint: Endpoint | None = None) -> bool:
+    """Whether a run of the endpoint (None: of any in the account) has ended since the report was
+    requested, so that it says nothing about what is there now.
+    """
+    ended = Run.objects.filter(
+        endpoint__account=report.account_id, finished_at__gt=report.requested_at
+    )
+    return (ended.filter(endpoint=endpoint) if endpoint else ended).exists()
 
 
 def troubles_for(endpoint: Endpoint, report: DriftReport) -> list[str]:

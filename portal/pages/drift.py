@@ -20,6 +20,7 @@ from portal.endpoints.drift import (
     ignore_finding,
     last_reports,
     may_ignore,
+    overtaken,
     stop_ignoring,
     troubles_for,
     visible_findings,
@@ -50,12 +51,15 @@ class ShownFinding:
 
 @dataclass(frozen=True)
 class AccountDrift:
-    """An account with its findings, its last report and the one under way."""
+    """An account with its findings, its last report and the one under way. `overtaken`: a run has
+    ended there since the last one.
+    """
 
     account: AwsAccount
     findings: list[ShownFinding]
     last: DriftReport | None
     running: DriftReport | None
+    overtaken: bool
 
 
 @signed_in
@@ -67,10 +71,7 @@ def drift(request: SignedIn) -> HttpResponse:
     found: dict[str, list[ShownFinding]] = {}
     for row in visible_findings(request.user)[: FINDINGS_SHOWN + 1]:
         found.setdefault(row.account_id, []).append(_shown(request.user, row))
-    accounts = [
-        AccountDrift(one, found.get(one.pk, []), *last_reports(one))
-        for one in AwsAccount.objects.all()
-    ]
+    accounts = [_of_account(one, found.get(one.pk, [])) for one in AwsAccount.objects.all()]
     total = sum(map(len, found.values()))
     context = {"accounts": accounts, "truncated": total > FINDINGS_SHOWN, **_choices(request.user)}
     return render(request, "drift/list.html", context)
@@ -96,16 +97,25 @@ def endpoint_drift(request: SignedIn, pk: UUID) -> HttpResponse:
 
 
 @signed_in
-@require_POST
-def account_compare(request: SignedIn, account_id: str) -> HttpResponse:
-    """Compare an account with AWS now."""
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_drift(request: SignedIn, account_id: str) -> HttpResponse:
+    """One account's findings as a fragment, which refreshes itself while a report is made. A POST
+    requests one.
+    """
     if not request.user.sees_everything:
         raise Http404
     account = get_object_or_404(AwsAccount, pk=account_id)
-    answer = compare_now(request.user, account, None, now=timezone.now())
-    if isinstance(answer, Denied):
-        messages.warning(request, answer.reason)
-    return redirect(f"{reverse('drift')}#account-{account.pk}")
+    page = f"{reverse('drift')}#account-{account.pk}"
+    if request.method == "POST":
+        answer = compare_now(request.user, account, None, now=timezone.now())
+        if isinstance(answer, Denied):
+            messages.warning(request, answer.reason)
+            return to_page(request, page)
+    if not request.htmx:
+        return redirect(page)
+    found = visible_findings(request.user).filter(account=account)[:FINDINGS_SHOWN]
+    here = _of_account(account, [_shown(request.user, row) for row in found])
+    return render(request, "drift/_account.html", {"here": here, **_choices(request.user)})
 
 
 @signed_in
@@ -168,11 +178,17 @@ def drift_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
         "findings_to_accept": [one.row for one in shown if one.may_accept],
         "drift_last": last,
         "drift_running": running,
+        "drift_overtaken": last is not None and overtaken(last, endpoint),
         "drift_troubles": troubles_for(endpoint, last) if last else [],
         "may_compare": person.decides or person.belongs_to(endpoint.owner),
         "may_change": change_refusal(person, endpoint) is None,
         **_choices(person),
     }
+
+
+def _of_account(account: AwsAccount, findings: list[ShownFinding]) -> AccountDrift:
+    last, running = last_reports(account)
+    return AccountDrift(account, findings, last, running, last is not None and overtaken(last))
 
 
 def _choices(person: Person) -> dict[str, Any]:

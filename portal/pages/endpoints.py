@@ -51,7 +51,8 @@ from portal.requests.models import EndDate, EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from portal.requests.transfers import offered_to, open_offer
 from provisioning.engine.decide import Direction
-from provisioning.models import Endpoint
+from provisioning.models import Endpoint, Run
+from provisioning.sagas import change_endpoint
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import FIELD, USUAL_CHECK
@@ -138,6 +139,9 @@ def detail_page(
         "check_minutes": check_interval(endpoint),
         "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
         "pending": pending,
+        "changed": endpoint.runs.filter(saga=change_endpoint.SAGA.name, state=Run.State.DONE)
+        .order_by("-finished_at")
+        .first(),
         **_removal_context(request.user, pending),
         "transfer": open_offer(endpoint),
         "clone_url": _clone_url(endpoint, team),

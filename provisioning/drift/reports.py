@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from provisioning import events
 from provisioning.aws.errors import AwsError
@@ -27,6 +27,7 @@ from provisioning.models import (
     DriftReport,
     Endpoint,
     Event,
+    Run,
 )
 
 BY_SCHEDULE = "the schedule"
@@ -34,6 +35,8 @@ LEASE_SECONDS = 300.0
 TURN_SECONDS = 30.0
 AT_ONCE = 20
 KEPT = timedelta(days=30)
+BETWEEN_RUNS = timedelta(minutes=1)
+"""The least time between two reports of an account, however many runs end in it."""
 TOLD_AT_ONCE = 3
 log = logging.getLogger(__name__)
 
@@ -50,18 +53,21 @@ def request_report(account: AwsAccount, *, by: str, now: datetime) -> DriftRepor
 
 
 def request_due_reports(now: datetime) -> int:
-    """Request a report of every account with endpoints or open findings whose last one is too old;
-    return how many. Reports are kept for a month.
+    """Request a report of every account with endpoints or open findings whose last one is too old,
+    or older than the end of a run there; return how many. Reports are kept for a month.
     """
     if not settings.DRIFT_EVERY_MINUTES:
         return 0
-    recent = DriftReport.objects.filter(account=OuterRef("pk")).filter(
-        Q(finished_at__isnull=True)
-        | Q(requested_at__gt=now - timedelta(minutes=settings.DRIFT_EVERY_MINUTES))
-    )
+    made = DriftReport.objects.filter(account=OuterRef("pk"))
+    accounts = AwsAccount.objects.annotate(
+        last=Subquery(made.order_by("-requested_at").values("requested_at")[:1])
+    ).exclude(Exists(made.filter(finished_at__isnull=True)))
+    ended = Run.objects.filter(endpoint__account=OuterRef("pk"), finished_at__gt=OuterRef("last"))
+    too_old = Q(last=None) | Q(last__lte=now - timedelta(minutes=settings.DRIFT_EVERY_MINUTES))
+    overtaken = Q(last__lte=now - BETWEEN_RUNS) & Exists(ended)
     deployed = Endpoint.objects.filter(account=OuterRef("pk"), state=Endpoint.State.DEPLOYED)
     found = DriftFinding.objects.open().filter(account=OuterRef("pk"))
-    due = AwsAccount.objects.filter(Exists(deployed) | Exists(found)).exclude(Exists(recent))
+    due = accounts.filter(Exists(deployed) | Exists(found)).filter(too_old | overtaken)
     requested = list(due.order_by("pk")[:AT_ONCE])
     for account in requested:
         request_report(account, by=BY_SCHEDULE, now=now)

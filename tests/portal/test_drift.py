@@ -163,7 +163,11 @@ def test_a_report_is_requested_once_by_whoever_may(people: Cast, endpoint: Endpo
     report = DriftReport.objects.get()
     assert report.requested_by == "ana"
     assert signed_in(people.olga).post("/drift/accounts/1%001/").status_code == 404
-    signed_in(people.olga).post(f"/drift/accounts/{ACCOUNT}/")
+    olga, here = signed_in(people.olga), f"/drift/accounts/{ACCOUNT}/"
+    asked = olga.post(here, headers={"HX-Request": "true"})
+    assert "A comparison is under way" in text_of(asked)
+    assert f'hx-get="{here}" hx-trigger="every 2s"' in asked.content.decode(), "it shows the end"
+    assert ana.get(here, headers={"HX-Request": "true"}).status_code == 404
     assert DriftReport.objects.count() == 1
     DriftReport.objects.update(
         finished_at=timezone.now(),
@@ -175,7 +179,16 @@ def test_a_report_is_requested_once_by_whoever_may(people: Cast, endpoint: Endpo
     )
     assert len(ana.get(url).json()["troubles"]) == 2, "nothing about other distributions"
     assert "as far as it showed it" in text_of(ana.get(f"/endpoints/{endpoint.pk}/"))
+    assert "hx-trigger" not in olga.get(here, headers={"HX-Request": "true"}).content.decode()
     assert AwsAccount.objects.count() == 2
+    now = timezone.now()
+    ended = {"due_at": now, "created_at": now, "finished_at": now, "state": Run.State.DONE}
+    Run.objects.create(endpoint=endpoint, saga="change-endpoint", plan_data={}, **ended)
+    stale = text_of(ana.get(f"/endpoints/{endpoint.pk}/"))
+    assert "Not compared with AWS since the endpoint last changed." in stale
+    assert "AWS matches" not in stale
+    assert "Last changed just now" in stale
+    assert "An endpoint has changed since" in text_of(olga.get("/drift/"))
 
 
 def built_and_changed(people: Cast, **values: Any) -> DriftFinding:

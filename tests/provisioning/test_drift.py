@@ -312,10 +312,10 @@ def test_what_was_agreed_to_counts_only_as_long_as_it_stays_so(
     assert (later.pk, later.ignored_until, later.ignored_by) == (found.pk, None, "")
 
 
-def test_reports_are_requested_once_an_hour_where_endpoints_are(
+def test_reports_are_requested_once_an_hour_and_after_runs_where_endpoints_are(
     machine: Machine, built: tuple[Site, Run], settings: Any
 ) -> None:
-    site, _ = built
+    site, run = built
     settings.DRIFT_EVERY_MINUTES = 60
     assert reports.request_due_reports(machine.now) == 1
     assert reports.request_due_reports(machine.now) == 0, "it is under way"
@@ -324,6 +324,13 @@ def test_reports_are_requested_once_an_hour_where_endpoints_are(
     assert reports.due_reports(machine.now) == []
     assert reports.request_due_reports(machine.now + timedelta(minutes=59)) == 0
     assert reports.request_due_reports(machine.now + timedelta(minutes=61)) == 1
+    overtaken = DriftReport.objects.get(finished_at=None)
+    Run.objects.filter(pk=run.pk).update(finished_at=overtaken.requested_at + timedelta(seconds=1))
+    soon = overtaken.requested_at + reports.BETWEEN_RUNS
+    assert reports.request_due_reports(soon) == 0, "it is under way"
+    DriftReport.objects.update(finished_at=soon)
+    assert reports.request_due_reports(soon - timedelta(seconds=1)) == 0
+    assert reports.request_due_reports(soon) == 1, "a run ended after the last one was requested"
     settings.DRIFT_EVERY_MINUTES = 0
     DriftReport.objects.all().delete()
     assert reports.request_due_reports(machine.now) == 0
