@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from checks.preflight.results import (
     Amendment,
@@ -164,6 +165,7 @@ def paths(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Each path by itself: taken, then the order, since the first behavior that matches wins."""
+    afterwards = _without_leaving(subject, distribution)
     for pattern in subject.path_patterns:
         existing = distribution.behavior_for(pattern)
         if existing is not None and existing.target_origin_id != subject.origin_id:
@@ -192,7 +194,21 @@ def paths(
             )
             continue
         yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")
-        yield _order(pattern, distribution)
+        yield _order(pattern, afterwards)
+
+
+def _without_leaving(
+    subject: PreflightSubject, distribution: DistributionFacts
+) -> DistributionFacts:
+    """The distribution without the endpoint's own behaviors that the change deletes."""
+    stay = tuple(
+        one
+        for one in distribution.behaviors
+        if not subject.origin_id
+        or one.target_origin_id != subject.origin_id
+        or any(same_paths(one.path_pattern, kept) for kept in subject.path_patterns)
+    )
+    return replace(distribution, behaviors=stay)
 
 
 def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
@@ -250,7 +266,8 @@ def checked_path(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Whether the path that checks ask comes to the endpoint once all its behaviors exist."""
-    path, order = subject.handshake_path, [one.path_pattern for one in distribution.behaviors]
+    path, staying = subject.handshake_path, _without_leaving(subject, distribution)
+    order = [one.path_pattern for one in staying.behaviors]
     if not path:
         return
     for pattern in subject.path_patterns:

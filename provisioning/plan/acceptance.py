@@ -60,7 +60,7 @@ def make_acceptance_plan(
         raise Unplannable(
             "nothing_changes", "This is what is approved already. Cancel this request."
         )
-    facts = relies_on(spec, target, distribution, snapshot, contested)
+    facts = relies_on(spec, target, distribution, snapshot, contested, origin_id=origin_id)
     if spec.path_patterns == before.path_patterns:
         # Behaviors that others put before the endpoint's are drift of their own.
         agreed = applied["relies_on"]["overlapping_behaviors"]

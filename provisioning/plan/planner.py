@@ -47,9 +47,8 @@ def make_plan(
     target = known_target(snapshot)
     distribution = writable_distribution(snapshot)
     vpc_origin = vpc_origin_item(spec, snapshot, owner)
-    contested = contests(
-        spec.path_patterns, distribution, rights, origin_id=names.origin_id(owner, endpoint_key)
-    )
+    ours = names.origin_id(owner, endpoint_key)
+    contested = contests(spec.path_patterns, distribution, rights, origin_id=ours)
     items = (
         vpc_origin,
         *ingress_items(spec, target, owner),
@@ -66,7 +65,7 @@ def make_plan(
         ),
     )
     seconds = 20 + (0 if vpc_origin.action == REUSE else CREATING_SECONDS) + DEPLOYING_SECONDS
-    facts = relies_on(spec, target, distribution, snapshot, contested)
+    facts = relies_on(spec, target, distribution, snapshot, contested, origin_id=ours)
     return Plan(endpoint_key, spec, items, facts, seconds)
 
 

@@ -26,9 +26,12 @@ def relies_on(
     distribution: DistributionFacts,
     snapshot: Snapshot,
     contested: Sequence[Contest] = (),
+    *,
+    origin_id: str,
 ) -> dict[str, Any]:
-    """What the plan is made of, what the preflight would block for, and what the endpoint shares
-    with others or takes from them. What could not be seen is NOT_KNOWN, never empty.
+    """What the plan is made of, what the preflight would block for, and what the endpoint, whose
+    origin is `origin_id`, shares with others or takes from them. What could not be seen is
+    NOT_KNOWN, never empty.
     """
 
     def known(what: str, value: Any) -> Any:
@@ -92,6 +95,7 @@ def relies_on(
             describe(behavior)
             for behavior in distribution.behaviors
             if behavior.path_pattern not in ours
+            and behavior.target_origin_id != origin_id
             and any(overlap(behavior.path_pattern, pattern) for pattern in spec.path_patterns)
         ],
         "distribution_connection_mode": distribution.connection_mode,

@@ -494,6 +494,13 @@ def test_who_answers_before_us(
     assert level("PF-PATH-ORDER", {"path_patterns": patterns}, facts) == expected
 
 
+@pytest.mark.parametrize(("leads_to", "expected"), [("ours", "pass"), ("theirs", "warn")])
+def test_a_change_does_not_warn_of_the_path_that_it_replaces(leads_to: str, expected: str) -> None:
+    facts = seen(distribution={"behaviors": (behavior("/ws/chat", leads_to),)})
+    wider = {"path_patterns": ["/ws/chat*"], "check_path": "/ws/chat/"}
+    assert level("PF-PATH-ORDER", wider, facts, origin_id="ours") == expected
+
+
 def test_a_behavior_of_ours_that_was_moved_behind_a_broader_one_is_told() -> None:
     moved = (behavior("/ws/*"), behavior("/ws/chat", "ours"), behavior("/ws/chat/*", "ours"))
     facts = seen(distribution={"behaviors": moved})
