@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from checks.output.client_commands import Opening
 from checks.protocol.handshake_options import (
     HandshakeOptions,
     HandshakeOptionsError,
@@ -22,6 +23,7 @@ from provisioning.spec.client_profiles import CLIENTS, ClientProfile
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.fields import USUAL_CHECK
 
+ECHO = "echo"
 SOME_NAME = "d111111abcdef8.cloudfront.net"
 """Stands for the distribution's name, which no fault depends on."""
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
@@ -93,6 +95,19 @@ def custom_script(options: HandshakeOptions, spec: EndpointSpec) -> Script:
     # A script that sends it itself needs no help.
     own = beat is not None and any(step == beat.message for step in options.steps)
     return Script.of_steps(options.steps, None if own else beat)
+
+
+def opening(spec: EndpointSpec) -> Opening:
+    """What a person's own client may do first, so that the app does not choke on it."""
+    if spec.check_script.startswith("expect"):
+        return "listen"
+    return "hello" if spec.app_kind == ECHO else "ping"
+
+
+def own_protocol(kind: AppKind) -> str:
+    """The kind's title, if its clients frame every message; "" where any line may be a message."""
+    framed = kind.connect or kind.path or kind.subprotocols
+    return kind.title if framed or (kind.script and kind.group != APP_KINDS[ECHO].group) else ""
 
 
 def heartbeat_of(kind: AppKind) -> Heartbeat | None:

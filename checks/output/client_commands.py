@@ -15,6 +15,10 @@ from checks.protocol.connect_to import Destination
 from checks.protocol.urls import AllowedUrl
 
 Tool = Literal["wscat", "websocat", "python", "curl"]
+Opening = Literal["hello", "listen", "ping"]
+"""What the Python command does first: say hello and read the answer, read what the server says
+first, or exchange a ping, of which the app learns nothing.
+"""
 EXAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 """The key of RFC 6455 1.3; its answer is EXAMPLE_ACCEPT, for comparison."""
 EXAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -40,8 +44,12 @@ def commands_for(
     origin: str | None = None,
     ca_file: str | None = None,
     connect_to: Destination | None = None,
+    opening: Opening = "ping",
+    protocol: str = "",
 ) -> tuple[ClientCommand, ...]:
-    """The same handshake in four tools; `connect_to` is used only where it differs from the URL."""
+    """The same handshake in four tools; `connect_to` is used only where it differs from the URL.
+    `protocol` names what the app speaks over the WebSocket, if that is not lines that people type.
+    """
     if connect_to is not None and (connect_to.host, connect_to.port) == (url.host, url.port):
         connect_to = None
     asked = _Handshake(
@@ -51,6 +59,10 @@ def commands_for(
         origin,
         ca_file if url.secure else None,
         connect_to,
+        opening,
+        f"The app speaks {protocol}: a line that you type may end the connection."
+        if protocol
+        else "Type a line to send it.",
     )
     return (_wscat(asked), _websocat(asked), _python(asked), _curl(asked))
 
@@ -63,10 +75,12 @@ class _Handshake:
     origin: str | None
     ca_file: str | None
     connect_to: Destination | None
+    opening: Opening
+    typing: str
 
 
 def _wscat(asked: _Handshake) -> ClientCommand:
-    words, note = ["wscat"], "Type a line to send it; incoming lines start with <."
+    words, note = ["wscat"], f"{asked.typing} Incoming lines start with <."
     address = str(asked.url)
     if asked.connect_to is not None:
         elsewhere = AllowedUrl(
@@ -91,7 +105,7 @@ def _wscat(asked: _Handshake) -> ClientCommand:
 
 
 def _websocat(asked: _Handshake) -> ClientCommand:
-    words, note = [], "Type a line to send it. Written for websocat 1.x."
+    words, note = [], f"{asked.typing} Written for websocat 1.x."
     if asked.ca_file:
         words += ["env", f"SSL_CERT_FILE={asked.ca_file}"]
     words += ["websocat", "--text"]
@@ -126,17 +140,28 @@ def _python(asked: _Handshake) -> ClientCommand:
     if asked.ca_file:
         imports.insert(1, "import ssl")
         arguments.append(f"ssl=ssl.create_default_context(cafile={asked.ca_file!r})")
+    received = "        print(await asyncio.wait_for(c.recv(), 5))"
+    steps, told = {
+        "hello": (
+            ("        await c.send('hello')", received),
+            "Sends hello, and prints the first message that comes back.",
+        ),
+        "listen": ((received,), "Sends nothing, and prints the app’s first message."),
+        "ping": (
+            ("        await asyncio.wait_for(await c.ping(), 5)", "        print('open')"),
+            "Sends your app no message: prints open once a ping was answered.",
+        ),
+    }[asked.opening]
     code = "\n".join(
         [
             *imports,
             "async def main():",
             f"    async with connect({', '.join(arguments)}) as c:",
-            "        await c.send('hello')",
-            "        print(await asyncio.wait_for(c.recv(), 5))",
+            *steps,
             "asyncio.run(main())",
         ]
     )
-    note = "Requires pip install websockets. Prints the first message that comes back."
+    note = f"Requires pip install websockets. {told}"
     return ClientCommand("python", shlex.join(["python3", "-c", code]), note)
 
 

@@ -32,7 +32,12 @@ from checks.probe.probe_request import usual_silence
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
 from checks.protocol.urls import AllowedUrl, judge_url
-from checks.usual_check import UsualCheckSummary, usual_target_to_repeat
+from checks.usual_check import (
+    UsualCheckSummary,
+    opening,
+    own_protocol,
+    usual_target_to_repeat,
+)
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.health import with_health
@@ -397,6 +402,8 @@ def _commands(endpoint: Endpoint) -> tuple[ClientCommand, ...]:
         subprotocols=target.subprotocols,
         ca_file=settings.PROBE_CA_FILE or None,
         connect_to=pick(parse_connect_to(settings.PROBE_CONNECT_TO), url.host, url.port),
+        opening=opening(endpoint.spec),
+        protocol=own_protocol(APP_KINDS[endpoint.spec.app_kind]),
     )
 
 

@@ -16,7 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
-from checks.output.client_commands import EXAMPLE_ACCEPT, EXAMPLE_KEY, ClientCommand, commands_for
+from checks.output.client_commands import (
+    EXAMPLE_ACCEPT,
+    EXAMPLE_KEY,
+    ClientCommand,
+    Opening,
+    commands_for,
+)
 from checks.protocol.connect_to import Destination
 from checks.protocol.handshake import accept_for
 from tests.checks.origins import HOST, Authority
@@ -31,7 +37,8 @@ def lines(commands: tuple[ClientCommand, ...]) -> dict[str, str]:
 
 
 def test_the_plain_case_is_short() -> None:
-    assert lines(commands_for(judged("wss://d111.cloudfront.net/ws"))) == {
+    said = commands_for(judged("wss://d111.cloudfront.net/ws"), opening="hello")
+    assert lines(said) == {
         "wscat": "wscat --connect wss://d111.cloudfront.net/ws",
         "websocat": "websocat --text wss://d111.cloudfront.net/ws",
         "python": "python3 -c 'import asyncio\n"
@@ -145,20 +152,23 @@ def test_python_and_wscat_and_curl_reach_the_same_endpoint(tmp_path: Path) -> No
         tls = authority.server(HOST, "localhost")
         async with serve(greet, "127.0.0.1", 0, ssl=tls) as server:
             elsewhere = Destination("localhost", server.sockets[0].getsockname()[1], "rule")
-            commands = commands_for(
-                judged(f"wss://{HOST}/ws?room=1&as=me"),
-                headers=(("X-Room", "it's $blue"),),
-                ca_file=str(authority.file),
-                connect_to=elsewhere,
+            openings: tuple[Opening, ...] = ("listen", "ping")
+            listening, pinging = (
+                commands_for(
+                    judged(f"wss://{HOST}/ws?room=1&as=me"),
+                    headers=(("X-Room", "it's $blue"),),
+                    ca_file=str(authority.file),
+                    connect_to=elsewhere,
+                    opening=one,
+                )
+                for one in openings
             )
-            return {
-                command.tool: await output_of(command.line)
-                for command in commands
-                if installed(command.tool)
-            }
+            asked: dict[str, str] = {one.tool: one.line for one in listening if installed(one.tool)}
+            asked["ping"] = lines(pinging)["python"]
+            return {tool: await output_of(line) for tool, line in asked.items()}
 
     said = asyncio.run(story())
-    assert said["python"] == "welcome it's $blue\n"
+    assert (said["python"], said["ping"]) == ("welcome it's $blue\n", "open\n")
     assert "welcome it's $blue" in said.get("wscat", "welcome it's $blue"), said["wscat"]
     assert f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}" in said.get(
         "curl", f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}"

@@ -18,6 +18,8 @@ from checks.protocol.transcript import HandshakeRequest, Transcript
 from checks.usual_check import (
     UsualCheckSummary,
     custom_script,
+    opening,
+    own_protocol,
     usual_check_faults,
     usual_script,
     usual_target,
@@ -271,3 +273,23 @@ def test_the_kinds_own_client_is_told_how_to_connect(
 ) -> None:
     made = spec(app_kind=key, path_patterns=path_patterns)
     assert APP_KINDS[key].client_code(NAME, made.check_path) == code
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "typed"),
+    [
+        ("plain", "ping", True),
+        ("echo", "hello", True),
+        ("greeting", "listen", True),
+        ("tornado", "ping", True),
+        ("socketio", "listen", False),
+        ("action-cable", "listen", False),
+        ("graphql-transport-ws", "ping", False),
+        ("mqtt", "ping", False),
+    ],
+)
+def test_a_person_is_told_to_send_nothing_that_the_app_would_choke_on(
+    key: str, first: str, typed: bool
+) -> None:
+    assert opening(spec(app_kind=key)) == first
+    assert (own_protocol(APP_KINDS[key]) == "") == typed
