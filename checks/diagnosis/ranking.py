@@ -15,6 +15,8 @@ repetitions, the distribution's configuration, the preflight of the target, Clou
    another edge.
 7. Where the likeliest is of low certainty, the first verdict is that the cause is not known.
 8. The first verdict's evidence begins with the other side's own words.
+9. A health check that fails for the reason that the first verdict names is evidence of it, not
+   another cause.
 """
 
 from __future__ import annotations
@@ -150,7 +152,23 @@ def rank_verdicts(seen: Observations) -> Conclusion:
     )
     ranked = say_unknown(ranked, seen.handshake, *excluded(seen))
     ranked = (_with_words(ranked[0], seen), *ranked[1:])
+    ranked = _with_health(ranked)
     return Conclusion(ranked, _next_probe(seen, ranked, confirmed))
+
+
+_APP_IS_DOWN: frozenset[VerdictCode] = frozenset({"WSE-502-ALB", "WSE-504-ALB"})
+"""Verdicts about an app that does not answer the load balancer: its health check fails too."""
+
+
+def _with_health(ranked: tuple[Diagnosis, ...]) -> tuple[Diagnosis, ...]:
+    """Where the app is down, what AWS says of its health supports that."""
+    first, *others = ranked
+    unhealthy = next((one for one in others if one.code == "WSE-503-NOTARGET"), None)
+    if first.code not in _APP_IS_DOWN or unhealthy is None:
+        return ranked
+    evidence = tuple(dict.fromkeys((*first.evidence, *unhealthy.evidence)))
+    kept = (one for one in others if one is not unhealthy)
+    return (replace(first, evidence=evidence), *kept)
 
 
 _ABOUT_HOST: frozenset[VerdictCode] = frozenset(

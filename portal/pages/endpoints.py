@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -98,10 +98,13 @@ class VerdictFinding:
 
 @dataclass(frozen=True)
 class FurtherProbe:
-    """A probe that was made to find the cause of a failure, and its outcome."""
+    """A probe that was made to find the cause of a failure, its outcome, and how many times in a
+    row that was the same.
+    """
 
     title: str
     outcome: str
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -367,7 +370,7 @@ def _findings(check: Check, prefilled_links: Mapping[str, PrefilledLink]) -> lis
 
 def _further_probes(check: Check) -> list[FurtherProbe]:
     """The probes made to find the cause; entries of another version of the portal are skipped."""
-    found = []
+    found: list[FurtherProbe] = []
     for one in check.probes:
         with contextlib.suppress(ValueError, KeyError):
             seen = Transcript.from_dict(one["transcript"])
@@ -379,12 +382,12 @@ def _further_probes(check: Check) -> list[FurtherProbe]:
                 else ""
             )
             route = f"{one['route']}: " if "route" in one else ""
-            found.append(
-                FurtherProbe(
-                    DESCRIPTIONS[one["kind"]],
-                    route + ("The WebSocket opened." if seen.upgraded else outcome),
-                )
-            )
+            title = DESCRIPTIONS[one["kind"]]
+            outcome = route + ("The WebSocket opened." if seen.upgraded else outcome)
+            if found and (found[-1].title, found[-1].outcome) == (title, outcome):
+                found[-1] = replace(found[-1], times=found[-1].times + 1)
+            else:
+                found.append(FurtherProbe(title, outcome))
     return found
 
 

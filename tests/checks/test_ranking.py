@@ -942,3 +942,14 @@ def test_every_verdict_of_the_order_exists() -> None:
     from checks.diagnosis import ranking as module
 
     assert [code for code in module._BY_PLACE if code not in VERDICTS] == []
+
+
+@pytest.mark.parametrize(("status", "codes"), [(502, ["WSE-502-ALB"]), (503, ["WSE-503-NOTARGET"])])
+def test_a_failing_health_check_is_no_second_cause_of_an_app_that_is_down(
+    status: int, codes: list[str]
+) -> None:
+    unhealthy = (asked("PF-HEALTH", Level.WARN, "0 of 1 are healthy"),)
+    seen = Observations(refused(status, ALB), looked=True, preflight=unhealthy)
+    found = rank_verdicts(seen).diagnoses
+    assert [one.code for one in found] == codes
+    assert any("0 of 1 are healthy" in line for line in found[0].evidence)

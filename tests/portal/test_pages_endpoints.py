@@ -111,6 +111,7 @@ def test_what_was_tried_to_explain_a_failure_is_told(people: Cast, endpoint: End
     tried = [
         {"kind": "plain get", "transcript": refused.to_dict()},
         {"kind": "again", "transcript": live().to_dict()},
+        {"kind": "again", "transcript": live().to_dict()},
         {"kind": "of a later version", "transcript": live().to_dict()},
         {"kind": "again", "transcript": {"schema": 99}},
     ]
@@ -119,7 +120,7 @@ def test_what_was_tried_to_explain_a_failure_is_told(people: Cast, endpoint: End
     assert "A plain GET of the same address: shows whether only the upgrade fails" in words
     assert "HTTP/1.1 504 Gateway Timeout" in words
     assert words.count("The same handshake again") == 1
-    assert "The WebSocket opened." in words
+    assert "The WebSocket opened. (2 times)" in words
     assert "Next step to narrow it down: CloudFront's log line of this request" in words
 
 
