@@ -65,6 +65,7 @@ from provisioning.spec.parsing import derive_settings
 from provisioning.steps.grace import ends_at
 
 HISTORY_SHOWN = 20
+DRIFT_NAMED = 3
 CHECKS_CHARTED = 10_000
 """Checks that one chart counts at most: a month of one every five minutes."""
 PHASES = {
@@ -257,6 +258,7 @@ def _check_context(
         ),
         "health": known,
         "running": running,
+        "drift_too": _drift_beside(endpoint) if newest and not newest.ok else [],
         "check": shown,
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
         "findings": _findings(shown, prefilled_links_after_check(request.user, shown))
@@ -271,6 +273,12 @@ def _check_context(
         "idle_seconds": usual_silence(settings.PROBE_IDLE_PACE),
         **_log_analysis(shown),
     }
+
+
+def _drift_beside(endpoint: Endpoint) -> list[str]:
+    """What AWS has other than approved, in sentences, while the endpoint's check fails."""
+    found = endpoint.drift_findings.open().order_by("first_seen_at")
+    return list(found.values_list("text", flat=True)[:DRIFT_NAMED])
 
 
 def _uptime_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:

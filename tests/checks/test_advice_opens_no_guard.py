@@ -1,4 +1,4 @@
-"""Advice that opens a guard says so first. Every command, Terraform block and console path that a
+"""Advice that opens a guard says so. Every command, Terraform block and console path that a
 verdict, a preflight result or a troubleshooting page offers is looked through for the verbs that
 let more through; a verb that is not listed here fails, until somebody has decided which kind it is.
 """

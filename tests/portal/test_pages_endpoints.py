@@ -103,7 +103,7 @@ def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
     stored_before = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     verdict = VERDICTS["WSE-504-SG"]
     opens = f"What this opens: {verdict.opens} The narrow way: {verdict.narrower}"
-    assert f"{opens} How to fix: {verdict.fix}" in stored_before
+    assert f"How to fix: {verdict.fix} {opens}" in stored_before
 
 
 def test_what_was_tried_to_explain_a_failure_is_told(people: Cast, endpoint: Endpoint) -> None:
