@@ -131,7 +131,7 @@ The lab:     AWS   {aws}
              apps  http://{LOOPBACK}:{ports.apps}
              page  {aws}/_lab/    a picture of the accounts; buttons for faults and clock
              clock {scale:g} times AWS's: 15 minutes take {900 / scale:.0f} s
-Try it:      sign in as ana and request an endpoint on int-chat; approve it as olga.
+Try it:      sign in as ana and request an endpoint on int-orders; approve it as olga.
              Then, with the host and path that the endpoint's page shows:
              wscat --ca {ca} --host dXXXX.cloudfront.net -c wss://{LOOPBACK}:{ports.edge_tls}/ws
 Logs:        {relative}/logs/

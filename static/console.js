@@ -124,14 +124,14 @@
         this.failures = 0;
         this.stopPolling();
         this.finished = false;
-        this.say("Connected", "good");
+        this.say("Live updates on", "good");
       } else if (message.type === "event") {
         this.finished = false;
         this.take([message]);
       } else if (message.type === "resync") {
-        this.say("Connected, catching up", "busy");
+        this.say("Catching up", "busy");
         this.timers.resync = setTimeout(() => {
-          if (this.socket) this.say("Connected", "good");
+          if (this.socket) this.say("Live updates on", "good");
         }, 1000);
       } else if (message.type === "finished") {
         this.finish(message.state, message.title);

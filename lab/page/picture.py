@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.edge.account.distributions import Behavior, Distribution
-from lab.edge.account.load_balancers import Listener, LoadBalancer
+from lab.edge.account.load_balancers import Listener, LoadBalancer, TargetGroup
 from lab.edge.account.state import State
 from lab.edge.account.vpcs import IngressRule
 from lab.edge.cdn.routing import find_behavior
 from lab.faults.set_fault import SetFault
-from lab.faults.targeting import FaultRefused, FaultTarget, find_target
+from lab.faults.targeting import FaultRefused, find_target
 
 Json = Mapping[str, Any]
 
@@ -103,7 +103,10 @@ def build_picture(
     ordered = sorted(state.distributions, key=lambda item: (-len(item.behaviors), item.id))
     shown = tuple(builder.distribution(item, status.get(item.id, "")) for item in ordered)
     unrouted = tuple(
-        (balancer.account, builder.balancer(balancer, balancer.listeners, None))
+        (
+            balancer.account,
+            builder.balancer(balancer, balancer.listeners, builder.groups_behind(balancer)),
+        )
         for balancer in state.load_balancers
         if balancer.arn not in builder.routed
     )
@@ -148,11 +151,11 @@ class _PictureBuilder:
         )
 
     def balancer(
-        self, found: LoadBalancer, listeners: Iterable[Listener], fault_target: FaultTarget | None
+        self, found: LoadBalancer, listeners: Iterable[Listener], groups: Iterable[TargetGroup]
     ) -> BalancerView:
-        """A load balancer with these listeners, and the targets that a fault would hit."""
+        """A load balancer with these listeners, and the targets of these groups."""
         network = self._state.network
-        targets = tuple(self._targets(fault_target)) if fault_target else ()
+        targets = tuple(self._targets(groups))
         places = {target.address for target in targets}
         rules = [
             rule
@@ -179,6 +182,18 @@ class _PictureBuilder:
             ),
         )
 
+    def groups_behind(self, balancer: LoadBalancer) -> tuple[TargetGroup, ...]:
+        """The target groups that a load balancer's listeners forward to."""
+        actions = (
+            action
+            for listener in balancer.listeners
+            for each in (listener.default_actions, *(rule.actions for rule in listener.rules))
+            for action in each
+        )
+        arns = dict.fromkeys(arn for action in actions for arn in action.target_group_arns)
+        known = self._state.target_groups
+        return tuple(known[arn] for arn in arns if arn in known)
+
     def _route(self, item: Distribution, behavior: Behavior) -> Route:
         if behavior.path_pattern is not None:
             path = "/" + behavior.path_pattern.replace("*", "chat").replace("?", "x").lstrip("/")
@@ -200,7 +215,7 @@ class _PictureBuilder:
         if fault_target is not None and fault_target.balancer is not None:
             self.routed.add(fault_target.balancer.arn)
             listeners = (fault_target.listener,) if fault_target.listener else ()
-            balancer = self.balancer(fault_target.balancer, listeners, fault_target)
+            balancer = self.balancer(fault_target.balancer, listeners, fault_target.groups)
             problem = problem or (
                 "" if fault_target.listener else "No listener on the origin's port"
             )
@@ -238,8 +253,8 @@ class _PictureBuilder:
             known = prefix_list in self._state.network.prefix_lists
             yield f"{what} from {'CloudFront' if known else 'prefix list'} {prefix_list}"
 
-    def _targets(self, fault_target: FaultTarget) -> Iterable[TargetView]:
-        for group in fault_target.groups:
+    def _targets(self, groups: Iterable[TargetGroup]) -> Iterable[TargetView]:
+        for group in groups:
             for target in group.targets:
                 address = f"{target.id}:{target.port}"
                 yield TargetView(address, target.health, self._state.hosts.get(address, ""))

@@ -62,9 +62,8 @@ def probe_offers() -> tuple[ProbeOffer, ...]:
             "Follows each header from the viewer through the distribution's policies to the app, "
             "and shows what is forwarded, what is dropped, and why.",
             path="A path that returns the headers it received",
-            path_help="Its first message must be JSON with “headers”, a list of name and value. In "
-            "the lab's chat app, paths ending in /headers do this. Default: simulate from the "
-            "policies.",
+            path_help="Its first message must be JSON with “headers”, a list of name and value. "
+            "Default: simulate from the policies.",
         ),
         ProbeOffer(
             ProbeKind.NEGOTIATION,

@@ -50,5 +50,5 @@ def vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> PlanI
     if existing:
         note = f"{existing.id} already leads to this target, so there is no wait."
         return PlanItem("vpc-origin", REUSE, title, {"Id": existing.id}, after, note, shared=True)
-    note = "AWS takes about 10 to 15 minutes."
+    note = "AWS takes longest for this."
     return PlanItem("vpc-origin", CREATE, title, None, after, note, shared=True)

@@ -77,10 +77,13 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Field):
-    """One string that matches `pattern`; `advice` says what that takes."""
+    """One string that matches `pattern`; `advice` says what that takes, `missing` what to do where
+    there is none, if that is less.
+    """
 
     pattern: re.Pattern[str]
     advice: str
+    missing: str = ""
     may_be_empty: bool = False
 
     def parse(self, given: Any) -> str:
@@ -88,7 +91,7 @@ class Text(Field):
         if self.may_be_empty and given in ("", None):
             return ""
         if not isinstance(given, str) or not given:
-            raise InvalidValue("required", f"Required. {self.advice}")
+            raise InvalidValue("required", f"Required. {self.missing or self.advice}")
         if not self.pattern.fullmatch(given):
             raise InvalidValue("invalid", self.advice)
         return given

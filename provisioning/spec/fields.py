@@ -63,6 +63,7 @@ TARGET = Text(
     "50dc6c495c0c9188",
     pattern=TARGET_ARN,
     advice="Choose a load balancer or an EC2 instance, or enter its ARN.",
+    missing="Choose a load balancer or an EC2 instance.",
     place=Place("vpc-origin", "Arn"),
 )
 DISTRIBUTION = Text(
@@ -73,6 +74,7 @@ DISTRIBUTION = Text(
     example="E1A2B3C4D5E6F7",
     pattern=re.compile(r"E[A-Z0-9]{7,19}", re.ASCII),
     advice="Choose a distribution, or enter its ID, for example E1A2B3C4D5E6F7.",
+    missing="Choose a distribution.",
 )
 PATHS = Words(
     name="path_patterns",
@@ -99,8 +101,9 @@ MAX_SILENCE = Number(
 APP_KIND = Choice(
     name="app_kind",
     label="Kind of app",
-    help="Decides which path a check requests and what it sends. Automatic goes by your path; if "
-    "your app is not listed, choose “Any WebSocket server”.",
+    help="After the build, the portal connects as your clients do; this says how. It also sets "
+    "which HTTP methods pass. Automatic goes by your path; if your app is not listed, choose “Any "
+    "WebSocket server”.",
     example="greeting",
     choices=tuple(APP_KINDS),
     labels={key: kind.title for key, kind in APP_KINDS.items()},

@@ -130,11 +130,11 @@ def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(
     with people.expecting(PORTAL_IS_AWAY):
         status = ana.locator("[data-console-status]")
         killed = product.stack.kill("web")
-        expect(status).not_to_have_text("Connected")
+        expect(status).not_to_have_text("Live updates on")
         until(lambda: product.stack.pid("web") not in (None, killed), "another web process")
         product.stack.wait_ready("web")
         expect(line_of(ana, "request.live")).to_be_visible(timeout=BUILT_WITHIN)
-        expect(status).to_have_text("Connected")
+        expect(status).to_have_text("Live updates on")
     expect(ana.locator("#standing-title")).to_have_text("Live")
     live = product.api("ana").request(request_id)
     assert ana.evaluate(LINES) == list(range(1, live["last_seq"] + 1))

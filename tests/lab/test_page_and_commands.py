@@ -37,6 +37,7 @@ class TestPage:
             "int-chat",
             "int-quotes",
             "10.10.8.0/24",
+            "10.10.8.175:8080",
             "pub-web",
             "The edge does not answer",
         ):

@@ -83,7 +83,7 @@ def page(browser: Browser, site: str, people: Cast) -> Iterator[Page]:
 
 def open_console(page: Page, site: str, request: EndpointRequest) -> None:
     page.goto(f"{site}/requests/{request.pk}/")
-    expect(status(page)).to_have_text("Connected")
+    expect(status(page)).to_have_text("Live updates on")
 
 
 def status(page: Page) -> Any:
@@ -106,7 +106,7 @@ def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
     assert page.evaluate(SEQS) == [1, 2, 3, 4, 5, 6]
     happen(request, "The handshake went through.", state=State.LIVE)
     expect(spoken(page)).to_have_text("State: Live.")
-    expect(status(page)).to_have_text("Connected")
+    expect(status(page)).to_have_text("Live updates on")
     happen(request, "Tested again.")
     expect(page.locator("#L8")).to_be_visible()
     assert page.evaluate(SEQS) == list(range(1, 9))
@@ -127,7 +127,7 @@ def test_a_lost_connection_is_said_and_resumed_without_loss(
     expect(status(page)).to_have_text("Reconnecting…")
     happen(request, times=5)
     expect(page.locator("#L6")).to_be_visible()
-    expect(status(page)).to_have_text("Connected")
+    expect(status(page)).to_have_text("Live updates on")
     assert page.evaluate(SEQS) == list(range(1, 7))
 
 
@@ -191,7 +191,7 @@ def test_what_comes_during_a_fetch_that_fails_is_not_lost(
     fetch.abort()
     expect(page.locator("#L5")).to_be_visible()
     assert page.evaluate(SEQS) == [1, 2, 3, 4, 5]
-    expect(status(page)).to_have_text("Connected")
+    expect(status(page)).to_have_text("Live updates on")
     assert len(connections) == 2, "it went on from its last line"
 
 
@@ -220,7 +220,7 @@ def test_the_last_line_comes_also_where_it_is_still_being_fetched(
     fetch = fetch_begun(page, held)
     happen(request, "Use /chat.", state=State.REJECTED)
     expect(spoken(page)).to_have_text("State: Rejected.")
-    expect(status(page)).to_have_text("Connected")
+    expect(status(page)).to_have_text("Live updates on")
     if answered:
         fetch.continue_()
         fetch_begun(page, held).continue_()
@@ -435,7 +435,7 @@ def test_a_link_to_a_line_shows_it_wherever_it_is(
     fill_log(request, 2200)
     page.goto(f"{site}/requests/{request.pk}/#L{line}")
     expect(page.locator(f"#L{line}.linked")).to_be_in_viewport()
-    expect(status(page)).to_have_text("Connected")
+    expect(status(page)).to_have_text("Live updates on")
     happen(request)
     expect(page.get_by_role("button", name="Follow")).to_have_text("Follow (1 new line)")
     expect(page.locator(f"#L{line}")).to_be_in_viewport()

@@ -202,7 +202,7 @@ def test_an_auditor_reads_keeps_and_verifies_an_audit(
     read = text_of(rita.get(f"{address}{made.pk}/"))
     assert "The target is internal <b>é</b>" in read
     assert made.digest in read
-    assert "Answers 1 of 1 Failed" in read
+    assert "Answers 1 failed of 1" in read
     assert "not signed" not in read
     kept = rita.get(f"{address}{made.pk}.json")
     assert "attachment" in kept["Content-Disposition"]
