@@ -450,10 +450,11 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
 
 
 def _clone_url(endpoint: Endpoint, team: Team | None) -> str:
-    """The form of a new request with the same settings, for another environment: without what is
-    this one's own.
+    """The form of a new request with the same settings, but its own name. For a team with several
+    accounts it can be for another environment, so what only this account has is left out.
     """
-    own = ("name", "account_id", "distribution_id", "target_arn")
+    elsewhere = team is None or team.accounts.count() != 1
+    own = ("name", *(("account_id", "distribution_id", "target_arn") if elsewhere else ()))
     answers = {name: value for name, value in answers_of(endpoint).items() if name not in own}
     data = settings_form_data(answers) | ({"team": team.slug} if team else {})
     return (

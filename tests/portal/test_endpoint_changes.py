@@ -279,10 +279,16 @@ def test_a_clone_starts_from_the_same_settings_without_what_is_this_ones_own(
     endpoint = built(people)
     endpoint.spec_data = endpoint.spec_data | {"stay_open_seconds": 9}
     endpoint.save()
-    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
-    link = re.search(r'href="(/requests/new/[^"]+)">Clone', page)
-    assert link
-    form = signed_in(people.ana).get(html.unescape(link[1])).context["form"]
+
+    def link() -> str:
+        page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
+        found = re.search(r'href="(/requests/new/[^"]+)">Clone', page)
+        assert found
+        return html.unescape(found[1])
+
+    assert endpoint.spec.distribution_id in link(), "the team has no other account"
+    people.chat.accounts.add(*people.trading.accounts.all())
+    form = signed_in(people.ana).get(link()).context["form"]
     answers = form.answers()
     assert answers["path_patterns"] == ("/ws/chat",)
     assert answers["stay_open_seconds"] == 9
