@@ -73,7 +73,7 @@ class Diagnosis:
         words = self.evidence[0] if self.evidence else ""
         if self.signature is not None:
             words = words.removesuffix(f" ({self.signature.source})")
-        words = f" {words.removesuffix('.')}." if words else ""
+        words = words and f" {words}" + ("" if words.endswith((".", ".”", "!”", "?”")) else ".")
         return f"{title} ({self.certainty} certainty).{words} {plain}"
 
     def to_dict(self) -> dict[str, Any]:
