@@ -502,11 +502,13 @@ def other_sources(
             code, Level.PASS, f"Nothing else is allowed on {join_ports(subject.origin_ports)}."
         )
         return
+    kinds = {rule.source_kind == "group" for rule in others}
+    whose = ["in such a group" if group else "with such an address" for group in sorted(kinds)]
     yield PreflightResult(
         code,
         Level.WARN,
         f"Also allowed: {', '.join(sorted({rule.source for rule in others}))}.",
-        "Anyone with such an address or group can bypass CloudFront and its protections.",
+        f"Anyone {' or '.join(whose)} can bypass CloudFront and its protections.",
         _delete_rules(
             others,
             "only CloudFront's VPC origin security group in the group's ingress rules",
