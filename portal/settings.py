@@ -39,10 +39,13 @@ INSTALLED_APPS = [
     "portal.people",
     "portal.requests",
     "portal.pages",
+    "portal.operations",
     "portal",
 ]
 
 MIDDLEWARE = [
+    "portal.operations.pages.operations_pages",
+    "portal.operations.http_metrics.measured",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -158,6 +161,10 @@ DRIFT_EVERY_MINUTES = env.int("DRIFT_EVERY_MINUTES", default=60)
 PRIVACY_AUDIT_HOURS = env.int("PRIVACY_AUDIT_HOURS", default=24)
 PRIVACY_EXCEPTION_DAYS = env.int("PRIVACY_EXCEPTION_DAYS", default=90)
 EVIDENCE_KEY_FILE = env.str("EVIDENCE_KEY_FILE", default="")
+
+# Who may read metrics from the web process, and where workers and the ticker serve theirs.
+METRICS_ALLOWED_NETWORKS = env.list("METRICS_ALLOWED_NETWORKS", default=["127.0.0.1/32", "::1/128"])
+METRICS_PORT = env.int("METRICS_PORT", default=0)
 
 AUTH_USER_MODEL = "people.Person"
 AUTH_PASSWORD_VALIDATORS = [

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from provisioning.aws.errors import OVER_BUDGET, AwsError
+from provisioning.aws.metrics import OVER_BUDGET_CALLS
 
 BURST_CALLS = 20
 """Calls that may follow each other without a pause after a quiet time: a snapshot, or a sweep of a
@@ -96,6 +97,7 @@ def before_call(account_id: str, operation: str) -> None:
         return
     seconds = _shared().take(account_id, per_second=per_second, now=time.time())
     if seconds > 0:
+        OVER_BUDGET_CALLS.labels(account_id).inc()
         raise AwsError(
             operation,
             OVER_BUDGET,

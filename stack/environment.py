@@ -81,6 +81,8 @@ def product_environment(
         "PRIVACY_AUDIT_HOURS": "24",
         "PRIVACY_EXCEPTION_DAYS": "90",
         "EVIDENCE_KEY_FILE": str(state_dir / "evidence-key.pem"),
+        "METRICS_ALLOWED_NETWORKS": "127.0.0.1/32,::1/128",
+        "METRICS_PORT": "0",
         "LAB_STATE_DIR": str(lab),
         "LAB_AWS_PORT": str(ports.aws),
         "LAB_EDGE_TLS_PORT": str(ports.edge_tls),

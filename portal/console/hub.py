@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from channels.layers import get_channel_layer
+from prometheus_client import Gauge
 
 from portal.console.events import Line, in_database, last_seqs, read_after
 from provisioning.pokes import POKES_GROUP
@@ -26,6 +27,8 @@ QUEUE_LINES = 1000
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
 
 log = logging.getLogger(__name__)
+
+CONSOLES = Gauge("portal_consoles", "Live consoles that are connected to this process.")
 
 
 class Subscriber:
@@ -104,13 +107,15 @@ class Hub:
             topic = self._topics[stream] = _Topic(seen)
         subscriber = Subscriber(stream)
         topic.subscribers.add(subscriber)
+        CONSOLES.inc()
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Stop following."""
         topic = self._topics.get(subscriber.stream)
-        if topic is not None:
+        if topic is not None and subscriber in topic.subscribers:
             topic.subscribers.discard(subscriber)
+            CONSOLES.dec()
             if not topic.subscribers:
                 del self._topics[subscriber.stream]
 

@@ -27,7 +27,7 @@ from botocore.credentials import (
 from botocore.exceptions import NoCredentialsError
 from botocore.parsers import ResponseParserError
 
-from provisioning.aws import unknown_elements
+from provisioning.aws import metrics, unknown_elements
 from provisioning.aws.errors import calling
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class Aws:
             self._session = _open_session(self.account)
         make: Callable[..., Any] = self._session.client
         client = make(service, region_name=region, config=config)
+        metrics.count_calls(client.meta.events, self.account.account_id)
         if service == "cloudfront":
             unknown_elements.watch(client)
             client.meta.events.register("before-call.cloudfront", self._before_cloudfront)

@@ -15,6 +15,8 @@ from checks.actions import request_check
 from checks.models import Check, EndpointHealth
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.management.commands.tick import run_tick
+from portal.operations.models import TickRecord
+from portal.operations.ticks import TickLog
 from portal.requests import actions, follower, planning, tasks
 from portal.requests.endpoint_changes import submit_removal
 from portal.requests.lifecycle import State
@@ -156,20 +158,24 @@ def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
 
 def test_one_tick_that_fails_keeps_no_other_waiting(caplog: pytest.LogCaptureFixture) -> None:
     failing: set[str] = set()
+    ticks = TickLog(["provisioning", "checks"])
 
     def broken(_: Any) -> None:
         raise ConnectionError("no broker")
 
     ticked: list[Any] = []
     for _ in range(3):
-        run_tick(broken, "provisioning", failing)
-        run_tick(ticked.append, "checks", failing)
+        run_tick(broken, "provisioning", failing, ticks)
+        run_tick(ticked.append, "checks", failing, ticks)
     assert len(ticked) == 3
-    run_tick(ticked.append, "provisioning", failing)
+    told = dict(TickRecord.objects.values_list("name", "error"))
+    assert told == {"provisioning": "ConnectionError", "checks": ""}
+    run_tick(ticked.append, "provisioning", failing, ticks)
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "tick of provisioning failed; retrying",
         "tick of provisioning recovered",
     ]
+    assert TickRecord.objects.get(name="provisioning").failing_since is None
 
 
 def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(

@@ -6,20 +6,25 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.utils import timezone
 
 from checks import tasks as checks
 from portal.endpoints import tasks as endpoints
+from portal.operations.exporter import serve_metrics
+from portal.operations.ticks import TickLog
 from portal.requests import tasks as requests
 from provisioning import tasks as provisioning
 from provisioning.drift import tasks as drift
 
+TICKED = (provisioning, requests, endpoints, checks, drift)
 log = logging.getLogger("portal.ticker")
 
 
@@ -33,13 +38,17 @@ class Command(BaseCommand):
         self.stdout.write("ready: ticking")
         self.stdout.flush()
         failing: set[str] = set()
+        ticks = TickLog(package.__name__ for package in TICKED)
+        serve_metrics()
         while not stopping.wait(settings.PROVISIONING_TICK_SECONDS):
             close_old_connections()
-            for package in (provisioning, requests, endpoints, checks, drift):
-                run_tick(package.tick, package.__name__, failing)
+            for package in TICKED:
+                run_tick(package.tick, package.__name__, failing, ticks)
 
 
-def run_tick(tick: Callable[[datetime], None], name: str, failing: set[str]) -> None:
+def run_tick(
+    tick: Callable[[datetime], None], name: str, failing: set[str], ticks: TickLog
+) -> None:
     """Run one package's tick. A failure does not hold up the others; its start and end are
     logged.
     """
@@ -49,7 +58,11 @@ def run_tick(tick: Callable[[datetime], None], name: str, failing: set[str]) -> 
         if name not in failing:
             log.warning("tick of %s failed; retrying: %s: %s", name, type(error).__name__, error)
         failing.add(name)
+        with suppress(DatabaseError):  # then nothing can be recorded
+            ticks.record(name, timezone.now(), type(error).__name__)
     else:
         if name in failing:
             log.warning("tick of %s recovered", name)
         failing.discard(name)
+        with suppress(DatabaseError):
+            ticks.record(name, timezone.now())
