@@ -137,6 +137,8 @@ PROVISIONING_PACE = env.float("PROVISIONING_PACE", default=1.0)
 PROVISIONING_TICK_SECONDS = env.float("PROVISIONING_TICK_SECONDS", default=1.0)
 PROVISIONING_LEASE_SECONDS = env.float("PROVISIONING_LEASE_SECONDS", default=60.0)
 PROVISIONING_SWEEP_SECONDS = env.float("PROVISIONING_SWEEP_SECONDS", default=15.0)
+QUARANTINE_AFTER_LOST_LEASES = env.int("QUARANTINE_AFTER_LOST_LEASES", default=5)
+"""A bad day of deployments can stop the workers of one step two or three times; more is the run."""
 CLOUDFRONT_CALLS_PER_SECOND = env.float("CLOUDFRONT_CALLS_PER_SECOND", default=5.0)
 PROVISIONING_OWNER = env.str("PROVISIONING_OWNER", default="edge-portal")
 

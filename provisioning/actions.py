@@ -157,7 +157,7 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
         if not may_cancel(locked.state, steps, locked.journal(), pace):
             return False
         _append(locked, cancelled(reason, now))
-        Run.objects.filter(pk=locked.pk).update(due_at=now)
+        Run.objects.filter(pk=locked.pk).update(due_at=now, lost_leases=0)
     return True
 
 
@@ -168,10 +168,12 @@ def is_unwinding(run: Run) -> bool:
 
 
 def retry_stuck(run: Run, *, reason: str, now: datetime) -> bool:
-    """Retry a stuck run from the step at which it stopped. False if it is not stuck."""
+    """Retry a stuck or quarantined run from the step at which it stopped. False if it is
+    neither.
+    """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        if locked.state != Run.State.STUCK:
+        if locked.state not in (Run.State.STUCK, Run.State.QUARANTINED):
             return False
         again = tried_again(locked.failure, reason, now)
         forward = again.direction is Direction.FORWARD
@@ -181,21 +183,22 @@ def retry_stuck(run: Run, *, reason: str, now: datetime) -> bool:
             due_at=now,
             finished_at=None,
             failure={},
+            lost_leases=0,
         )
     return True
 
 
 def give_up(run: Run) -> list[str] | None:
-    """Give up a stuck run. Returns what it may have left in AWS, in words, or None if it is not
-    stuck.
+    """Give up a stuck or quarantined run. Returns what it may have left in AWS, in words, or None
+    if it is neither.
 
     The endpoint of a creation or a removal counts as absent; one that was being changed stays as it
-    is. The run stays stuck, because it did fail. The endpoint stays a user of what it shares, so
-    that no other undo deletes what the remaining resources may need.
+    is. The run keeps its state, because it did fail. The endpoint stays a user of what it shares,
+    so that no other undo deletes what the remaining resources may need.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        if locked.state != Run.State.STUCK:
+        if locked.state not in (Run.State.STUCK, Run.State.QUARANTINED):
             return None
         if locked.action not in (CHANGE, ACCEPT):
             Endpoint.objects.filter(pk=locked.endpoint_id).update(state=Endpoint.State.ABSENT)

@@ -459,6 +459,7 @@ class Run(models.Model):
     sleeps for it.
 
     `fence` grows with each claim, so that a worker that lost its lease changes no row.
+    `lost_leases` counts the leases that ended without being released, since the last progress.
     """
 
     class State(models.TextChoices):
@@ -468,6 +469,7 @@ class Run(models.Model):
         DONE = RunState.DONE.value, "done"
         UNDONE = RunState.UNDONE.value, "rolled back"
         STUCK = RunState.STUCK.value, "stuck: needs a person"
+        QUARANTINED = RunState.QUARANTINED.value, "quarantined: its workers died"
 
     ACTIVE = (State.RUNNING, State.WAITING, State.UNDOING)
 
@@ -476,12 +478,13 @@ class Run(models.Model):
     stream = models.CharField(max_length=60)
     plan_data = models.JSONField()
     plan_digest = models.CharField(max_length=64)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.RUNNING)
     due_at = models.DateTimeField()
     dispatched_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=80, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
+    lost_leases = models.PositiveSmallIntegerField(default=0)
     watch = models.ForeignKey(
         Watch, null=True, blank=True, on_delete=models.SET_NULL, related_name="waiters"
     )

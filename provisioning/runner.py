@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 
 from provisioning import events
 from provisioning.engine import turn
-from provisioning.engine.decide import Entry, EntryKind, Finish
+from provisioning.engine.decide import Direction, Entry, EntryKind, Finish
 from provisioning.engine.outcome import Working
+from provisioning.engine.quarantine import PROGRESS, Quarantine, quarantine
 from provisioning.engine.step import Step
 from provisioning.engine.turn import FAULT, LeaseLost, RunCancelled
 from provisioning.facts.step_times import StepTime
@@ -29,6 +31,7 @@ from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
 from provisioning.step_times import step_times
 
 FAULT_AGAIN_SECONDS = 60.0
+QUARANTINED = "quarantined"
 UNDONE = {
     CREATE: "Rolled back: everything this run created in AWS was removed.",
     CHANGE: "Rolled back: the endpoint has its previous settings.",
@@ -189,7 +192,8 @@ class Lease:
         event: Mapping[str, Any] | None,
     ) -> None:
         held = Run.objects.filter(pk=self.run.pk, fence=self.run.fence, state__in=Run.ACTIVE)
-        if held.update(**changes) != 1:
+        progress = {"lost_leases": 0} if entry is not None and entry.kind in PROGRESS else {}
+        if held.update(**changes, **progress) != 1:
             raise LeaseLost(f"run {self.run.pk}: fence {self.run.fence} is out of date")
         if entry is not None:
             _store(self.run, entry)
@@ -201,14 +205,19 @@ def claim(
     run_id: int, *, holder: str, now: datetime, seconds: float, fence: int | None = None
 ) -> Lease | None:
     """Claim a due run. None if it is not due, another worker holds it, or it was claimed since
-    `fence` was read.
+    `fence` was read. A lease that the run still has was lost: its worker has not released it.
     """
     taken = Run.objects.due(now).filter(pk=run_id)
     if fence is not None:
         taken = taken.filter(fence=fence)
     if (
         taken.update(
-            lease_until=now + timedelta(seconds=seconds), lease_holder=holder, fence=F("fence") + 1
+            lease_until=now + timedelta(seconds=seconds),
+            lease_holder=holder,
+            fence=F("fence") + 1,
+            lost_leases=Case(
+                When(lease_until__isnull=True, then=F("lost_leases")), default=F("lost_leases") + 1
+            ),
         )
         != 1
     ):
@@ -219,8 +228,22 @@ def claim(
 def advance(
     lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime], pace: float
 ) -> None:
-    """Advance the run until it has to wait or is over, then release the lease."""
+    """Advance the run until it has to wait or is over, then release the lease; or put it aside, if
+    it has lost too many leases at this step.
+    """
     lease.saga = saga
+    if lease.run.lost_leases:
+        aside = quarantine(
+            saga.steps,
+            lease.journal(),
+            clock(),
+            lost_leases=lease.run.lost_leases,
+            limit=settings.QUARANTINE_AFTER_LOST_LEASES,
+            pace=pace,
+        )
+        if aside is not None:
+            _quarantine(lease, saga, aside, clock())
+            return
     context = saga.open(lease.run, clock, lambda: lease.renew(clock()))
     turn.advance(lease, saga.steps, context, clock=clock, pace=pace)
 
@@ -239,4 +262,42 @@ def _store(run: Run, entry: Entry) -> None:
         kind=entry.kind,
         direction=entry.direction,
         **values,
+    )
+
+
+def _quarantine(lease: Lease, saga: Saga[Any], aside: Quarantine, now: datetime) -> None:
+    """Nothing of the run is done until a person resumes it. No other run waits for it: it is not
+    active, and its locks went with its workers.
+    """
+    step = next((one for one in saga.steps if one.name == aside.step), None)
+    forward = aside.direction is Direction.FORWARD
+    title = (step.title if forward else step.undo_title) if step else "Finish"
+    times = f"{aside.lost_leases} workers in a row" if aside.lost_leases > 1 else "A worker"
+    failure = {
+        "step": aside.step,
+        "direction": aside.direction.value,
+        "reason": f"{times} stopped during “{title}” without saying why.",
+        "code": QUARANTINED,
+        "fix": "Look in the workers' logs, and for processes that the system killed, for example "
+        "for want of memory. Fix the cause, then resume the run.",
+        "lost_leases": aside.lost_leases,
+    }
+    log.error("run %s: quarantined: %s", lease.run.pk, failure["reason"])
+    lease.write(
+        now,
+        event={
+            "kind": "run.quarantined",
+            "level": "error",
+            "text": f"Quarantined: {failure['reason']} {failure['fix']}",
+            "data": failure,
+        },
+        changes={
+            "state": Run.State.QUARANTINED,
+            "failure": failure,
+            "finished_at": now,
+            "lease_until": None,
+            "lease_holder": "",
+            "watch_id": None,
+            "writes_distribution": "",
+        },
     )

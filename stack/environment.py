@@ -59,6 +59,7 @@ def product_environment(
         # Seconds of this machine: short, so that viewers see a killed worker being replaced.
         "PROVISIONING_TICK_SECONDS": "0.5",
         "PROVISIONING_LEASE_SECONDS": "8",
+        "QUARANTINE_AFTER_LOST_LEASES": "5",
         "PROVISIONING_SWEEP_SECONDS": "15",  # of AWS's time: divided by the pace
         "CLOUDFRONT_CALLS_PER_SECOND": "5",  # of AWS's seconds: multiplied by the pace
         "PROVISIONING_OWNER": "edge-portal",

@@ -262,6 +262,7 @@ def example_after(verb: RequestVerb) -> f.Row:
         State.AWAITING_APPROVAL,
         State.BLOCKED,
         State.STUCK,
+        State.QUARANTINED,
         State.FAILED,
         State.OUT_OF_SERVICE,
     )

@@ -71,9 +71,10 @@ def _from_rows() -> Iterator[Metric]:
     )
 
     runs = GaugeMetricFamily("portal_runs", "Runs that are not over, by state.", labels=["state"])
-    in_state = Run.objects.filter(state__in=[*Run.ACTIVE, Run.State.STUCK]).order_by()
+    counted_states = (*Run.ACTIVE, Run.State.STUCK, Run.State.QUARANTINED)
+    in_state = Run.objects.filter(state__in=counted_states).order_by()
     numbers = dict(in_state.values_list("state").annotate(number=Count("pk")))
-    for run_state in (*Run.ACTIVE, Run.State.STUCK):
+    for run_state in counted_states:
         runs.add_metric([run_state.value], numbers.get(run_state.value, 0))
     yield runs
 

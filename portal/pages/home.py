@@ -65,7 +65,8 @@ def home(request: SignedIn) -> HttpResponse:
         )
         for one in page
     ]
-    elsewhere = [State.STUCK] if person.sees_everything else []  # shown above, for every team
+    # Shown above, for every team.
+    elsewhere = [State.STUCK, State.QUARANTINED] if person.sees_everything else []
     busy = EndpointRequest.objects.visible_to(person).exclude(
         state__in=[*FINAL, *CHECKED, State.FAILED, *elsewhere]
     )

@@ -60,6 +60,7 @@ REFRESH_SECONDS = {
     State.VERIFYING: 1,
     State.AWAITING_APPROVAL: 10,
     State.STUCK: 30,
+    State.QUARANTINED: 30,
     State.OUT_OF_SERVICE: 60,
 }
 FORMATS = {"txt": "text/plain; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
@@ -187,7 +188,7 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "reason_listed": state is State.BLOCKED
         and any(one["level"] == "block" for one in shown.preflight_data),
         "fix": str(run.failure.get("fix", ""))
-        if run is not None and state in (State.FAILED, State.STUCK)
+        if run is not None and state in (State.FAILED, State.STUCK, State.QUARANTINED)
         else "",
         "request_again_url": _request_again_url(shown)
         if state in FINAL | {State.FAILED} and shown.action == CREATE and actor.is_team_member
@@ -207,6 +208,7 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "may_restore": Verb.RESTORE in usable,
         "may_retry": Verb.RETRY in usable,
         "may_retry_stuck": Verb.RETRY_STUCK in usable,
+        "may_resume": Verb.RESUME in usable,
         "may_close": close,
         "left": left_behind(run) if run is not None and close else [],
         "may_decide": Verb.APPROVE in usable,

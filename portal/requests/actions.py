@@ -524,10 +524,29 @@ def retry_stuck(
     return allowed
 
 
+def resume_request(
+    person: Person, request: EndpointRequest, *, reason: str, now: datetime
+) -> Allowed | Denied:
+    """Continue a quarantined request from the step at which its workers stopped."""
+    reason = on_one_line(reason)
+    with transaction.atomic():
+        locked, allowed = _lock(request, Verb.RESUME, person)
+        if isinstance(allowed, Denied):
+            return allowed
+        if not reason.strip():
+            return Denied("reason_required", "Say what stopped the workers, or what you changed.")
+        if locked.run is None or not provisioning.retry_stuck(locked.run, reason=reason, now=now):
+            return Denied("wrong_state", "It cannot be resumed yet. Try again in a moment.")
+        move(locked, Verb.RESUME, now, reason="")
+        text = _with_reason(f"{person} resumed the run", reason)
+        record(locked, "request.resumed", text, now, person)
+    return allowed
+
+
 def close_request(
     person: Person, request: EndpointRequest, *, reason: str, now: datetime
 ) -> Allowed | Denied:
-    """Give up a stuck request. Its event lists what may be left in AWS."""
+    """Give up a stuck or quarantined request. Its event lists what may be left in AWS."""
     reason = on_one_line(reason)
     with transaction.atomic():
         locked, allowed = _lock(request, Verb.CLOSE, person)

@@ -86,6 +86,10 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
         text = f"{request.title}. A platform admin must resolve it."
         record(request, "request.stuck", text, now, level="error")
+    elif state in _RUNNING and event.kind == "run.quarantined":
+        move(request, Verb.WAS_QUARANTINED, now, reason=str(event.data.get("reason", ""))[:500])
+        text = f"{request.title}. {request.next_step}"
+        record(request, "request.quarantined", text, now, level="error")
     elif event.step == "grace" and event.kind == "step.waiting" and state is State.PROVISIONING:
         # Cancelled or restored meanwhile: it waits for AWS, and goes back into service.
         if request.run is not None and is_unwinding(request.run):

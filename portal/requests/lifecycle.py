@@ -32,6 +32,7 @@ class State(enum.StrEnum):
     FAILING = "failing"
     FAILED = "failed"
     STUCK = "stuck"
+    QUARANTINED = "quarantined"
     OUT_OF_SERVICE = "out_of_service"
     RESTORED = "restored"
     REMOVED = "removed"
@@ -51,6 +52,7 @@ class Verb(enum.StrEnum):
     REPLAN = "replan"
     RETRY = "retry"
     RETRY_STUCK = "retry stuck"
+    RESUME = "resume"
     RESTORE = "restore"
     CLOSE = "close"
     PLANNED = "planned"
@@ -59,6 +61,7 @@ class Verb(enum.StrEnum):
     DEPLOYED = "deployed"
     GAVE_UP = "gave up"
     GOT_STUCK = "got stuck"
+    WAS_QUARANTINED = "was quarantined"
     WENT_OUT_OF_SERVICE = "went out of service"
     GRACE_ENDED = "grace ended"
     WAS_RESTORED = "was restored"
@@ -88,6 +91,7 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.PROVISIONING, V.DEPLOYED): S.VERIFYING,
     (S.PROVISIONING, V.GAVE_UP): S.FAILED,
     (S.PROVISIONING, V.GOT_STUCK): S.STUCK,
+    (S.PROVISIONING, V.WAS_QUARANTINED): S.QUARANTINED,
     (S.PROVISIONING, V.CANCELLED_CLEAN): S.CANCELLED,
     (S.PROVISIONING, V.WENT_OUT_OF_SERVICE): S.OUT_OF_SERVICE,
     (S.PROVISIONING, V.WAS_RESTORED): S.RESTORED,
@@ -96,9 +100,12 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.OUT_OF_SERVICE, V.GRACE_ENDED): S.PROVISIONING,
     (S.OUT_OF_SERVICE, V.GAVE_UP): S.FAILED,
     (S.OUT_OF_SERVICE, V.GOT_STUCK): S.STUCK,
+    (S.OUT_OF_SERVICE, V.WAS_QUARANTINED): S.QUARANTINED,
     (S.FAILED, V.RETRY): S.PROVISIONING,
     (S.STUCK, V.RETRY_STUCK): S.PROVISIONING,
     (S.STUCK, V.CLOSE): S.CLOSED,
+    (S.QUARANTINED, V.RESUME): S.PROVISIONING,
+    (S.QUARANTINED, V.CLOSE): S.CLOSED,
     (S.VERIFYING, V.ANSWERED): S.LIVE,
     (S.VERIFYING, V.DID_NOT_ANSWER): S.UNANSWERED,
     (S.UNANSWERED, V.ANSWERED): S.LIVE,
@@ -116,7 +123,7 @@ CHECKED = frozenset({S.LIVE, S.UNANSWERED, S.FAILING})
 it among them. `unanswered` has never been live; `failing` has, so what fails now is no result of
 the request.
 """
-SETTLED = FINAL | CHECKED | {S.FAILED, S.STUCK, S.BLOCKED, S.OUT_OF_SERVICE}
+SETTLED = FINAL | CHECKED | {S.FAILED, S.STUCK, S.QUARANTINED, S.BLOCKED, S.OUT_OF_SERVICE}
 UNDER_WAY = frozenset(State) - FINAL - CHECKED - {S.FAILED}
 """States in which a change or a removal keeps others of the same endpoint waiting."""
 
@@ -131,6 +138,7 @@ TITLES: dict[State, str] = {
     S.FAILING: "Live, now failing",
     S.FAILED: "Failed; changes rolled back",
     S.STUCK: "Stuck: the rollback failed",
+    S.QUARANTINED: "Quarantined: its workers stopped",
     S.OUT_OF_SERVICE: "Out of service",
     S.RESTORED: "Restored",
     S.REMOVED: "Removed",
@@ -152,6 +160,8 @@ NEXT_STEPS: dict[State, str] = {
     "the likely cause and the fix.",
     S.FAILED: "Everything this request created in AWS was removed. Fix the reason, then retry.",
     S.STUCK: "A platform admin must fix the cause, then retry.",
+    S.QUARANTINED: "A platform admin must find out why the workers stopped, then resume it. Until "
+    "then nothing of it is done; other requests go on.",
     S.OUT_OF_SERVICE: "Clients cannot connect. Restore the endpoint if it is still needed; "
     "otherwise everything is deleted when the grace period ends.",
     S.RESTORED: "The endpoint is back in service, as it was.",
@@ -287,13 +297,18 @@ PERMISSIONS: dict[Verb, Permission] = {
     V.RETRY_STUCK: Permission(
         Party.PLATFORM_ADMIN, "retry a stuck request", "Only a stuck request can be retried"
     ),
+    V.RESUME: Permission(
+        Party.PLATFORM_ADMIN,
+        "resume a quarantined request",
+        "Only a quarantined request can be resumed",
+    ),
     V.RESTORE: Permission(
         Party.TEAM, "restore this endpoint", "There is no removed endpoint to restore"
     ),
     V.CLOSE: Permission(
         Party.PLATFORM_ADMIN,
         "close a request that has left resources in AWS",
-        "Only a stuck request can be closed",
+        "Only a stuck or quarantined request can be closed",
     ),
 }
 """The verbs that people use. All others happen, and the portal reads them from the event log."""

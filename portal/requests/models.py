@@ -67,10 +67,9 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         )
 
     def stuck_for(self, person: Person) -> EndpointRequestQuerySet:
-        """Stuck requests, oldest first, for people who see every team."""
-        return (self.filter(state=State.STUCK) if person.sees_everything else self.none()).order_by(
-            "updated_at", "id"
-        )
+        """Stuck and quarantined requests, oldest first, for people who see every team."""
+        stuck = self.filter(state__in=[State.STUCK, State.QUARANTINED])
+        return (stuck if person.sees_everything else self.none()).order_by("updated_at", "id")
 
     def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
         """Requests that are due for planning."""

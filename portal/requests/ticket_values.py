@@ -105,6 +105,10 @@ MAPPING: Mapping[State, Row] = {
         ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
         JiraValues("Escalated", "Escalate"),
     ),
+    S.QUARANTINED: Row(
+        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
+        JiraValues("Escalated", "Escalate"),
+    ),
     S.OUT_OF_SERVICE: Row(
         ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
         JiraValues("In progress", "Start progress"),

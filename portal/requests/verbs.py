@@ -217,15 +217,34 @@ VERBS: tuple[RequestVerb, ...] = (
         (_reason("What you fixed.", "The role may delete VPC origins again"),),
     ),
     RequestVerb(
+        "resume",
+        Verb.RESUME,
+        ApiToken.Scope.APPROVE,
+        actions.resume_request,
+        "Resume a quarantined request",
+        "For platform admins. A run whose workers stopped again and again at one step is put "
+        "aside; the event `run.quarantined` says at which and how often. This continues from that "
+        "step, and counts from 0 again.",
+        "Resumed. This page shows the progress.",
+        (
+            _reason(
+                "What stopped the workers, or what you changed.",
+                "The workers have more memory",
+                required=True,
+            ),
+        ),
+        own_refusals=("reason_required",),
+    ),
+    RequestVerb(
         "close",
         Verb.CLOSE,
         ApiToken.Scope.APPROVE,
         actions.close_request,
         "Give up a stuck request",
-        "For platform admins, on a stuck request that can never succeed, for example because the "
-        "AWS account is lost. The event `request.closed` lists what may be left in AWS, as "
-        "`data.left`. The portal no longer manages any of it; the endpoint counts as absent, "
-        "unless it was being changed.",
+        "For platform admins, on a stuck or quarantined request that can never succeed, for "
+        "example because the AWS account is lost. The event `request.closed` lists what may be "
+        "left in AWS, as `data.left`. The portal no longer manages any of it; the endpoint counts "
+        "as absent, unless it was being changed.",
         "Closed. The events below list what may be left in AWS.",
         (_reason("Why it can never succeed.", "The account was closed", required=True),),
     ),

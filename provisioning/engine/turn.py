@@ -40,7 +40,7 @@ Context = TypeVar("Context")
 
 
 class RunState(enum.StrEnum):
-    """The states of a run. The last three are final, until a person retries a stuck one."""
+    """The states of a run. The last four are final, until a person retries or resumes it."""
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -48,6 +48,7 @@ class RunState(enum.StrEnum):
     DONE = "done"
     UNDONE = "undone"
     STUCK = "stuck"
+    QUARANTINED = "quarantined"
 
 
 class RunCancelled(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from provisioning.engine.decide import Direction, not_done, not_undone
+from provisioning.engine.decide import not_done, not_undone, past_pivot
 from provisioning.facts import names
 from provisioning.models import IngressRule, Run, VpcOrigin
 from provisioning.sagas import steps_of
@@ -19,7 +19,7 @@ from provisioning.spec.parsing import read_spec
 def left_behind(run: Run) -> list[str]:
     """One phrase for each resource, in the order of creation."""
     steps, journal = steps_of(run.saga), run.journal()
-    forward = run.failure.get("direction") == Direction.FORWARD
+    forward = past_pivot(steps, journal)
     named = set(not_done(steps, journal) if forward else not_undone(steps, journal))
     if run.removes and not forward:
         # Nothing was deleted yet, and what left the distribution may be back in part.

@@ -101,6 +101,7 @@ def test_a_failed_handshake_tears_nothing_down(building: EndpointRequest) -> Non
         ("run.undone", "EntityLimitExceeded", State.FAILED),
         ("run.undone", "cancelled", State.CANCELLED),
         ("run.stuck", "AccessDenied", State.STUCK),
+        ("run.quarantined", "quarantined", State.QUARANTINED),
     ],
 )
 def test_each_other_ending_is_told_with_its_reason(

@@ -75,14 +75,21 @@ def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State)
     assert isinstance(may(Verb.EDIT, APPROVER, standing), Denied)
 
 
-@pytest.mark.parametrize("verb", [Verb.RETRY_STUCK, Verb.CLOSE])
+@pytest.mark.parametrize(
+    ("verb", "states"),
+    [
+        (Verb.RETRY_STUCK, {State.STUCK}),
+        (Verb.RESUME, {State.QUARANTINED}),
+        (Verb.CLOSE, {State.STUCK, State.QUARANTINED}),
+    ],
+)
 @pytest.mark.parametrize("state", State)
-def test_a_platform_admin_has_an_undo_tried_again_or_given_up_just_while_it_is_stuck(
-    state: State, verb: Verb
+def test_a_platform_admin_retries_resumes_or_gives_up_only_what_stands_still(
+    state: State, verb: Verb, states: set[State]
 ) -> None:
     standing = replace(WAITING, state=state)
     admin = Actor(OLGA, is_approver=True, is_admin=True)
-    assert isinstance(may(verb, admin, standing), Allowed) is (state is State.STUCK)
+    assert isinstance(may(verb, admin, standing), Allowed) is (state in states)
     for nobody in (MEMBER, APPROVER, replace(admin, is_active=False)):
         refusal = may(verb, nobody, standing)
         assert isinstance(refusal, Denied)

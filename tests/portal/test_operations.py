@@ -111,22 +111,23 @@ def test_the_metrics_are_those_that_the_docs_list(ticking: None) -> None:
 
 def test_requests_runs_and_endpoints_are_counted(ticking: None, endpoint: Endpoint) -> None:
     request = EndpointRequest.objects.get()
-    Run.objects.create(
-        endpoint=endpoint,
-        saga="create-endpoint",
-        stream=request.stream,
-        plan_data={},
-        plan_digest="",
-        state=Run.State.STUCK,
-        due_at=timezone.now(),
-        created_at=timezone.now(),
-    )
+    for state in (Run.State.STUCK, Run.State.QUARANTINED, Run.State.DONE):
+        Run.objects.create(
+            endpoint=endpoint,
+            saga="create-endpoint",
+            stream=request.stream,
+            plan_data={},
+            plan_digest="",
+            state=state,
+            due_at=timezone.now(),
+            created_at=timezone.now(),
+        )
     found = scraped()
     [counted] = found["portal_requests"]
     assert counted.labels == {"action": "create", "state": request.state}
     assert counted.value == 1
     runs = {one.labels["state"]: one.value for one in found["portal_runs"]}
-    assert runs == {"running": 0, "waiting": 0, "undoing": 0, "stuck": 1}
+    assert runs == {"running": 0, "waiting": 0, "undoing": 0, "stuck": 1, "quarantined": 1}
     [health] = found["portal_endpoint_health"]
     assert health.labels["endpoint"] == endpoint.name
     assert health.labels["health"] == "unknown"

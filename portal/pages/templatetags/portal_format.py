@@ -35,6 +35,7 @@ TONES = {
     State.FAILING: "bad",
     State.FAILED: "bad",
     State.STUCK: "bad",
+    State.QUARANTINED: "bad",
     State.OUT_OF_SERVICE: "warn",
     State.RESTORED: "",
     State.REMOVED: "",
