@@ -150,6 +150,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "offer_open": Problem(
         409, "The endpoint is offered to another team", "Withdraw that offer first."
     ),
+    "account_reachable": Problem(
+        409, "The account can be reached", "Request the removal, which leaves nothing in AWS."
+    ),
     "nothing_to_export": Problem(
         409, "There is nothing to export", "detail says what is not in AWS, or not any more."
     ),
@@ -176,6 +179,9 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "bad_date": Problem(
         422, "The date is not valid", "Send a day such as 2027-02-28, within the allowed time."
+    ),
+    "not_confirmed": Problem(
+        422, "The name does not match", "Send the endpoint's name, to confirm which one is meant."
     ),
     "reason_required": Problem(
         422, "A reason is required", "Say why, so that the team knows what to change."

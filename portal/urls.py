@@ -64,6 +64,7 @@ urlpatterns = [
     ),
     path("endpoints/<uuid:pk>/rename/", endpoint_settings.endpoint_rename, name="endpoint-rename"),
     path("endpoints/<uuid:pk>/remove/", removal.endpoint_remove, name="endpoint-remove"),
+    path("endpoints/<uuid:pk>/forget/", removal.endpoint_forget, name="endpoint-forget"),
     path("endpoints/<uuid:pk>/transfer/", transfers.endpoint_transfer, name="endpoint-transfer"),
     path("transfers/<uuid:pk>/", transfers.transfer_page, name="transfer"),
     path("transfers/<uuid:pk>/accept/", transfers.transfer_accept, name="transfer-accept"),

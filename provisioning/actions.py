@@ -34,7 +34,7 @@ from provisioning.sagas import (
     remove_endpoint,
     steps_of,
 )
-from provisioning.sagas.left_behind import left_behind
+from provisioning.sagas.left_behind import everything_of, left_behind
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 
@@ -203,6 +203,21 @@ def give_up(run: Run) -> list[str] | None:
         if locked.action not in (CHANGE, ACCEPT):
             Endpoint.objects.filter(pk=locked.endpoint_id).update(state=Endpoint.State.ABSENT)
         return left_behind(locked)
+
+
+def forget(endpoint: Endpoint) -> list[str] | None:
+    """Count a deployed endpoint as absent without touching AWS, where its account can no longer be
+    reached. Returns what it may leave there, in words, or None if a run of it is not over.
+
+    As after `give_up`, it stays a user of what it shares.
+    """
+    with transaction.atomic():
+        locked = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+        busy = locked.runs.filter(state__in=Run.ACTIVE).exists()
+        if locked.state != Endpoint.State.DEPLOYED or busy:
+            return None
+        Endpoint.objects.filter(pk=locked.pk).update(state=Endpoint.State.ABSENT)
+        return everything_of(locked)
 
 
 def _append(locked: Run, entry: Entry) -> None:

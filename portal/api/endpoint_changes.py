@@ -27,6 +27,7 @@ from portal.api.request_output import REQUEST, example_in
 from portal.api.requests import IDEMPOTENCY_KEY, created
 from portal.endpoints.actions import rename_endpoint
 from portal.endpoints.drift import visible_findings
+from portal.people.models import ApiToken
 from portal.problems import unless_refused
 from portal.requests.actions import FIXED
 from portal.requests.end_dates import DATE_HELP, set_end_date
@@ -36,6 +37,7 @@ from portal.requests.endpoint_changes import (
     submit_change,
     submit_removal,
 )
+from portal.requests.forgetting import LONGEST_REASON, forget_endpoint
 from portal.requests.lifecycle import State
 from provisioning.models import DriftFinding, Endpoint
 from provisioning.plan.plan import ACCEPT, CHANGE, REMOVE
@@ -58,6 +60,12 @@ FINDINGS = f.Field(
     "All of them if absent.", default="", example=f.EXAMPLE_ID, code="unknown_finding")
 NEW_ACCEPTANCE = f.Body(
     "NewAcceptance", "The differences that become what is approved.", (FINDINGS, *AROUND))
+FORGET = f.Body("ForgetEndpoint", "Which endpoint, and why.", (
+    f.Field("name", f.text(60), "The endpoint's name, to confirm it.", required=True,
+            example="team-chat"),
+    f.Field("reason", f.text(LONGEST_REASON), "The team reads it.", required=True,
+            missing="reason_required", example="The account was closed"),
+))
 NEW_NAME = f.Body("NewName", "Another name for the endpoint.", (
     f.Field("name", f.text(60), NAME.help, required=True, example="shop-chat"),
 ))
@@ -200,6 +208,37 @@ class RemoveEndpoint(OfEndpoint):
             unless_refused(outcome)
 
         return once_for_endpoint(self, request, REMOVE, endpoint, said, create)
+
+
+class ForgetEndpoint(OfEndpoint):
+    @operation(
+        "forgetEndpoint",
+        ENDPOINT,
+        body=FORGET,
+        refusals=(
+            "not_platform_admin",
+            "not_confirmed",
+            "reason_required",
+            "account_reachable",
+            "aws_failed",
+            "request_under_way",
+            "wrong_state",
+        ),
+        scope=ApiToken.Scope.APPROVE.value,
+    )
+    def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        """Forget an endpoint whose account can no longer be reached.
+
+        For platform admins. Nothing is deleted in AWS. The endpoint counts as absent, its name is
+        free, and the event `endpoint.forgotten` lists what may be left, as `data.left`. Where the
+        portal can still reach the account, request the removal instead.
+        """
+        said, endpoint = FORGET.read(self.sent), self.endpoint(endpoint_id)
+        outcome = forget_endpoint(
+            self.person, endpoint, name=said["name"], reason=said["reason"], now=self.now
+        )
+        unless_refused(outcome)
+        return Response(show_endpoint(self.person, endpoint_id, self.now))
 
 
 class RenameEndpoint(OfEndpoint):

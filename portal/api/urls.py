@@ -47,6 +47,7 @@ resources = [
     path(f"{ENDPOINT}/end-date", endpoint_changes.EndpointEndDate.as_view()),
     path(f"{ENDPOINT}/rename", endpoint_changes.RenameEndpoint.as_view()),
     path(f"{ENDPOINT}/remove", endpoint_changes.RemoveEndpoint.as_view()),
+    path(f"{ENDPOINT}/forget", endpoint_changes.ForgetEndpoint.as_view()),
     path(f"{ENDPOINT}/transfer", transfers.EndpointTransfer.as_view()),
     path("transfers", transfers.Transfers.as_view()),
     path("transfers/<uuid:transfer_id>", transfers.OneTransfer.as_view()),

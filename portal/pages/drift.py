@@ -29,6 +29,7 @@ from portal.pages.auth import SignedIn, endpoint_or_404, posted_text, signed_in,
 from portal.people.models import Person
 from portal.requests.endpoint_changes import acceptable, change_refusal, submit_acceptance
 from portal.requests.lifecycle import Denied
+from provisioning.drift.comparison import Code
 from provisioning.models import AwsAccount, DriftFinding, DriftReport, Endpoint
 from provisioning.spec.parsing import SpecError
 
@@ -182,6 +183,7 @@ def drift_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
         "drift_troubles": troubles_for(endpoint, last) if last else [],
         "may_compare": person.decides or person.belongs_to(endpoint.owner),
         "may_change": change_refusal(person, endpoint) is None,
+        "parts_gone": rows.filter(code=Code.MISSING).exclude(resource="ingress-rule").exists(),
         **_choices(person),
     }
 

@@ -51,6 +51,7 @@ from portal.people.models import Person, Team
 from portal.requests.actions import request_under_way
 from portal.requests.end_dates import last_possible, today
 from portal.requests.endpoint_changes import answers_of, change_refusal
+from portal.requests.forgetting import may_forget
 from portal.requests.lifecycle import Allowed, Denied, State, Verb, may
 from portal.requests.models import EndDate, EndpointRequest
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
@@ -153,6 +154,7 @@ def detail_page(
         .first(),
         **_removal_context(request.user, pending),
         "transfer": open_offer(endpoint),
+        "may_forget": may_forget(request.user, endpoint) is None,
         "clone_url": _clone_url(endpoint, team),
         "end_date": EndDate.objects.filter(endpoint=endpoint).first(),
         "first_end": today(timezone.now()) + timedelta(days=1),

@@ -13,12 +13,14 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
+from portal.pages.auth import SignedIn, endpoint_or_404, posted_text, signed_in
 from portal.pages.forms import PageForm
 from portal.people.models import Team
 from portal.requests.endpoint_changes import LONGEST_GRACE_DAYS, change_refusal, submit_removal
+from portal.requests.forgetting import LONGEST_REASON, forget_endpoint, may_forget
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
+from provisioning.sagas.left_behind import everything_of
 
 
 class RemovalForm(PageForm):
@@ -67,6 +69,27 @@ def endpoint_remove(request: SignedIn, pk: UUID) -> HttpResponse:
         messages.warning(request, outcome.reason)
         return redirect("endpoint-detail", endpoint.pk)
     return redirect(outcome)
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def endpoint_forget(request: SignedIn, pk: UUID) -> HttpResponse:
+    """For platform admins: close the row of an endpoint whose account can no longer be reached."""
+    endpoint = endpoint_or_404(request.user, pk)
+    if refusal := may_forget(request.user, endpoint):
+        messages.warning(request, refusal.reason)
+        return redirect("endpoint-detail", endpoint.pk)
+    context: dict[str, Any] = {"endpoint": endpoint, "left": everything_of(endpoint)}
+    if request.method != "POST":
+        return render(request, "endpoints/forget.html", context)
+    name, reason = (posted_text(request, one, LONGEST_REASON) for one in ("name", "reason"))
+    outcome = forget_endpoint(request.user, endpoint, name=name, reason=reason, now=timezone.now())
+    if isinstance(outcome, Denied):
+        status = 422 if outcome.code in ("not_confirmed", "reason_required") else 409
+        context |= {"refused": outcome.reason, "typed": name, "reason": reason}
+        return render(request, "endpoints/forget.html", context, status=status)
+    messages.success(request, f"{endpoint.name} is forgotten. Its name is free.")
+    return redirect("endpoint-detail", endpoint.pk)
 
 
 def _page(

@@ -67,6 +67,7 @@ class Verb(enum.StrEnum):
     WAS_RESTORED = "was restored"
     WAS_REMOVED = "was removed"
     WAS_SUPERSEDED = "was superseded"
+    WAS_FORGOTTEN = "was forgotten"
     CANCELLED_CLEAN = "cancelled clean"
     ANSWERED = "answered"
     DID_NOT_ANSWER = "did not answer"
@@ -115,6 +116,10 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.LIVE, V.WAS_SUPERSEDED): S.SUPERSEDED,
     (S.UNANSWERED, V.WAS_SUPERSEDED): S.SUPERSEDED,
     (S.FAILING, V.WAS_SUPERSEDED): S.SUPERSEDED,
+    (S.VERIFYING, V.WAS_FORGOTTEN): S.CLOSED,
+    (S.LIVE, V.WAS_FORGOTTEN): S.CLOSED,
+    (S.UNANSWERED, V.WAS_FORGOTTEN): S.CLOSED,
+    (S.FAILING, V.WAS_FORGOTTEN): S.CLOSED,
 }
 
 FINAL = frozenset({S.RESTORED, S.REMOVED, S.SUPERSEDED, S.CLOSED, S.REJECTED, S.CANCELLED})
@@ -167,8 +172,7 @@ NEXT_STEPS: dict[State, str] = {
     S.RESTORED: "The endpoint is back in service, as it was.",
     S.REMOVED: "Nothing of the endpoint is left in AWS. Its name and path are free.",
     S.SUPERSEDED: "A later request changed, removed or took over the endpoint.",
-    S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "
-    "left in AWS.",
+    S.CLOSED: "A platform admin gave it up. The events list what may be left in AWS.",
     S.REJECTED: "See the reason. You can submit a new request that addresses it.",
     S.CANCELLED: "Nothing is left in AWS.",
 }

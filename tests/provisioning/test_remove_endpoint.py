@@ -205,12 +205,16 @@ def test_what_is_gone_already_is_no_obstacle(machine: Machine) -> None:
     cloudfront.delete_distribution(Id=site.distribution_id, IfMatch=etag)
     rule = site.rules_of_ours()[0]["SecurityGroupRuleId"]
     account.ec2.revoke_security_group_ingress(GroupId=site.group, SecurityGroupRuleIds=[rule])
+    (origin,) = site.vpc_origins()
+    etag = cloudfront.get_vpc_origin(Id=origin["Id"])["ETag"]
+    cloudfront.delete_vpc_origin(Id=origin["Id"], IfMatch=etag)
     machine.step(3600)
     removal = site.remove(run)
     machine.finish(removal)
     assert removal.state == Run.State.DONE
     assert site.vpc_origins() == []
     assert not VpcOrigin.objects.filter(account=site.row, users__isnull=False).exists()
+    assert Endpoint.objects.get(pk=run.endpoint_id).state == Endpoint.State.ABSENT
 
 
 @pytest.mark.parametrize("operation", WRITES_OF_A_REMOVAL)
