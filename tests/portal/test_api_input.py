@@ -444,6 +444,8 @@ def test_the_document_has_every_route_and_what_may_go_wrong() -> None:
                 "runSavedCheck",
                 "compareWithAws",
                 "stopIgnoringDriftFinding",
+                "acceptTransfer",
+                "withdrawTransfer",
             ):
                 assert operation["requestBody"]["content"]["application/json"]["examples"]
                 assert {"400", "413", "415", "422"} <= set(operation["responses"])
