@@ -85,6 +85,7 @@ def test_a_platform_admin_forgets_what_cannot_be_reached_and_its_name_is_free(
 
 def test_the_page_says_what_may_be_left_and_wants_the_name_typed(people: Cast, lab: Lab) -> None:
     endpoint = built(people)
+    failing = put(EndpointRequest.objects.get(), State.FAILING)
     page, shown = f"/endpoints/{endpoint.pk}/forget/", f"/endpoints/{endpoint.pk}/"
     max_, ana = signed_in(people.max), signed_in(people.ana)
     assert "Forget it" not in text_of(ana.get(shown))
@@ -100,6 +101,8 @@ def test_the_page_says_what_may_be_left_and_wants_the_name_typed(people: Cast, l
     done = max_.post(page, {"name": endpoint.name, "reason": "Gone"}, follow=True)
     assert "is forgotten. Its name is free." in text_of(done)
     assert "It was removed" in text_of(done)
+    failing.refresh_from_db()
+    assert failing.state == State.CLOSED
 
 
 @pytest.mark.parametrize(
