@@ -23,7 +23,6 @@ from checks.preflight.serving import Serving, serving_of
 from provisioning.aws import distributions
 from provisioning.aws.errors import AwsError
 from provisioning.aws.session import Aws
-from provisioning.facts import names
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.facts.target import TargetFacts
@@ -52,16 +51,15 @@ def fetch_aws_view(
     """
     account = endpoint.account
     spec = endpoint.spec
-    owner = settings.PROVISIONING_OWNER
     taken = account.snapshot_for(spec.target_arn, spec.distribution_id)
     served = _serving(account.client(), endpoint, url, headers, dict(taken.request_policies))
     subject = PreflightSubject.of(
         spec,
-        origin_id=names.origin_id(owner, endpoint.key),
+        origin_id=endpoint.origin_id,
         rights=account.path_rights(spec.distribution_id, endpoint.owner),
     )
     origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
-    own = names.vpc_origin_name(owner, spec.vpc_origin_key)
+    own = spec.vpc_origin_name(settings.PROVISIONING_OWNER)
     return AwsView(
         behavior=served,
         preflight=preflight.evaluate(subject, taken),
@@ -78,8 +76,7 @@ def fetch_serving(
     """What the distribution's configuration does with `url` and the endpoint's other paths, read at
     `since` or later. None if AWS did not answer, or for none of the endpoint's paths.
     """
-    spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
-    own_origin = names.origin_id(owner, endpoint.key)
+    spec, own_origin = endpoint.spec, endpoint.origin_id
     read = read_routes(endpoint.account, spec.distribution_id, since=since, now=now)
     if read is None or read.routes is None:
         return None
@@ -95,7 +92,7 @@ def fetch_serving(
         own_patterns=spec.path_patterns,
         own_origin=own_origin,
         vpc_origin=row.aws_id if row else "",
-        expected={*agreed, *(names.origin_id(owner, one.key) for one in neighbors)},
+        expected={*agreed, *(one.origin_id for one in neighbors)},
     )
     return replace(found, etag=read.etag) if found else None
 
@@ -107,14 +104,15 @@ def status_of_origin(
     own_name: str,
     account_id: str,
 ) -> str | None:
-    """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name,
-    where another behavior matches the path. "" for one that the account does not have; None where
-    that is not known.
+    """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name
+    (an adopted one by its ID), where another behavior matches the path. "" for one that the account
+    does not have; None where that is not known.
     """
     if served is None or origins is None:
         return None
     if not served.own:
-        return next((origin.status for origin in origins if origin.name == own_name), None)
+        named = (one.status for one in origins if own_name in (one.name, one.id))
+        return next(named, None)
     if not served.vpc_origin_id:
         return None
     # Another account may share it: that ours does not list it says nothing then.

@@ -110,6 +110,12 @@ PROBLEMS: Mapping[str, Problem] = {
         "The difference cannot be accepted",
         "detail says why. Restore what was approved, or ignore the difference until a date.",
     ),
+    "already_held": Problem(
+        409, "The portal has it already", "Use the endpoint that detail names."
+    ),
+    "not_adoptable": Problem(
+        409, "It cannot be adopted", "detail says why, and what to do first in AWS."
+    ),
     "busy": Problem(409, "Another one is running", "Try again when it is finished."),
     "secret_in_use": Problem(
         409, "An endpoint's target gets the secret", "Change or remove the endpoint, or replace it."

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from portal import api_reference
 from portal.pages import (
+    adoption,
     approvals,
     custom_checks,
     drift,
@@ -118,6 +119,7 @@ urlpatterns = [
         exports.distribution_export,
         name="export-distribution",
     ),
+    path("adopt/", adoption.adopt, name="adopt"),
     path("drift/", drift.drift, name="drift"),
     path("quotas/", quotas.quotas, name="quotas"),
     path("drift/accounts/<slug:account_id>/", drift.account_drift, name="drift-account"),

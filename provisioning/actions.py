@@ -23,14 +23,13 @@ from provisioning.engine.decide import (
     reason_to_unwind,
     tried_again,
 )
-from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.plan.path_ownership import Contest, contested_claims
 from provisioning.plan.plan import ACCEPT, CHANGE
 from provisioning.sagas import (
+    SAGA_OF,
     accept_drift,
     change_endpoint,
-    create_endpoint,
     remove_endpoint,
     steps_of,
 )
@@ -46,13 +45,24 @@ def name_taken(account_id: str, name: str, *, besides: Endpoint | None = None) -
     return (others.exclude(pk=besides.pk) if besides else others).exists()
 
 
+def held_by(spec: EndpointSpec, endpoint_id: uuid.UUID) -> str:
+    """The name of another endpoint that has the origin, and so the behaviors, of an adoption; ""
+    without.
+    """
+    others = Endpoint.objects.filter(
+        account_id=spec.account_id, spec_data__distribution_id=spec.distribution_id
+    ).exclude(state=Endpoint.State.ABSENT)
+    found = others.exclude(pk=endpoint_id).order_by("created_at")
+    return next((one.name for one in found if one.origin_id == spec.origin_id), "")
+
+
 def contested_paths(spec: EndpointSpec, endpoint_id: uuid.UUID, owner: str) -> tuple[Contest, ...]:
     """What other teams' endpoints and assignments claim of the paths of an endpoint. `owner` is its
     team.
     """
     account = AwsAccount.objects.get(pk=spec.account_id)
     rights = account.path_rights(spec.distribution_id, owner)
-    own = origin_id(settings.PROVISIONING_OWNER, endpoint_id.hex[:12])
+    own = spec.own_origin_id(settings.PROVISIONING_OWNER, endpoint_id.hex[:12])
     return tuple(contested_claims(spec.path_patterns, rights, origin_id=own))
 
 
@@ -65,8 +75,8 @@ def start_create(
     stream: str,
     now: datetime,
 ) -> Run:
-    """Start the run that applies exactly this plan. `endpoint` is the one of an earlier, voided
-    attempt, if any.
+    """Start the run that builds or adopts an endpoint by exactly this plan. `endpoint` is the one
+    of an earlier, voided attempt, if any.
     """
     spec = plan_data["spec"]
     with transaction.atomic():
@@ -89,7 +99,7 @@ def start_create(
                 domain_name=plan_data["relies_on"]["distribution_domain"],
             )
             endpoint.refresh_from_db()
-        return _start(endpoint, create_endpoint.SAGA.name, plan_data, stream, now)
+        return _start(endpoint, SAGA_OF[plan_data["action"]].name, plan_data, stream, now)
 
 
 def start_change(

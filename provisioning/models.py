@@ -112,7 +112,6 @@ class AwsAccount(models.Model):
             spec_data__distribution_id=distribution_id
         )
         assigned = self.path_assignments.filter(distribution_id=distribution_id)
-        owner = settings.PROVISIONING_OWNER
         newest = Run.objects.filter(endpoint__in=endpoints).order_by("endpoint", "-created_at")
         under_way = {
             endpoint: patterns
@@ -125,7 +124,7 @@ class AwsAccount(models.Model):
             team,
             (
                 *(
-                    PathClaim(pattern, one.owner, one.name, origin_id(owner, one.key))
+                    PathClaim(pattern, one.owner, one.name, one.origin_id)
                     for one in endpoints.order_by("created_at", "pk")
                     for pattern in dict.fromkeys(
                         [*one.spec_data["path_patterns"], *under_way.get(one.pk, ())]
@@ -184,6 +183,12 @@ class Endpoint(models.Model):
     def spec(self) -> EndpointSpec:
         """The spec, parsed."""
         return read_spec(self.spec_data)
+
+    @property
+    def origin_id(self) -> str:
+        """The ID of its origin in the distribution."""
+        adopted: str = self.spec_data.get("origin_id", "")
+        return adopted or origin_id(settings.PROVISIONING_OWNER, self.key)
 
     def applied_plan(self) -> dict[str, Any] | None:
         """The plan (its dict) that it was built or last changed by; None if it never was built."""
@@ -276,8 +281,9 @@ class PathAssignment(models.Model):
 
 
 class VpcOrigin(models.Model):
-    """A VPC origin that the portal created, shared by every endpoint with the same key. `users` are
-    its references: it is deleted with the last one.
+    """A VPC origin that the portal created or adopted, shared by every endpoint with the same key.
+    `users` are its references: it is deleted with the last one, an adopted one only if nothing else
+    in AWS uses it.
     """
 
     account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="vpc_origins")

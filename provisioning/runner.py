@@ -27,7 +27,7 @@ from provisioning.engine.step import Step
 from provisioning.engine.turn import FAULT, LeaseLost, RunCancelled
 from provisioning.facts.step_times import StepTime
 from provisioning.models import Endpoint, JournalEntry, Run, Watch
-from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, ADOPT, CHANGE, CREATE, REMOVE
 from provisioning.step_times import step_times
 
 FAULT_AGAIN_SECONDS = 60.0
@@ -37,6 +37,7 @@ UNDONE = {
     CHANGE: "Rolled back: the endpoint has its previous settings.",
     REMOVE: "Rolled back: the endpoint is in the distribution, as it was.",
     ACCEPT: "Stopped: nothing was changed.",
+    ADOPT: "Stopped: AWS is as it was, and the endpoint is not the portal's.",
 }
 """What is said when a run is undone, by the plan's action."""
 log = logging.getLogger(__name__)

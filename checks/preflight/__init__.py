@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from checks.preflight.adopted import settings as adopted_settings
 from checks.preflight.certificates import origin_certificate, other_owners, viewer_certificate
 from checks.preflight.distribution import (
     bare_paths,
@@ -124,6 +125,7 @@ DISTRIBUTION_QUESTIONS: tuple[DistributionQuestion, ...] = (
     behavior_room,
     viewer_certificate,
     other_owners,
+    adopted_settings,
 )
 ACCOUNT_QUESTIONS = (vpc_origin, service_role, permissions)
 

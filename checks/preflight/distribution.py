@@ -173,7 +173,8 @@ def paths(
                 "PF-PATH-TAKEN",
                 Level.BLOCK,
                 f"{existing.path_pattern} already forwards to {existing.target_origin_id}.",
-                "The portal does not take over existing paths.",
+                "A request for a new endpoint takes over no existing path. One that leads to a VPC "
+                "origin can be adopted instead.",
                 Fix(
                     who_has(existing, subject.rights)
                     if subject.rights
@@ -478,6 +479,8 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
     """Reuse ours, never touch another's of the same name, else there must be room for one more."""
     if gap := snapshot.gap("vpc_origins"):
         return unknown("PF-VPC-ORIGIN", gap.reason)
+    if subject.vpc_origin_id:
+        return _adopted(subject, snapshot)
     # `ours` was asked of those that carry the portal's name; of them, the key tells which one is
     # meant.
     named = (
@@ -512,6 +515,21 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
             "and stays unchanged."
         )
     return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
+
+
+def _adopted(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
+    """One that was there before the portal has to be there still."""
+    found = next((one for one in snapshot.vpc_origins if one.id == subject.vpc_origin_id), None)
+    if found is not None:
+        seen = f"{found.id} ({found.name}) is {found.status}; it was there before the portal."
+        return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
+    return PreflightResult(
+        "PF-VPC-ORIGIN",
+        Level.BLOCK,
+        f"The adopted VPC origin {subject.vpc_origin_id} does not exist any more.",
+        "The portal creates only VPC origins of its own.",
+        Fix("Request a change of the target, port or protocol: the portal then creates one."),
+    )
 
 
 def _default_quota(snapshot: Snapshot) -> str:

@@ -64,6 +64,7 @@ TITLES = {
     "PF-DISTRIBUTION": "The distribution exists and is enabled",
     "PF-STAGING": "The distribution is not part of a continuous deployment",
     "PF-UNKNOWN-SETTINGS": "The portal knows all of the distribution's settings",
+    "PF-SETTINGS": "The settings are those that the portal would choose",
     "PF-PATH-TAKEN": "The paths are free",
     "PF-PATH-OWNER": "No other team owns the paths",
     "PF-PATH-BROAD": "The paths are specific to your app",
@@ -196,7 +197,8 @@ class PreflightSubject:
     `carries_api` means that the paths carry an HTTP API besides. The ports of match-viewer are
     HTTP's, then HTTPS's. `rights` are the team's on the distribution; checks ask
     `handshake_path`, as clients of `app_kind` do. `name_free` says whether `name` is, None where
-    that is not asked.
+    that is not asked. `vpc_origin_id` is an adopted one; `adopts` asks how what AWS has differs
+    from what the portal would build.
     """
 
     target_arn: str = ""
@@ -218,6 +220,8 @@ class PreflightSubject:
     app_kind: str = ""
     name: str = ""
     name_free: bool | None = None
+    vpc_origin_id: str = ""
+    adopts: bool = False
 
     @classmethod
     def of(
@@ -227,8 +231,11 @@ class PreflightSubject:
         origin_id: str = "",
         rights: PathRights | None = None,
         name_free: bool | None = None,
+        adopts: bool = False,
     ) -> PreflightSubject:
-        """The subject of a complete spec; with `origin_id` when the endpoint exists already."""
+        """The subject of a complete spec; with `origin_id` when the endpoint exists already, and
+        `adopts` when it is to be adopted.
+        """
         return cls(
             target_arn=spec.target_arn,
             distribution_id=spec.distribution_id,
@@ -249,6 +256,8 @@ class PreflightSubject:
             app_kind=spec.app_kind,
             name=spec.name,
             name_free=name_free,
+            vpc_origin_id=spec.vpc_origin_id,
+            adopts=adopts,
         )
 
     @property

@@ -20,7 +20,6 @@ from checks.privacy.keys import KeyFault, signing_key
 from checks.privacy.rules import Answer, Outcome, audit, facts_seen, in_words, not_seen, outcome_of
 from provisioning import events
 from provisioning.aws.errors import AwsError
-from provisioning.facts import names
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import Endpoint
 
@@ -60,10 +59,10 @@ def _observe(endpoint: Endpoint, now: datetime) -> tuple[Snapshot | None, tuple[
     """What AWS says, and the answers. A bug of ours makes every answer unknown, so that the audit
     still finishes.
     """
-    spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
+    spec = endpoint.spec
     try:
         taken = endpoint.account.snapshot_for(spec.target_arn, spec.distribution_id)
-        subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
+        subject = PreflightSubject.of(spec, origin_id=endpoint.origin_id)
         return taken, audit(subject, taken, acceptances(endpoint, now))
     except AwsError as error:
         return None, not_seen(f"The calls to AWS failed: {error} {error.fix}".strip())

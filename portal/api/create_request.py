@@ -25,7 +25,7 @@ from provisioning.plan.plan import CREATE
 from provisioning.redaction.carriers import has_secret_shape
 from provisioning.redaction.masking import mask_text, mask_url
 from provisioning.spec.field_kinds import InvalidValue
-from provisioning.spec.fields import FIELDS
+from provisioning.spec.fields import ASKED
 from provisioning.spec.parsing import FieldError, SpecError
 
 ALIASES: Mapping[str, str] = {"ws_path": "path_patterns", "target": "target_arn"}
@@ -210,14 +210,14 @@ def settings_said(said: f.Row, errors: list[FieldError]) -> tuple[dict[str, Any]
     """The settings that a body names, aliases as our names, and for those what the body calls
     them. Adds errors.
     """
-    answers = {row.name: said[row.name] for row in FIELDS if row.name in said}
+    answers = {row.name: said[row.name] for row in ASKED if row.name in said}
     called: dict[str, str] = {}
     for alias, name in ALIASES.items():
         if alias in said and name in said:
             errors.append(FieldError(alias, "duplicate", f"Same as {name}. Send one of them."))
         elif alias in said:
             answers[name], called[name] = said[alias], alias
-    for row in FIELDS:
+    for row in ASKED:
         if row.name in answers and not row.in_spec:
             try:
                 answers[row.name] = row.parse(answers[row.name])

@@ -9,7 +9,7 @@ from typing import Any
 
 from portal.json_fields import FLAG, STRING, Field, Kind, Object
 from provisioning.spec import field_kinds
-from provisioning.spec.fields import APP_KIND, FIELDS
+from provisioning.spec.fields import APP_KIND, ASKED, FIELDS
 from provisioning.spec.parsing import complete_answers, parse_spec
 
 ANSWERED = {row.name: row.example for row in FIELDS if row.required or row is APP_KIND}
@@ -35,7 +35,8 @@ def kind_of(row: field_kinds.Field, *, shown: bool) -> Kind:
 
 def fields_of_settings(*, shown: bool) -> tuple[Field, ...]:
     """The settings of a new request, or `shown`, those of a spec."""
-    return fields_of_rows([row for row in FIELDS if row.in_spec or not shown], shown=shown)
+    rows = [row for row in FIELDS if row.in_spec] if shown else ASKED
+    return fields_of_rows(rows, shown=shown)
 
 
 def fields_of_rows(rows: Iterable[field_kinds.Field], *, shown: bool) -> tuple[Field, ...]:

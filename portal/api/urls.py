@@ -5,6 +5,7 @@ page.
 from django.urls import path, re_path
 
 from portal.api import (
+    adoption,
     checks,
     docs,
     drift,
@@ -37,6 +38,8 @@ resources = [
         path(f"requests/<uuid:request_id>/{verb.name}", requests.verb_view(verb).as_view())
         for verb in VERBS
     ),
+    path("adoptions", adoption.Adoptions.as_view()),
+    path("distributions/<slug:distribution_id>/adoptable", adoption.Adoptables.as_view()),
     path("endpoints", endpoints.Endpoints.as_view()),
     path(ENDPOINT, endpoints.OneEndpoint.as_view()),
     path(f"{ENDPOINT}/export", exports.EndpointExport.as_view()),

@@ -54,10 +54,12 @@ from portal.requests.endpoint_changes import answers_of, change_refusal
 from portal.requests.forgetting import may_forget
 from portal.requests.lifecycle import Allowed, Denied, State, Verb, may
 from portal.requests.models import EndDate, EndpointRequest
+from portal.requests.plan_diff import unusual_lines
 from portal.requests.prefilled_links import PrefilledLink, prefilled_links_after_check
 from portal.requests.transfers import offered_to, open_offer
 from provisioning.engine.decide import Direction
 from provisioning.models import Endpoint, Run
+from provisioning.plan.adoption import unusual_settings
 from provisioning.sagas import change_endpoint
 from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -67,6 +69,7 @@ from provisioning.steps.grace import ends_at
 
 HISTORY_SHOWN = 20
 DRIFT_NAMED = 3
+FIX_PURPOSE = "Set what the portal would have built, in place of what was adopted."
 CHECKS_CHARTED = 10_000
 """Checks that one chart counts at most: a month of one every five minutes."""
 PHASES = {
@@ -162,6 +165,7 @@ def detail_page(
         "may_change": change_refusal(request.user, endpoint) is None,
         **privacy_context(request.user, endpoint),
         **drift_context(request.user, endpoint),
+        **_adopted_context(endpoint),
     }
     context |= _check_context(request, endpoint, check_id, log_form) | _uptime_context(
         endpoint, request.GET.get("uptime", "")
@@ -445,7 +449,7 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
             spec.origin_protocol
         ):
             continue
-        if FIELD[derived.field] in USUAL_CHECK:
+        if FIELD[derived.field] in USUAL_CHECK or not (FIELD[derived.field].asked or value):
             continue
         shown.append(SettingRow(FIELD[derived.field].label, value, reason))
     return shown
@@ -456,12 +460,28 @@ def _clone_url(endpoint: Endpoint, team: Team | None) -> str:
     accounts it can be for another environment, so what only this account has is left out.
     """
     elsewhere = team is None or team.accounts.count() != 1
-    own = ("name", *(("account_id", "distribution_id", "target_arn") if elsewhere else ()))
+    own = ["name", "origin_id", "vpc_origin_id"]
+    own += ("account_id", "distribution_id", "target_arn") if elsewhere else ()
     answers = {name: value for name, value in answers_of(endpoint).items() if name not in own}
     data = settings_form_data(answers) | ({"team": team.slug} if team else {})
     return (
         f"{reverse('request-new')}?{urlencode({key: text for key, text in data.items() if text})}"
     )
+
+
+def _adopted_context(endpoint: Endpoint) -> dict[str, Any]:
+    """Of an adopted endpoint, what the portal would build otherwise, and the form of a change that
+    does.
+    """
+    if not endpoint.spec_data.get("origin_id"):
+        return {}
+    applied = endpoint.applied_plan()
+    unusual = unusual_settings(endpoint.spec, applied, settings.PROVISIONING_OWNER)
+    query = urlencode({"justification": FIX_PURPOSE})
+    return {
+        "unusual": unusual_lines(unusual),
+        "fix_url": f"{reverse('endpoint-change', args=[endpoint.pk])}?{query}",
+    }
 
 
 def _newest_request(endpoint: Endpoint) -> EndpointRequest | None:

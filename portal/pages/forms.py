@@ -50,7 +50,7 @@ from provisioning.spec.field_kinds import (
     Number,
     Section,
 )
-from provisioning.spec.fields import ACCOUNT_ID, APP_KIND, FIELDS, USUAL_CHECK
+from provisioning.spec.fields import ACCOUNT_ID, APP_KIND, ASKED, USUAL_CHECK
 from provisioning.spec.parsing import Derived, SpecError
 
 
@@ -177,7 +177,7 @@ class RequestForm(PageForm):
     ) -> None:
         super().__init__(data)
         self.changing = changing
-        for row in FIELDS:
+        for row in ASKED:
             if row is not ACCOUNT_ID:
                 self.fields[row.name] = SettingField(row)
         self.order_fields(self.field_order)
@@ -191,7 +191,7 @@ class RequestForm(PageForm):
             for one in self.accounts
         ]
         self._offer("account_id", accounts, "Choose an account")
-        for row in FIELDS:
+        for row in ASKED:
             if holds_credential(row.name, self.text(row.name)):
                 self.fields[row.name].widget.attrs["data-draft"] = "never"
         if changing:
@@ -203,7 +203,7 @@ class RequestForm(PageForm):
         """The settings of a change: every one that the form asks for, "" where it is left to the
         portal.
         """
-        asked = {row.name for row in FIELDS} - set(FIXED)
+        asked = {row.name for row in ASKED} - set(FIXED)
         return dict.fromkeys(asked, "") | {
             name: value for name, value in self.answers().items() if name in asked
         }
@@ -232,12 +232,12 @@ class RequestForm(PageForm):
     @property
     def advanced_fields(self) -> list[forms.BoundField]:
         """Those that are shown under the advanced settings."""
-        return [self[row.name] for row in FIELDS if row.section is Section.ADVANCED]
+        return [self[row.name] for row in ASKED if row.section is Section.ADVANCED]
 
     @property
     def check_fields(self) -> list[forms.BoundField]:
         """Those that are shown under the settings of the check."""
-        return [self[row.name] for row in FIELDS if row.section is Section.CHECK]
+        return [self[row.name] for row in ASKED if row.section is Section.CHECK]
 
     @property
     def check_errors(self) -> bool:
@@ -260,7 +260,7 @@ class RequestForm(PageForm):
         if not hasattr(self, "cleaned_data"):
             self.full_clean()
         answers: dict[str, Any] = {"account_id": self.account.account_id if self.account else ""}
-        for row in FIELDS:
+        for row in ASKED:
             if row is not ACCOUNT_ID:
                 valid = row.name in self.cleaned_data
                 answers[row.name] = self.cleaned_data[row.name] if valid else self.text(row.name)
@@ -306,9 +306,9 @@ class RequestForm(PageForm):
 
     def explain(self, derived: Derived) -> None:
         """Show beside a setting what it is if left empty, and why. The kind of app is shown with
-        what follows from it.
+        what follows from it; what no form asks for is not shown.
         """
-        if derived.field == APP_KIND.name:
+        if derived.field == APP_KIND.name or derived.field not in self.fields:
             return
         self[derived.field].help_text = format_html(
             "Automatic: <b>{}</b>. {}", plainly(derived.value), derived.reason

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from django.http import HttpRequest, QueryDict
 
 from portal.requests.answers import holds_credential
-from provisioning.spec.fields import FIELDS
+from provisioning.spec.fields import ASKED
 
 KEPT = "kept_answers"
 WHOSE = "answers_of"
@@ -23,7 +23,7 @@ KEPT_FOR_SECONDS = 3600
 LABELS: Mapping[str, str] = {
     "team": "Team",
     "justification": "Purpose",
-    **{row.name: row.label for row in FIELDS},
+    **{row.name: row.label for row in ASKED},
 }
 
 

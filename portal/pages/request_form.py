@@ -37,12 +37,12 @@ from portal.requests.lifecycle import Denied, Verb, may
 from portal.requests.models import EndpointRequest
 from portal.requests.preflight_amendments import parse_changes
 from portal.requests.target_badge import KINDS, TargetBadge, target_badge
-from provisioning.facts.names import origin_id, vpc_origin_key
+from provisioning.facts.names import vpc_origin_key
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
 from provisioning.models import Endpoint
 from provisioning.plan.plan import CHANGE
-from provisioning.spec.fields import ACCOUNT_ID, FIELDS
+from provisioning.spec.fields import ACCOUNT_ID, ASKED
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ PARTS = {
     "name": "requests/_name_field.html",
 }
 RESTORE_PURPOSE = "Restore what was approved: AWS differs from it."
-CHANGEABLE = frozenset(row.name for row in FIELDS if row.in_spec and row is not ACCOUNT_ID)
+CHANGEABLE = frozenset(row.name for row in ASKED if row.in_spec and row is not ACCOUNT_ID)
 """Settings that a suggestion of the preflight may change."""
 
 
@@ -233,14 +233,14 @@ def _changing(person: Person, endpoint_id: str) -> Endpoint | None:
 def _prefilled(query: QueryDict) -> dict[str, Any]:
     """The form's data from a link. A link may say yes or no in any of HTML's and Python's words."""
     data: dict[str, Any] = settings_form_data(_defaults()) | query.dict()
-    for row in FIELDS:
+    for row in ASKED:
         if isinstance(row.default, bool):
             data[row.name] = forms.BooleanField().to_python(data[row.name])
     return data
 
 
 def _defaults() -> dict[str, Any]:
-    return {row.name: row.default for row in FIELDS if row.default is not None}
+    return {row.name: row.default for row in ASKED if row.default is not None}
 
 
 def _posted(request: SignedIn) -> Mapping[str, Any]:
@@ -394,7 +394,7 @@ def _form_preflight(
         rights = form.account.path_rights(subject.distribution_id, form.chosen_team.slug)
         subject = replace(subject, rights=rights)
         if form.changing:
-            own = origin_id(settings.PROVISIONING_OWNER, form.changing.key)
+            own = form.changing.origin_id
             subject = replace(subject, origin_id=own)
     results = evaluate(subject, fetched.value) if subject else ()
     return FormPreflight(

@@ -42,7 +42,7 @@ from portal.requests.plan_diff import plan_view, settings_changed
 from portal.requests.verbs import VERBS_BY_NAME
 from provisioning.engine.decide import past_pivot
 from provisioning.models import Event, HeadStart, Run
-from provisioning.plan.plan import CREATE, REMOVE
+from provisioning.plan.plan import CREATE, FROM_AWS, REMOVE
 from provisioning.progress import UNDONE, progress
 from provisioning.sagas import steps_of
 from provisioning.sagas.left_behind import left_behind
@@ -150,7 +150,7 @@ def plan_context(shown: EndpointRequest) -> dict[str, Any]:
     return {
         "plan": plan,
         "preflight": results,
-        "blocked": any(one["level"] == "block" for one in results),
+        "blocked": shown.action not in FROM_AWS and any(one["level"] == "block" for one in results),
         "preflight_shown": bool(results) and shown.state != State.PLANNING,
         "settings_changed": settings_changed(shown.plan_data) if plan else (),
         "paced": settings.PROVISIONING_PACE > 1,

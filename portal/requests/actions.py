@@ -26,7 +26,7 @@ from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.plan.path_ownership import Contest
-from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, ADOPT, CHANGE, CREATE, REMOVE
 from provisioning.plan.reliance import exposures_of
 from provisioning.redaction.masking import mask_prose
 from provisioning.redaction.printable import on_one_line, printable
@@ -38,15 +38,20 @@ from provisioning.spec.parsing import FieldError, SpecError
 CLAIMS = {"requested_for": "for", "opened_by": "opened by"}
 ASKED = {
     CREATE: "requested {name} for {team}",
+    ADOPT: "asked to adopt {name} for {team}",
     CHANGE: "asked to change {name} of {team}",
     ACCEPT: "asked to accept what was changed in AWS on {name} of {team}",
     REMOVE: "asked to remove {name} of {team}",
 }
+NEW = (CREATE, ADOPT)
+"""The actions after which the portal has one more endpoint."""
 MAX_JUSTIFICATION = 500
 FIXED = {
     "name": "Rename the endpoint on its page.",
     "account_id": "Request a new endpoint in the other account, then remove this one.",
     "distribution_id": "Request a new endpoint on the other distribution, then remove this one.",
+    "origin_id": "The endpoint keeps the origin with which it was adopted.",
+    "vpc_origin_id": "Another target, port or protocol gets a VPC origin of the portal's own.",
 }
 """What a change leaves as it is, and what to do instead."""
 
@@ -190,14 +195,15 @@ def with_fixed(endpoint: Endpoint, answers: Mapping[str, Any]) -> dict[str, Any]
     """The answers of a change with what a change cannot reach. Raises SpecError if one of those is
     asked to become another.
     """
+    present = endpoint.spec.to_dict()
     fixed = [
         FieldError(name, "fixed", f"{FIELD[name].label} cannot be changed. {instead}")
         for name, instead in FIXED.items()
-        if answers.get(name) not in (None, "", endpoint.spec_data[name])
+        if answers.get(name) not in (None, "", present[name])
     ]
     if fixed:
         raise SpecError(fixed)
-    return dict(answers) | {name: endpoint.spec_data[name] for name in FIXED}
+    return dict(answers) | {name: present[name] for name in FIXED}
 
 
 def edit_request(
@@ -333,8 +339,12 @@ def _refuse_to_start(locked: EndpointRequest, contested: Sequence[Contest]) -> D
         return None
     spec = locked.spec
     fault = name_fault(spec.account_id, spec.name, besides=locked.endpoint)
-    if fault and locked.action == CREATE:
+    if fault and locked.action in NEW:
         return Denied(fault.code, fault.message)
+    if locked.action == ADOPT:
+        holder = provisioning.held_by(spec, locked.planned_endpoint_id)
+        if holder:
+            return Denied("already_held", f"It is endpoint {holder} of the portal by now.")
     if surprise := _not_in_plan(contested, locked.plan_data):
         return Denied(
             "path_contested", f"{surprise}, and nobody has agreed to that. Replan the request."
@@ -344,7 +354,7 @@ def _refuse_to_start(locked: EndpointRequest, contested: Sequence[Contest]) -> D
 
 def _start_run(locked: EndpointRequest, now: datetime) -> Run | None:
     """The run that carries out the plan. None if the endpoint is not free for it."""
-    if locked.action == CREATE:
+    if locked.action in NEW:
         return provisioning.start_create(
             endpoint=locked.endpoint,
             endpoint_id=locked.id,
@@ -492,7 +502,7 @@ def request_under_way(endpoint: Endpoint) -> EndpointRequest | None:
     """The change or removal of the endpoint that is not over yet, if there is one."""
     return (
         EndpointRequest.objects.filter(endpoint=endpoint, state__in=sorted(UNDER_WAY))
-        .exclude(action=CREATE)
+        .exclude(action__in=NEW)
         .first()
     )
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from portal.people.models import Person, Team
 from portal.requests.actions import (
     FIXED,
+    NEW,
     ONLY_THE_CALLER,
     Provenance,
     parse_answers,
@@ -25,7 +26,7 @@ from portal.requests.models import EndpointRequest
 from portal.requests.preflight_amendments import with_changes
 from provisioning.drift.acceptance import Found, Inexpressible, accepted_settings
 from provisioning.models import DriftFinding, Endpoint, Run
-from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, CHANGE, REMOVE
 from provisioning.spec.fields import PATHS, USUAL_CHECK
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers
 
@@ -38,7 +39,7 @@ def answers_of(endpoint: Endpoint) -> dict[str, Any]:
     """
     asked = EndpointRequest.objects.filter(endpoint=endpoint).exclude(action=REMOVE)
     applied = asked.filter(run__state=Run.State.DONE).order_by("-run__finished_at")
-    latest = applied.first() or asked.filter(action=CREATE).first()
+    latest = applied.first() or asked.filter(action__in=NEW).first()
     answers = dict(latest.answers if latest else endpoint.spec_data)
     derived, present = complete_answers(answers), endpoint.spec.to_dict()
     changed = {
@@ -46,7 +47,7 @@ def answers_of(endpoint: Endpoint) -> dict[str, Any]:
         for row in USUAL_CHECK
         if row.in_spec and present[row.name] != derived.get(row.name)
     }
-    return answers | changed | {name: endpoint.spec_data[name] for name in FIXED}
+    return answers | changed | {name: present[name] for name in FIXED}
 
 
 def change_refusal(person: Person, endpoint: Endpoint) -> Denied | None:

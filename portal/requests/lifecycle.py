@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.people.actor import Actor
-from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, ADOPT, CHANGE, CREATE, REMOVE
 from provisioning.spec.parsing import FieldError
 
 TRANSFER = "transfer"
@@ -207,10 +207,25 @@ _OF_ACCEPTANCE: Mapping[State, tuple[str, str]] = {
     S.STUCK: ("Stuck", NEXT_STEPS[S.STUCK]),
     S.CANCELLED: ("Cancelled", "What was approved before still counts."),
 }
-_OF_ACTION = {CHANGE: _OF_CHANGE, REMOVE: _OF_REMOVAL, ACCEPT: _OF_ACCEPTANCE}
+_OF_ADOPTION: Mapping[State, tuple[str, str]] = {
+    S.BLOCKED: ("Cannot be adopted", "Fix the reason, then replan; or cancel it."),
+    S.PROVISIONING: ("Adopting", "The portal compares AWS with the plan. Nothing is written."),
+    S.UNANSWERED: ("Adopted, but the handshake fails", NEXT_STEPS[S.UNANSWERED]),
+    S.FAILED: ("Failed; nothing was adopted", "AWS was not changed. Fix the reason, then retry."),
+    S.STUCK: ("Stuck: a step of the adoption failed", NEXT_STEPS[S.STUCK]),
+    S.CLOSED: ("Closed", "The adoption failed and a platform admin gave it up. AWS is as it was."),
+    S.CANCELLED: ("Cancelled", "AWS is as it was, and the endpoint is not the portal's."),
+}
+_OF_ACTION = {
+    CHANGE: _OF_CHANGE,
+    REMOVE: _OF_REMOVAL,
+    ACCEPT: _OF_ACCEPTANCE,
+    ADOPT: _OF_ADOPTION,
+}
 _NOT_EDITED = {
     REMOVE: "A removal has no settings. Cancel it, and request it again with another grace period.",
     ACCEPT: "It accepts what AWS has. Cancel it, and request a change instead.",
+    ADOPT: "It takes over what AWS has. Cancel it, and adopt the endpoint again.",
 }
 
 

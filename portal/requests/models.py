@@ -28,9 +28,18 @@ from portal.requests.lifecycle import (
     title_of,
 )
 from provisioning.models import Endpoint, EventStream, Run
-from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, ADOPT, CHANGE, CREATE, REMOVE
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
+
+HEADINGS = {
+    ADOPT: "Adopt",
+    CHANGE: "Change",
+    ACCEPT: "Accept drift of",
+    REMOVE: "Remove",
+    TRANSFER: "Take over",
+}
+"""What comes before the endpoint's name where a request is not for a new endpoint."""
 
 
 class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
@@ -111,6 +120,7 @@ class EndpointRequest(models.Model):
 
     class Action(models.TextChoices):
         CREATE = CREATE, "create an endpoint"
+        ADOPT = ADOPT, "adopt an endpoint"
         CHANGE = CHANGE, "change an endpoint"
         ACCEPT = ACCEPT, "accept a change made in AWS"
         REMOVE = REMOVE, "remove an endpoint"
@@ -218,12 +228,7 @@ class EndpointRequest(models.Model):
     def heading(self) -> str:
         """The endpoint's name, and what is asked for where that is not a new endpoint."""
         name = self.spec_data["name"]
-        verb = {
-            CHANGE: "Change",
-            ACCEPT: "Accept drift of",
-            REMOVE: "Remove",
-            TRANSFER: "Take over",
-        }.get(self.action)
+        verb = HEADINGS.get(self.action)
         return f"{verb} {name}" if verb else name
 
     @property

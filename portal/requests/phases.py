@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.facts.step_times import acts
-from provisioning.plan.plan import CREATE
+from provisioning.plan.plan import ADOPT, CREATE
 from provisioning.sagas import SAGA_OF
 
 DAY = 86_400
@@ -38,7 +38,7 @@ def phases(plan: Mapping[str, Any], *, pace: float) -> tuple[Phase, ...]:
     can be cancelled at any time. Steps that find nothing to do are left out.
     """
     action = plan.get("action", CREATE)
-    if action == CREATE:
+    if action in (CREATE, ADOPT):
         return ()
     grace = plan.get("grace_seconds", 0)
     days = round(grace * pace / DAY)

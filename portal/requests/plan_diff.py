@@ -5,12 +5,13 @@ It only words what the plan holds; settings that are switched off or empty are c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.step_times import RunTime, StepTime, time_of_run
+from provisioning.plan.adoption import Unusual
 from provisioning.plan.plan import ACCEPT, CHANGE
 from provisioning.spec.fields import FIELDS, NAME
 
@@ -150,6 +151,24 @@ def settings_changed(plan: Mapping[str, Any]) -> tuple[DiffLine, ...]:
         for row in FIELDS
         if row.in_spec and row is not NAME and before.get(row.name) != after.get(row.name)
     )
+
+
+def unusual_lines(found: Iterable[Unusual]) -> tuple[DiffLine, ...]:
+    """What an adopted endpoint has, and what the portal would build: as `before` and `after`."""
+    lines = []
+    for one in found:
+        seen = dict(_flat({one.name: one.seen}))
+        usual = dict(_flat({one.name: one.usual}))
+        lines += [
+            DiffLine(
+                f"{one.subject}: {LABELS.get(name, name)}",
+                _words(seen.get(name)) or "none",
+                _words(usual.get(name)) or "none",
+            )
+            for name in sorted({*seen, *usual})
+            if seen.get(name) != usual.get(name)
+        ]
+    return tuple(lines)
 
 
 def _item(item: Mapping[str, Any]) -> Item:

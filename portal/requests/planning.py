@@ -18,12 +18,11 @@ from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.actions import name_taken
 from provisioning.aws.errors import AwsError
-from provisioning.facts.names import origin_id
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount
 from provisioning.plan.changes import what_changed
 from provisioning.plan.items import Unplannable
-from provisioning.plan.plan import ACCEPT, REMOVE, Plan
+from provisioning.plan.plan import ADOPT, FROM_AWS, REMOVE, Plan
 from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.progress import plan_time
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -72,7 +71,7 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
         # due again.
         return
     target = snapshot.target
-    if target is not None and request.action != ACCEPT:
+    if target is not None and request.action not in FROM_AWS:
         try:
             spec = parse_spec(
                 complete_answers(
@@ -99,7 +98,7 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
         _store_blocked(request, preflight, str(obstacle), now)
         return
     # Nothing is built: what AWS has is there already.
-    if blocks(results) and request.action != ACCEPT:
+    if blocks(results) and request.action not in FROM_AWS:
         problems = " ".join(result.seen for result in results if result.level == "block")
         _store_blocked(request, preflight, f"Not ready: {problems}", now)
         return
@@ -109,10 +108,13 @@ def _plan(request: EndpointRequest, now: datetime) -> None:
 def _preflight(
     request: EndpointRequest, account: AwsAccount, spec: EndpointSpec, snapshot: Snapshot
 ) -> list[PreflightResult]:
-    ours = origin_id(settings.PROVISIONING_OWNER, request.planned_endpoint_id.hex[:12])
+    key = request.planned_endpoint_id.hex[:12]
+    ours = spec.own_origin_id(settings.PROVISIONING_OWNER, key)
     rights = account.path_rights(spec.distribution_id, request.team.slug)
     taken = name_taken(spec.account_id, spec.name, besides=request.endpoint)
-    subject = PreflightSubject.of(spec, origin_id=ours, rights=rights, name_free=not taken)
+    subject = PreflightSubject.of(
+        spec, origin_id=ours, rights=rights, name_free=not taken, adopts=request.action == ADOPT
+    )
     return list(evaluate(subject, snapshot))
 
 

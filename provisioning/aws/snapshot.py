@@ -48,6 +48,48 @@ def distribution_snapshot(aws: Aws, distribution_id: str) -> Snapshot:
     return Snapshot(None, record.facts if record else None)
 
 
+def adoption_snapshot(aws: Aws, distribution_id: str) -> Snapshot:
+    """The distribution, the settings of the account's VPC origins that it uses, and its custom
+    origin request policies: what can be adopted follows from that. Raises AwsError.
+    """
+    record = distributions.read(aws, DistributionId(distribution_id))
+    if record is None:
+        return Snapshot(None, None)
+    used = {
+        one.vpc_origin_id
+        for one in record.facts.origins
+        if one.vpc_origin_id and one.owner_account in ("", aws.account.account_id)
+    }
+    found = {one: vpc_origins.read(aws, one) for one in sorted(used)}
+    return Snapshot(
+        None,
+        record.facts,
+        distribution_config=record.config,
+        vpc_origin_configs={name: one.config for name, one in found.items() if one is not None},
+        request_policies=_request_policies(aws, record.facts),
+    )
+
+
+def with_vpc_origin(aws: Aws, taken: Snapshot, vpc_origin_id: str) -> Snapshot:
+    """The snapshot with one VPC origin in detail: its settings, and how many distributions use it.
+    What AWS does not say is the gap vpc_origins.
+    """
+    try:
+        record = vpc_origins.read(aws, vpc_origin_id)
+        if record is None:
+            return taken
+        used_by = vpc_origins.distributions_of(aws, vpc_origin_id)
+    except AwsError as error:
+        others = tuple(gap for gap in taken.gaps if gap.what != "vpc_origins")
+        return replace(taken, gaps=(*others, _gap("vpc_origins", error)))
+    listed = [one for one in taken.vpc_origins if one.id != vpc_origin_id]
+    return replace(
+        taken,
+        vpc_origins=(*listed, replace(record.facts, distributions=used_by)),
+        vpc_origin_configs={**taken.vpc_origin_configs, vpc_origin_id: record.config},
+    )
+
+
 def take_snapshot(
     aws: Aws, *, target_arn: str, distribution_id: str, owner: str, permissions: bool = False
 ) -> Snapshot:

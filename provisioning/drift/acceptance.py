@@ -34,7 +34,7 @@ _GUARDS = {
 _PLACES: Mapping[tuple[str, str], Field] = {
     (row.place.resource, row.place.member): row
     for row in FIELDS
-    if row.place and row.place.member and row.place.resource in ("origin", "behavior")
+    if row.asked and row.place and row.place.member and row.place.resource in ("origin", "behavior")
 }
 _RESTORE = "Request to restore what was approved, or ignore it until a date."
 _REFUSED = {

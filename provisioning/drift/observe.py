@@ -128,8 +128,9 @@ def _vpc_origins(
     account: AwsAccount, applied: list[Applied], observed: Observed, quotas: Mapping[str, int]
 ) -> None:
     aws, owner = account.client(), settings.PROVISIONING_OWNER
-    rows = VpcOrigin.objects.filter(account=account).values_list("key", flat=True)
-    known = {names.vpc_origin_name(owner, key) for key in rows}
+    rows = VpcOrigin.objects.filter(account=account).values_list("key", "aws_id")
+    known = {names.vpc_origin_name(owner, key) for key, _ in rows}
+    recorded = {aws_id for _, aws_id in rows}
     configs: dict[str, Mapping[str, Any] | None] = {}
     try:
         present = vpc_origins.list_all(aws)
@@ -144,7 +145,9 @@ def _vpc_origins(
         orphans = [
             comparison.orphan_vpc_origin(one)
             for one in comparison.named_as_ours(present, owner=owner, known=known)
-            if vpc_origins.owner_of(aws, vpc_origins.arn(account.pk, one.id)) == owner
+            # An adopted one is recognized by its ID: no name or tag says whose it is.
+            if one.id not in recorded
+            and vpc_origins.owner_of(aws, vpc_origins.arn(account.pk, one.id)) == owner
         ]
     except AwsError as error:
         observed.missed(comparison.VPC_ORIGINS, error)
@@ -195,5 +198,5 @@ def _rules_used(
 
 def _origins_of_endpoints(account: AwsAccount) -> Iterable[str]:
     """The origins of all endpoints that are built or being built."""
-    for endpoint in account.endpoints.exclude(state=Endpoint.State.ABSENT).only("id"):
-        yield names.origin_id(settings.PROVISIONING_OWNER, endpoint.key)
+    for endpoint in account.endpoints.exclude(state=Endpoint.State.ABSENT):
+        yield endpoint.origin_id

@@ -30,7 +30,6 @@ from provisioning.export.content import (
     with_references,
     without_secrets,
 )
-from provisioning.facts.names import origin_id
 from provisioning.models import AwsAccount, Endpoint, IngressRule, VpcOrigin
 
 T = TypeVar("T")
@@ -71,7 +70,7 @@ def export_endpoint(endpoint: Endpoint, patience: Patience) -> Export:
     reader = _Reader(endpoint.account, patience)
     distribution_id = endpoint.spec.distribution_id
     record = reader.distribution(distribution_id)
-    ours = origin_id(settings.PROVISIONING_OWNER, endpoint.key)
+    ours = endpoint.origin_id
     origin = next((one for one in items(record.config, "Origins") if one["Id"] == ours), None)
     if origin is None:
         raise NothingToExport(

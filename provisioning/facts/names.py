@@ -30,6 +30,11 @@ def vpc_origin_key(target_arn: Arn, protocol: str, http_port: int, https_port: i
     return hashlib.sha256(material.encode()).hexdigest()[:16]
 
 
+def adopted_vpc_origin_key(vpc_origin_id: str) -> str:
+    """The same for a VPC origin that was there before the portal."""
+    return hashlib.sha256(vpc_origin_id.encode()).hexdigest()[:16]
+
+
 def vpc_origin_name(owner: str, key: str) -> str:
     """The VPC origin's Name, at most 64 characters (CDK's cap; AWS documents none)."""
     return f"{owner}-{key}"[:64]

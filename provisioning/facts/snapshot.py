@@ -57,7 +57,8 @@ class Snapshot:
     showed them. `web_acl` is the distribution's. `unusable_origins` are the distribution's origins
     whose VPC origin AWS does not know or no longer shares. `target_successor` is the ARN of a load
     balancer that has the name of a target that does not exist, "" without. `distribution_config` is
-    the distribution's DistributionConfig, from the same read.
+    the distribution's DistributionConfig, from the same read. `vpc_origin_configs` are the
+    VpcOriginEndpointConfig, by ID, of the VPC origins that an adoption asks about.
     """
 
     target: TargetFacts | None
@@ -76,6 +77,9 @@ class Snapshot:
     unusable_origins: tuple[str, ...] = ()
     target_successor: str = ""
     distribution_config: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    vpc_origin_configs: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     gaps: tuple[Gap, ...] = field(default=())
 
     def gap(self, what: str) -> Gap | None:

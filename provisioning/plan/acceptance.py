@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from provisioning.facts import names
 from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.guards import carried_over
 from provisioning.facts.path_patterns import same_paths
@@ -46,7 +45,7 @@ def make_acceptance_plan(
     Raises Unplannable.
     """
     target, distribution = known_target(snapshot), writable_distribution(snapshot)
-    origin_id = names.origin_id(owner, endpoint_key)
+    origin_id = spec.own_origin_id(owner, endpoint_key)
     contested = contests(spec.path_patterns, distribution, rights, origin_id=origin_id)
     if refused := next((one for one in contested if not one.permitted), None):
         raise Unplannable("path_contested", f"{refused}. {whom_to_ask(refused)}")

@@ -27,7 +27,7 @@ def desired_origin(
 ) -> dict[str, Any]:
     """Our origin in the distribution; the VpcOriginId is filled in once it is known."""
     return {
-        "Id": names.origin_id(owner, endpoint_key),
+        "Id": spec.own_origin_id(owner, endpoint_key),
         "DomainName": spec.origin_domain or domain_name,
         "OriginPath": "",
         "CustomHeaders": {"Quantity": 0},
@@ -48,7 +48,7 @@ def desired_behavior(
     methods = spec.allowed_methods.split(",")
     return {
         "PathPattern": pattern,
-        "TargetOriginId": names.origin_id(owner, endpoint_key),
+        "TargetOriginId": spec.own_origin_id(owner, endpoint_key),
         "ViewerProtocolPolicy": spec.viewer_protocol_policy,
         "AllowedMethods": {
             "Quantity": len(methods),
@@ -79,7 +79,7 @@ def origin_item(
     by its name, or the endpoint's own, by name and fingerprint: no plan has a value.
     """
     after = desired_origin(spec, target.dns_name, endpoint_key, owner)
-    after["VpcOriginName"] = names.vpc_origin_name(owner, spec.vpc_origin_key)
+    after["VpcOriginName"] = spec.vpc_origin_name(owner)
     source = header_source(distribution, target.dns_name, after["Id"])
     headers = [
         {"HeaderName": name, "ValueFingerprint": fingerprints[name]}
@@ -118,7 +118,7 @@ def behavior_items(
     paths in it and does not share them, or the quota is reached.
     """
     items = []
-    ours = names.origin_id(owner, endpoint_key)
+    ours = spec.own_origin_id(owner, endpoint_key)
     order = tuple(behavior.path_pattern for behavior in distribution.behaviors)
     for pattern in spec.path_patterns:
         existing = distribution.behavior_for(pattern)

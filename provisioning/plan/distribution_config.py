@@ -67,7 +67,7 @@ def with_endpoint(
         if place is None:
             entries.insert(
                 position_for(pattern, tuple(entry["PathPattern"] for entry in entries)),
-                dict(behavior),
+                _without_no_policy(behavior),
             )
         elif entries[place]["TargetOriginId"] != origin["Id"]:
             raise Conflict(
@@ -158,11 +158,20 @@ def _place(items: Sequence[Mapping[str, Any]], key: str, value: str) -> int | No
 
 def _adjusted(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> Config:
     """`existing`, with every wanted value that it does not have already."""
-    return dict(existing) | {
-        key: _merged(existing.get(key), value)
-        for key, value in wanted.items()
-        if not has_settings(existing.get(key), value)
-    }
+    return _without_no_policy(
+        dict(existing)
+        | {
+            key: _merged(existing.get(key), value)
+            for key, value in wanted.items()
+            if not has_settings(existing.get(key), value)
+        }
+    )
+
+
+def _without_no_policy(behavior: Mapping[str, Any]) -> Config:
+    """AWS takes no empty ID of an origin request policy: a behavior without one leaves it out."""
+    none = ("OriginRequestPolicyId", "")
+    return {name: value for name, value in behavior.items() if (name, value) != none}
 
 
 def _merged(existing: Any, wanted: Any) -> Any:

@@ -20,7 +20,11 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 CREATE, CHANGE, REMOVE = "create", "change", "remove"
 ACCEPT = "accept"
 """To accept what somebody changed in AWS: the plan follows AWS, and its run writes nothing."""
-BUILDING = (CREATE, CHANGE, ACCEPT)
+ADOPT = "adopt"
+"""To take over an endpoint that exists already: its run writes nothing either."""
+FROM_AWS = (ACCEPT, ADOPT)
+"""The actions whose settings are what AWS has: none is derived, and none is built."""
+BUILDING = (CREATE, CHANGE, ACCEPT, ADOPT)
 """The actions whose plan says what an endpoint is made of."""
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from provisioning.facts import names
 from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.path_patterns import same_paths
 from provisioning.facts.snapshot import Snapshot
@@ -20,7 +19,12 @@ from provisioning.plan.items import KEEP, REUSE, UPDATE, PlanItem, Unplannable
 from provisioning.plan.path_ownership import PathRights, contests
 from provisioning.plan.plan import CHANGE, Plan, writable_distribution
 from provisioning.plan.reliance import relies_on
-from provisioning.plan.removal import old_vpc_origin_item, removed_behavior_item, rule_items
+from provisioning.plan.removal import (
+    old_vpc_origin_item,
+    removed_behavior_item,
+    rule_items,
+    used_elsewhere,
+)
 from provisioning.plan.vpc_origin import vpc_origin_item
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
@@ -47,7 +51,7 @@ def make_plan(
     target = known_target(snapshot)
     distribution = writable_distribution(snapshot)
     vpc_origin = vpc_origin_item(spec, snapshot, owner)
-    ours = names.origin_id(owner, endpoint_key)
+    ours = spec.own_origin_id(owner, endpoint_key)
     contested = contests(spec.path_patterns, distribution, rights, origin_id=ours)
     items = (
         vpc_origin,
@@ -87,10 +91,13 @@ def make_change_plan(
     another VPC origin: created beside the old one, switched to, and only then the old one deleted.
     Raises Unplannable, also where nothing would change.
     """
+    before = read_spec(applied["spec"])
+    if _vpc_origin_settings(spec) != _vpc_origin_settings(before):
+        # The portal changes no VPC origin that it did not create: it replaces it by one of its own.
+        spec = replace(spec, vpc_origin_id="")
     built = make_plan(
         spec, snapshot, endpoint_key=endpoint_key, owner=owner, rights=rights, headers=headers
     )
-    before = read_spec(applied["spec"])
     replaced = spec.vpc_origin_key != before.vpc_origin_key
     distribution = writable_distribution(snapshot)
     items = [
@@ -98,13 +105,15 @@ def make_change_plan(
             _updated(item, applied, snapshot.distribution_config or {}, replaced=replaced)
             for item in built.items
         ),
-        *_removed_behaviors(spec, applied, distribution, names.origin_id(owner, endpoint_key)),
+        *_removed_behaviors(spec, applied, distribution, spec.own_origin_id(owner, endpoint_key)),
         *rule_items(holdings, needed=_needed_rules(spec, snapshot, holdings)),
     ]
     seconds = built.expected_seconds
     if replaced:
         items.append(
-            old_vpc_origin_item(names.vpc_origin_name(owner, before.vpc_origin_key), holdings)
+            old_vpc_origin_item(
+                before.vpc_origin_name(owner), holdings, elsewhere=used_elsewhere(before, snapshot)
+            )
         )
         seconds += 0 if holdings.vpc_origin_others else DELETING_SECONDS
     if all(item.action in (KEEP, REUSE) for item in items):
@@ -115,6 +124,10 @@ def make_change_plan(
     return replace(
         built, items=tuple(items), expected_seconds=seconds, action=CHANGE, applied=applied
     )
+
+
+def _vpc_origin_settings(spec: EndpointSpec) -> tuple[object, ...]:
+    return (spec.target_arn, spec.origin_protocol, spec.http_port, spec.https_port)
 
 
 def _updated(

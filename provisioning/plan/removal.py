@@ -19,6 +19,7 @@ from provisioning.plan.holdings import Holdings
 from provisioning.plan.items import DELETE, KEEP, PlanItem, Unplannable
 from provisioning.plan.path_ownership import describe
 from provisioning.plan.plan import REMOVE, Plan, writable_distribution
+from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import read_spec
 
 NOT_THERE = "It is not in AWS any more."
@@ -38,7 +39,7 @@ def make_removal_plan(
     Raises Unplannable.
     """
     spec = read_spec(applied["spec"])
-    ours = names.origin_id(owner, endpoint_key)
+    ours = spec.own_origin_id(owner, endpoint_key)
     gone = snapshot.distribution is None and snapshot.gap("distribution") is None
     distribution = None if gone else writable_distribution(snapshot)
     afterwards = distribution and replace(
@@ -49,7 +50,10 @@ def make_removal_plan(
         *(_behavior_items(applied, distribution, afterwards, ours)),
         _origin_item(spec.distribution_id, distribution, ours),
         *rule_items(holdings),
-        old_vpc_origin_item(names.vpc_origin_name(owner, spec.vpc_origin_key), holdings),
+        *_found_rule_items(applied),
+        old_vpc_origin_item(
+            spec.vpc_origin_name(owner), holdings, elsewhere=used_elsewhere(spec, snapshot)
+        ),
     )
     facts = {
         "distribution_domain": distribution.domain_name if distribution else "",
@@ -92,15 +96,55 @@ def rule_items(holdings: Holdings, *, needed: frozenset[int] = frozenset()) -> I
             yield PlanItem("ingress-rule", DELETE, title, before, None, note, shared=True)
 
 
-def old_vpc_origin_item(name: str, holdings: Holdings) -> PlanItem:
-    """The VPC origin that the endpoint stops using. It is deleted with its last user."""
+def used_elsewhere(spec: EndpointSpec, snapshot: Snapshot) -> str:
+    """What in AWS besides the endpoint uses the VPC origin that it was adopted with, in words; ""
+    for nothing, and for one that the portal created.
+    """
+    if not spec.vpc_origin_id:
+        return ""
+    known = next((one for one in snapshot.vpc_origins if one.id == spec.vpc_origin_id), None)
+    origins = snapshot.distribution.origins if snapshot.distribution else ()
+    other = [
+        one.id
+        for one in origins
+        if one.vpc_origin_id == spec.vpc_origin_id and one.id != spec.origin_id
+    ]
+    if other:
+        return f"origin {other[0]} of this distribution uses it"
+    if known is not None and known.distributions is None:
+        return "AWS did not say whether other distributions use it"
+    own = any(one.id == spec.origin_id for one in origins)
+    count = (known.distributions or 0) - int(own) if known else 0
+    return f"{count} other distribution(s) use it" if count > 0 else ""
+
+
+def old_vpc_origin_item(name: str, holdings: Holdings, *, elsewhere: str = "") -> PlanItem:
+    """The VPC origin that the endpoint stops using. It is deleted with its last user. `elsewhere`
+    is what else in AWS uses an adopted one.
+    """
     before = {"Id": holdings.vpc_origin_id, "Name": name}
     title = f"VPC origin {name}"
     if holdings.vpc_origin_others:
         note = f"It stays: {holdings.vpc_origin_others} other endpoint(s) use it."
         return PlanItem("vpc-origin", KEEP, title, before, None, note, shared=True)
+    if elsewhere:
+        return PlanItem(
+            "vpc-origin", KEEP, title, before, None, f"It stays: {elsewhere}.", shared=True
+        )
     note = "No other endpoint uses it. The account gets one VPC origin of its quota back."
     return PlanItem("vpc-origin", DELETE, title, before, None, note, shared=True)
+
+
+def _found_rule_items(applied: Mapping[str, Any]) -> Iterator[PlanItem]:
+    """The rules that were there before an endpoint was adopted: the portal deletes none of them."""
+    if not applied["spec"].get("origin_id"):
+        return
+    for item in applied["items"]:
+        if item["resource"] == "ingress-rule" and item["action"] == KEEP:
+            note = "It stays: the portal did not add it."
+            yield PlanItem(
+                "ingress-rule", KEEP, item["title"], item["after"], None, note, shared=True
+            )
 
 
 def removed_behavior_item(

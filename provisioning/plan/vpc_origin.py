@@ -26,12 +26,14 @@ def vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> PlanI
     """Raises Unplannable if the account's VPC origins are not known, one of the same name is not
     ours, or the quota is reached.
     """
-    name = names.vpc_origin_name(owner, spec.vpc_origin_key)
+    name = spec.vpc_origin_name(owner)
     gap = snapshot.gap("vpc_origins")
     if gap:
         raise Unplannable.unseen(
             "vpc_origins_unknown", "The account's VPC origins could not be listed.", gap
         )
+    if spec.vpc_origin_id:
+        return _adopted_item(spec, snapshot)
     existing = next((origin for origin in snapshot.vpc_origins if origin.name == name), None)
     # The name is derived from the target, so one that leads elsewhere is an imitation.
     if existing and (existing.ours is False or existing.target_arn != spec.target_arn):
@@ -52,3 +54,24 @@ def vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> PlanI
         return PlanItem("vpc-origin", REUSE, title, {"Id": existing.id}, after, note, shared=True)
     note = "AWS takes longest for this."
     return PlanItem("vpc-origin", CREATE, title, None, after, note, shared=True)
+
+
+def _adopted_item(spec: EndpointSpec, snapshot: Snapshot) -> PlanItem:
+    """One that was there before the portal is used as it is, and never created again."""
+    existing = next((one for one in snapshot.vpc_origins if one.id == spec.vpc_origin_id), None)
+    if existing is None:
+        raise Unplannable(
+            "vpc_origin_gone",
+            f"VPC origin {spec.vpc_origin_id}, which was adopted, does not exist any more. With "
+            "another target, port or protocol the portal creates one of its own.",
+        )
+    after = {
+        "Name": existing.name,
+        "Arn": spec.target_arn,
+        "HTTPPort": spec.http_port,
+        "HTTPSPort": spec.https_port,
+        "OriginProtocolPolicy": spec.origin_protocol,
+    }
+    note = "It was there before the portal, and stays as it is."
+    title = f"VPC origin {existing.id}"
+    return PlanItem("vpc-origin", REUSE, title, {"Id": existing.id}, after, note, shared=True)

@@ -3,12 +3,19 @@
 from typing import Any
 
 from provisioning.engine.step import Step
-from provisioning.plan.plan import ACCEPT, CHANGE, CREATE, REMOVE
+from provisioning.plan.plan import ACCEPT, ADOPT, CHANGE, CREATE, REMOVE
 from provisioning.runner import Saga
-from provisioning.sagas import accept_drift, change_endpoint, create_endpoint, remove_endpoint
+from provisioning.sagas import (
+    accept_drift,
+    adopt_endpoint,
+    change_endpoint,
+    create_endpoint,
+    remove_endpoint,
+)
 
 SAGA_OF: dict[str, Saga[Any]] = {
     CREATE: create_endpoint.SAGA,
+    ADOPT: adopt_endpoint.SAGA,
     CHANGE: change_endpoint.SAGA,
     ACCEPT: accept_drift.SAGA,
     REMOVE: remove_endpoint.SAGA,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from django.conf import settings
 
 from provisioning.engine.decide import not_done, not_undone, past_pivot
-from provisioning.facts import names
 from provisioning.models import Endpoint, IngressRule, Run, VpcOrigin
 from provisioning.sagas import steps_of
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -45,7 +44,7 @@ def everything_of(endpoint: Endpoint) -> list[str]:
 
 def _vpc_origin(endpoint: Endpoint, spec: EndpointSpec) -> list[str]:
     key, account = spec.vpc_origin_key, endpoint.account_id
-    name = names.vpc_origin_name(settings.PROVISIONING_OWNER, key)
+    name = spec.vpc_origin_name(settings.PROVISIONING_OWNER)
     row = VpcOrigin.objects.filter(account=account, key=key).first()
     others = row.users.exclude(pk=endpoint.pk).count() if row else 0
     aws_id = f" ({row.aws_id})" if row and row.aws_id else ""
@@ -65,7 +64,7 @@ def _rules(endpoint: Endpoint) -> list[str]:
 
 def _behaviors(endpoint: Endpoint, spec: EndpointSpec) -> list[str]:
     paths = ", ".join(spec.path_patterns)
-    origin = names.origin_id(settings.PROVISIONING_OWNER, endpoint.key)
+    origin = endpoint.origin_id
     return [f"origin {origin} and the behaviors for {paths} in distribution {spec.distribution_id}"]
 
 

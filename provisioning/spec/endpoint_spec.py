@@ -12,7 +12,10 @@ from provisioning.facts.names import (
     Arn,
     DistributionId,
     PolicyId,
+    adopted_vpc_origin_key,
+    origin_id,
     vpc_origin_key,
+    vpc_origin_name,
 )
 from provisioning.spec.digest import digest_of
 
@@ -48,6 +51,8 @@ class EndpointSpec:
     check_headers: str
     check_script: str
     stay_open_seconds: int
+    origin_id: str
+    vpc_origin_id: str
 
     @property
     def region(self) -> str:
@@ -76,9 +81,19 @@ class EndpointSpec:
     @property
     def vpc_origin_key(self) -> str:
         """Endpoints with the same key share one VPC origin."""
+        if self.vpc_origin_id:
+            return adopted_vpc_origin_key(self.vpc_origin_id)
         return vpc_origin_key(
             self.target_arn, self.origin_protocol, self.http_port, self.https_port
         )
+
+    def own_origin_id(self, owner: str, endpoint_key: str) -> str:
+        """The ID of its origin in the distribution: the portal's own, or the one it had before."""
+        return self.origin_id or origin_id(owner, endpoint_key)
+
+    def vpc_origin_name(self, owner: str) -> str:
+        """What its VPC origin is called: the portal's name for it, or an adopted one's ID."""
+        return self.vpc_origin_id or vpc_origin_name(owner, self.vpc_origin_key)
 
     @property
     def handshake_path(self) -> str:

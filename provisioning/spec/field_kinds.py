@@ -52,7 +52,8 @@ class Field:
 
     A row has a `rule` (the portal derives the value), a `default`, or neither: then an answer is
     required. `help` serves the form and the API alike. `place` is None for what only the portal
-    uses, and `in_spec` is false for an answer that only steers the derivation of others.
+    uses, and `in_spec` is false for an answer that only steers the derivation of others. Nobody is
+    asked for what is not `asked`: an adoption sets it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Field:
     default: Any = None
     place: Place | None = None
     in_spec: bool = True
+    asked: bool = True
 
     @property
     def required(self) -> bool:

@@ -318,6 +318,33 @@ CARRY_OVER = Choices(
     place=Place("behavior"),
 )
 
+ORIGIN_ID = Text(
+    name="origin_id",
+    label="Adopted origin",
+    help="The origin in the distribution, if the endpoint was there before the portal.",
+    example="chat-origin",
+    section=ADVANCED,
+    pattern=re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?", re.ASCII),
+    advice="Use the ID of an origin of the distribution.",
+    may_be_empty=True,
+    rule=always("", "The portal adds its own."),
+    place=Place("origin", "Id"),
+    asked=False,
+)
+VPC_ORIGIN_ID = Text(
+    name="vpc_origin_id",
+    label="Adopted VPC origin",
+    help="The VPC origin, if it was there before the portal.",
+    example="vo_Cg6A14otX0DB1yyDQ6Nond",
+    section=ADVANCED,
+    pattern=re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII),
+    advice="Use the ID of a VPC origin of the account.",
+    may_be_empty=True,
+    rule=always("", "The portal creates one, or shares its own."),
+    place=Place("origin", "VpcOriginName"),
+    asked=False,
+)
+
 USUAL_CHECK: tuple[Field, ...] = (
     APP_KIND,
     CHECK_PATH,
@@ -355,6 +382,10 @@ FIELDS: tuple[Field, ...] = (
     OPEN_SECURITY_GROUP,
     ORIGIN_HEADERS,
     CARRY_OVER,
+    ORIGIN_ID,
+    VPC_ORIGIN_ID,
 )
+ASKED: tuple[Field, ...] = tuple(row for row in FIELDS if row.asked)
+"""The rows that people and ticket systems answer."""
 FIELD: Mapping[str, Field] = {field.name: field for field in FIELDS}
 """The rows by name."""

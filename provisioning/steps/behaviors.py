@@ -19,11 +19,9 @@ from provisioning.engine.decide import Direction, EntryKind
 from provisioning.engine.gathering import seconds_to_wait
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.engine.step import StepSide
-from provisioning.facts import names
 from provisioning.facts.path_patterns import position_for
 from provisioning.facts.watched import DEPLOYED, DISTRIBUTION
 from provisioning.models import Run
-from provisioning.plan.behaviors import desired_origin
 from provisioning.plan.distribution_config import (
     Conflict,
     with_endpoint,
@@ -167,7 +165,7 @@ def _refuse_to_drop(context: RunContext, run: Run, config: Mapping[str, Any]) ->
     """Raises Conflict if behaviors that the portal did not create lead to the endpoint's origin:
     they would go with it.
     """
-    ours = names.origin_id(context.owner, run.endpoint.key)
+    ours = run.endpoint.origin_id
     planned = set(run.plan_data["spec"]["path_patterns"])
     if run.applied:
         planned |= set(run.applied["spec"]["path_patterns"])
@@ -264,7 +262,7 @@ def _edited(
     part = _part(run, direction)
     if part is None:
         _refuse_to_drop(context, run, config)
-        return without_endpoint(config, names.origin_id(context.owner, run.endpoint.key))
+        return without_endpoint(config, run.endpoint.origin_id)
     origin, behaviors = _fragment(context, run, direction, part, config)
     _refuse_to_take(context, run, part, config)
     other = run.plan_data if direction is Direction.BACKWARD else run.applied
@@ -289,7 +287,7 @@ def _refuse_to_take(
     taken = would_take_from(config, patterns, position_for)
     if not taken:
         return
-    teams = {names.origin_id(context.owner, key) for key in context.rows.endpoint_keys(run)}
+    teams = set(context.rows.team_origins(run))
     for pattern, origin in taken:
         if origin not in teams and f"{pattern} to {origin}" not in agreed:
             raise Conflict(
@@ -369,12 +367,14 @@ def _fragment(
     copied from another origin of `config` where the plan says so, or are the endpoint's own. Raises
     Conflict.
     """
-    spec, key = read_spec(part["spec"]), run.endpoint.key
+    spec = read_spec(part["spec"])
     vpc_origin_id = context.rows.vpc_origin_id(spec.account_id, spec.vpc_origin_key)
     if not vpc_origin_id:
         raise VpcOriginGone
     planned = next(item["after"] for item in part["items"] if item["resource"] == "origin")
-    origin = desired_origin(spec, planned["DomainName"], key, context.owner)
+    # Also what an adopted origin has otherwise than the portal would build it.
+    words = ("VpcOriginName", "CustomHeadersFrom")
+    origin = {name: value for name, value in planned.items() if name not in words}
     headers = planned["CustomHeaders"].get("Items", ())
     copied = {one["HeaderName"] for one in headers if "ValueFingerprint" not in one}
     own = {
@@ -490,4 +490,4 @@ def _is_in(context: RunContext, watch: WatchFacts) -> bool:
 
 
 def _origin_id(context: RunContext) -> str:
-    return names.origin_id(context.owner, context.endpoint.key)
+    return context.endpoint.origin_id

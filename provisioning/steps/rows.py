@@ -179,8 +179,8 @@ class Rows(VpcOriginRows, Protocol):
     def wake_companions(self, distribution_id: str, now: datetime) -> None:
         """Make those that want it written, and that no worker holds, due."""
 
-    def endpoint_keys(self, run: Run) -> Sequence[str]:
-        """The keys of the endpoints of the team of this run, in its account."""
+    def team_origins(self, run: Run) -> Sequence[str]:
+        """The origins of the endpoints of the team of this run, in its account."""
 
     # Secrets
 

@@ -275,10 +275,10 @@ class StoredRows(StoredVpcOriginRows):
             lease_until__isnull=True,
         ).make_due(now)
 
-    def endpoint_keys(self, run: Run) -> list[str]:
+    def team_origins(self, run: Run) -> list[str]:
         endpoint = run.endpoint
         same = Endpoint.objects.filter(account=endpoint.account_id, owner=endpoint.owner)
-        return [one.key for one in same]
+        return [one.origin_id for one in same]
 
     def header_values(self, spec: EndpointSpec, owner: str) -> dict[str, str]:
         return readable_values(spec, owner)

@@ -17,6 +17,7 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry,
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.names import VpcOriginId
+from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.facts.watched import DEPLOYED, GONE, VPC_ORIGIN
 from provisioning.plan.vpc_origin import desired_vpc_origin
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -38,6 +39,12 @@ def observe(context: AwsContext) -> Outcome:
     if not row.aws_id:
         return Missing(f"Creating VPC origin {_name(context)}.")
     watch = _fresh_watch(context, row)
+    if watch.status == GONE and context.spec.vpc_origin_id:
+        return Refused(
+            f"VPC origin {row.aws_id}, which was adopted, no longer exists.",
+            "vpc_origin_gone",
+            "Request a change of the target, port or protocol: the portal then creates its own.",
+        )
     if watch.status == GONE:
         context.rows.forget_vpc_origin(row.key, row.aws_id)
         return Missing(f"VPC origin {row.aws_id} no longer exists. Creating it again.")
@@ -100,7 +107,8 @@ def create(context: AwsContext) -> Outcome:
 @errors_as_outcomes
 def observe_absence(context: AwsContext) -> Outcome:
     """Gone, or kept because another endpoint uses it. Found by name, in case the reply with its ID
-    was lost, and not while another run may be creating it.
+    was lost, and not while another run may be creating it. An adopted one also stays while any
+    distribution uses it.
     """
     row = _release(context)
     if row.others:
@@ -110,11 +118,14 @@ def observe_absence(context: AwsContext) -> Outcome:
     with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return BUSY
-        found = vpc_origins.find(context.aws, _name(context))
+        found = _present(context)
     if found is None:
         context.rows.forget_unused_vpc_origin(row.key)
         return Ready("The VPC origin is deleted.")
-    if (
+    if context.spec.vpc_origin_id:
+        if elsewhere := vpc_origins.distributions_of(context.aws, found.id):
+            return Ready(f"VPC origin {found.id} stays: {elsewhere} distribution(s) use it.")
+    elif (
         vpc_origins.owner_of(context.aws, vpc_origins.arn(context.account.account_id, found.id))
         != context.owner
     ):
@@ -203,7 +214,15 @@ def _lock(context: AwsContext) -> str:
 
 
 def _name(context: AwsContext) -> str:
-    return names.vpc_origin_name(context.owner, context.spec.vpc_origin_key)
+    return context.spec.vpc_origin_name(context.owner)
+
+
+def _present(context: AwsContext) -> VpcOriginFacts | None:
+    """The VPC origin in AWS: an adopted one by its ID, one of the portal's by its name."""
+    if not context.spec.vpc_origin_id:
+        return vpc_origins.find(context.aws, _name(context))
+    record = vpc_origins.read(context.aws, context.spec.vpc_origin_id)
+    return record.facts if record else None
 
 
 def _claim(context: AwsContext) -> SharedVpcOrigin:

@@ -19,14 +19,14 @@ from portal.requests.inventory import FetchCache, Fetched
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.spec.field_kinds import Section
-from provisioning.spec.fields import FIELDS
+from provisioning.spec.fields import ASKED
 from tests.lab.account import Lab
 from tests.portal.endpoint_requests import distribution, form_answers, load_balancer, planned_in_lab
 from tests.portal.page_text import faults_untied, text_of
 from tests.portal.people import Cast, signed_in
 from tests.provisioning.examples import ACCOUNT
 
-ADVANCED = tuple(row.name for row in FIELDS if row.section is Section.ADVANCED)
+ADVANCED = tuple(row.name for row in ASKED if row.section is Section.ADVANCED)
 
 
 def test_ana_asks_and_lands_on_the_request(people: Cast, lab: Lab) -> None:

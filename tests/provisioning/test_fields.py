@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from provisioning.facts.names import VpcOriginId
+from provisioning.facts.snapshot import VpcOriginFacts
 from provisioning.plan.planner import make_plan
 from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
@@ -29,10 +31,14 @@ ANOTHER: dict[str, Any] = {
     "open_security_group": False,
     "origin_headers": "X-Tenant: demo",
     "carry_over": ["response-headers-policy"],
+    "origin_id": "chat-origin",
+    "vpc_origin_id": "vo_1",
 }
 """For each setting that has a place in AWS, a value that is not the usual one."""
 
 GUARDED = replace(behavior("*"), response_headers_policy_id="67f7725c-6f97-4210-82d7-5512b31e9d03")
+
+BY_HAND = VpcOriginFacts(VpcOriginId("vo_1"), "by-hand", TARGET, "Deployed")
 
 
 def test_rows_and_attributes_of_the_spec_are_the_same_set() -> None:
@@ -70,7 +76,11 @@ def test_a_setting_ends_up_in_the_plan_where_its_row_says(field: Field) -> None:
             _member(item.after, field.place.member)
             for item in make_plan(
                 made,
-                snapshot(target={"ingress": ()}, distribution={"default_behavior": GUARDED}),
+                snapshot(
+                    target={"ingress": ()},
+                    distribution={"default_behavior": GUARDED},
+                    vpc_origins=(BY_HAND,),
+                ),
                 endpoint_key=KEY,
                 owner=OWNER,
                 rights=RIGHTS,

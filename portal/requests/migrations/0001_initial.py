@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             name='EndpointRequest',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('action', models.CharField(choices=[('create', 'create an endpoint'), ('change', 'change an endpoint'), ('accept', 'accept a change made in AWS'), ('remove', 'remove an endpoint'), ('transfer', 'take over an endpoint')], default='create', max_length=12)),
+                ('action', models.CharField(choices=[('create', 'create an endpoint'), ('adopt', 'adopt an endpoint'), ('change', 'change an endpoint'), ('accept', 'accept a change made in AWS'), ('remove', 'remove an endpoint'), ('transfer', 'take over an endpoint')], default='create', max_length=12)),
                 ('editor_ids', models.JSONField(blank=True, default=list)),
                 ('justification', models.CharField(blank=True, max_length=500)),
                 ('answers', models.JSONField()),
