@@ -115,6 +115,7 @@ def observe_absence(context: AwsContext) -> Outcome:
         return Ready(
             f"The VPC origin stays: it is used by {row.others} other endpoint(s) or requests."
         )
+    began = context.clock()
     with context.rows.lock(_lock(context)) as alone:
         if not alone:
             return BUSY
@@ -130,7 +131,11 @@ def observe_absence(context: AwsContext) -> Outcome:
         != context.owner
     ):
         return Ready(f"VPC origin {found.id} was not created by the portal; it stays.")
-    watch = _remember(context, row, found.id, found.status)
+    context.rows.record_vpc_origin(row.key, found.id)
+    # A read: two runs that wait to delete it must not wake each other with the same news.
+    watch = context.rows.record_observation(
+        VPC_ORIGIN, found.id, found.status, None, began=began, now=context.clock()
+    )
     if found.status != DEPLOYING:
         return Missing(f"Deleting VPC origin {found.id}: no endpoint uses it.")
     if watch.detail.get("deleting"):

@@ -162,6 +162,23 @@ def test_a_vpc_origin_that_somebody_begins_to_use_while_it_is_being_deleted_is_m
     site.assert_built(late[0])
 
 
+def test_two_that_wait_to_delete_one_vpc_origin_do_not_wake_each_other(machine: Machine) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    plans = [site.plan(path_patterns=[path]) for path in ("/ws/one", "/ws/two")]
+    runs = []
+    for plan in plans:
+        run = site.begin(*plan)
+        machine.until(run, "vpc-origin", "working")
+        cancel(machine, run)
+        machine.step(31)
+        runs.append(run)
+        assert not all(machine.turn() for _ in range(20)), "they wake each other"
+    assert [run.journal()[-1].direction for run in runs] == ["backward"] * 2
+    machine.finish(*runs, most=60)
+    for run in runs:
+        site.assert_clean(run)
+
+
 def test_a_vpc_origin_in_a_status_nobody_knows_is_deleted_when_undone(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
