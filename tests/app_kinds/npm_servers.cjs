@@ -21,13 +21,13 @@ function schema() {
 const SERVERS = {
   'socket.io': (server) => { new (load('socket.io').Server)(server); },
   'socket.io-impatient': (server) => {
-    new (load('socket.io').Server)(server, { pingInterval: 100, pingTimeout: 200, connectTimeout: 600 });
+    new (load('socket.io').Server)(server, { pingInterval: 100, pingTimeout: 1500, connectTimeout: 3000 });
   },
   'socket.io-2-at-old': (server) => { load('socket.io-2')(server, { path: '/old/socket.io' }); },
-  'socket.io-2-impatient': (server) => { load('socket.io-2')(server, { pingInterval: 100, pingTimeout: 300 }); },
-  'engine.io-impatient': (server) => { load('engine.io').attach(server, { pingInterval: 100, pingTimeout: 200 }); },
+  'socket.io-2-impatient': (server) => { load('socket.io-2')(server, { pingInterval: 100, pingTimeout: 1500 }); },
+  'engine.io-impatient': (server) => { load('engine.io').attach(server, { pingInterval: 100, pingTimeout: 1500 }); },
   'socketcluster-server-impatient': (server) => {
-    load('socketcluster-server').attach(server, { pingInterval: 100, pingTimeout: 300 });
+    load('socketcluster-server').attach(server, { pingInterval: 100, pingTimeout: 1500 });
   },
   'socket.io-allow-request': (server) => {
     const allowRequest = (request, answer) => answer('not on the list', false);

@@ -487,13 +487,13 @@ WRITTEN: Mapping[str, Mapping[str, Handler]] = {
     "closes-after-5-s": {ANYWHERE: closes_after_5_s},
     "first-message-first": {ANYWHERE: first_message_first},
     "token": {ANYWHERE: token},
-    "signalr-impatient": {"/chat": partial(signalr, silence=0.4)},
-    "phoenix-impatient": {"/socket/websocket": partial(phoenix, silence=0.4)},
+    "signalr-impatient": {"/chat": partial(signalr, silence=1.5)},
+    "phoenix-impatient": {"/socket/websocket": partial(phoenix, silence=1.5)},
     "centrifugo-impatient": {
-        "/connection/websocket": partial(centrifugo, anonymous=True, every=0.1, patience=0.2)
+        "/connection/websocket": partial(centrifugo, anonymous=True, every=0.1, patience=1.5)
     },
-    "home-assistant-impatient": {"/api/websocket": partial(home_assistant, patience=0.4)},
-    "hasura-impatient": {"/v1/graphql": partial(hasura, silence=0.4)},
+    "home-assistant-impatient": {"/api/websocket": partial(home_assistant, patience=1.5)},
+    "hasura-impatient": {"/v1/graphql": partial(hasura, silence=1.5)},
 }
 """The handlers by server and path."""
 SIGNED: Mapping[str, str] = {
