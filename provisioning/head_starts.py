@@ -133,7 +133,7 @@ def work(head_start_id: int, *, clock: Callable[[], datetime]) -> None:
 
 
 def _store(row: HeadStart, outcome: Outcome, now: datetime, pace: float) -> None:
-    """Record what was observed. A failure is told once, and again when it is another one."""
+    """Record what was observed. A failure is reported once, and again if it changes."""
     mine = HeadStart.objects.filter(pk=row.pk, released_at=row.released_at)
     with transaction.atomic():
         match outcome:

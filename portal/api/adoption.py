@@ -106,7 +106,7 @@ class Adoptions(ApiView):
     def post(self, request: Request) -> Response:
         """Request to adopt an endpoint.
 
-        What somebody made by hand or with another tool comes under the portal's management. Answers
+        What was made by hand or with another tool comes under the portal's management. Answers
         with a request, like any other; its plan keeps everything, and its run writes nothing to
         AWS.
         """

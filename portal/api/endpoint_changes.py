@@ -137,7 +137,7 @@ class AcceptDrift(OfEndpoint):
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Request to accept what AWS has.
 
-        What somebody changed in AWS on purpose becomes what is approved. Answers with a request,
+        A deliberate change in AWS becomes what is approved. Answers with a request,
         like any other; its run writes nothing to AWS. Only what a setting of an endpoint says can
         be accepted, and nothing that opens a guard.
         """

@@ -61,7 +61,7 @@ SUMMARY = (
     f.Field("offered_at", f.TIME),
     f.Field("ends_at", f.TIME, "Until then it can be accepted.",
             example="2026-12-05T09:00:00.000Z"),
-    f.Field("decided_by", f.STRING, "null if nobody has; also where it expired.",
+    f.Field("decided_by", f.STRING, "null while it is open, and if it expired.",
             source="decided_by__username", null=True),
     f.Field("decided_at", f.TIME, null=True),
     f.Field("links", f.of(TRANSFER_LINKS)),

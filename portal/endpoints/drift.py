@@ -1,6 +1,6 @@
 """What people can do about drift: read it, have it looked for now, agree to it until a date.
 
-To restore what was approved, or to accept what AWS has, somebody makes a request
+To restore what was approved, or to accept what AWS has, a person makes a request
 (`portal.requests.endpoint_changes`): nothing here writes to AWS.
 """
 

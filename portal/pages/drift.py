@@ -40,7 +40,7 @@ ACCEPT_PURPOSE = "AWS was changed on purpose; what it has becomes what is approv
 @dataclass(frozen=True)
 class ShownFinding:
     """A finding, whether it is ignored now and this person may change that, and whether this person
-    may request to accept it. `unacceptable` says why nobody can.
+    may request to accept it. `unacceptable` says why it cannot be accepted.
     """
 
     row: DriftFinding

@@ -1,6 +1,6 @@
 """Adopt an endpoint that was there before the portal: what can be adopted, and the request for it.
 
-What AWS has is read when somebody asks, and again when the request is planned and carried out.
+What AWS has is read on demand, and again when the request is planned and carried out.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _announce(pk: int, now: datetime) -> bool:
 
 
 def _request_removal(end: EndDate, now: datetime) -> bool:
-    """Request it in the name of whoever set the date, or of another member of the team."""
+    """Request it in the name of the person who set the date, or of another member of the team."""
     team = Team.objects.filter(slug=end.endpoint.owner).first()
     members = Person.objects.filter(is_active=True, memberships__team=team).order_by("pk")
     asker = members.filter(pk=end.set_by_id).first() or members.first()

@@ -332,7 +332,7 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         return self.filter(Q(from_team__in=own) | Q(to_team__in=own))
 
     def offered(self) -> TransferQuerySet:
-        """Those that nobody has answered, the first to end first."""
+        """Open offers, the first to end first."""
         return self.filter(state=Transfer.State.OFFERED).order_by("ends_at", "pk")
 
 

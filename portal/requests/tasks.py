@@ -30,7 +30,7 @@ def follow_request(request_id: str) -> None:
 
 def tick(now: datetime) -> None:
     """Tell the workers of every request to plan and every request with news; of the same thing not
-    every second. Announce the ends of endpoints; end offers that nobody answered, and head starts
+    every second. Announce the ends of endpoints; end offers without an answer, and head starts
     that are not needed.
     """
     end_dates.announce_ends(now)

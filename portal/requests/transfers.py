@@ -50,7 +50,7 @@ class TakenOver:
 
 
 def open_offer(endpoint: Endpoint) -> Transfer | None:
-    """The offer of the endpoint that nobody has answered yet."""
+    """The open offer of the endpoint."""
     return endpoint.transfers.filter(state=Transfer.State.OFFERED).first()
 
 
@@ -211,7 +211,7 @@ def accept_transfer(person: Person, transfer: Transfer, *, now: datetime) -> Tra
 
 
 def end_offers(now: datetime) -> int:
-    """End the offers that nobody answered in time. Returns how many."""
+    """End the offers that were not answered in time. Returns how many."""
     late = Transfer.objects.filter(state=Transfer.State.OFFERED, ends_at__lte=now)
     ended = 0
     for pk in late.order_by("ends_at", "pk").values_list("pk", flat=True):
@@ -290,7 +290,7 @@ def _refuse(
     if locked.state != Transfer.State.OFFERED:
         return Denied("wrong_state", f"The offer is over: it {locked.get_state_display()}.")
     if locked.ends_at <= now:
-        return Denied("wrong_state", "The offer is over: nobody answered in time.")
+        return Denied("wrong_state", "The offer has expired.")
     return None
 
 

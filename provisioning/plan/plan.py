@@ -19,7 +19,7 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 
 CREATE, CHANGE, REMOVE = "create", "change", "remove"
 ACCEPT = "accept"
-"""To accept what somebody changed in AWS: the plan follows AWS, and its run writes nothing."""
+"""To accept a change made in AWS: the plan follows AWS, and its run writes nothing."""
 ADOPT = "adopt"
 """To take over an endpoint that exists already: its run writes nothing either."""
 FROM_AWS = (ACCEPT, ADOPT)
