@@ -12,12 +12,13 @@ export PYTHON
 # Whatever the locale: files and output are UTF-8.
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test soak rehearse check bench fmt lock screenshots setup
+.PHONY: help demo test soak mutants rehearse check bench fmt lock screenshots setup
 
 help:
 	@echo "make demo       the portal and its lab on this machine; PORT=9000 changes the port, CLEAN=1 starts from scratch"
 	@echo "make test       installs what is needed, runs all tests; TESTS=tests/checks runs some; WORKERS=0: one process"
 	@echo "make soak       the long test matrices, such as every kill at every boundary; tens of minutes"
+	@echo "make mutants    changes each decision of provisioning, and says which change no test notices; minutes"
 	@echo "make rehearse   the main job from request to echo, without a browser; HOLD=1 keeps it running"
 	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      performance goals against their controls; ten minutes on a quiet machine"
@@ -43,6 +44,9 @@ test: setup
 soak: setup
 	@$(PYTHON_IN_VENV) -m pytest --hypothesis-profile search --timeout 1800 $(if $(TESTS),$(TESTS),tests/checks)
 	@exec $(PYTHON_IN_VENV) -m pytest -m slow --timeout 1800 $(TESTS)
+
+mutants: setup
+	@exec $(PYTHON_IN_VENV) -m tests.mutants
 
 check: setup
 	$(PYTHON_IN_VENV) -m ruff format --check .

@@ -1,0 +1,1 @@
+"""Changes a decision, and asks whether a test notices: `make mutants`."""
