@@ -291,15 +291,14 @@ def _backward(
 def _settled_at(journal: Sequence[Entry], step: str, why: Failure, pace: float) -> datetime | None:
     """When a step that wrote, or was about to, can be observed backward; None if it never came to
     that. At the earliest after the unwinding began: until then another run may have been writing
-    for this one.
+    for this one. A write may be sent long after its intent was dated, by a worker that stalled; how
+    it ended was dated after it.
     """
     wrote = (EntryKind.INTENT, EntryKind.ACTED)
-    writes = [
-        e.at
-        for e in journal
-        if (e.step, e.direction) == (step, Direction.FORWARD) and e.kind in wrote
-    ]
-    return max(why.at, writes[-1]) + timedelta(seconds=SETTLING_SECONDS / pace) if writes else None
+    own = [e for e in journal if (e.step, e.direction) == (step, Direction.FORWARD)]
+    if not any(e.kind in wrote for e in own):
+        return None
+    return max(why.at, own[-1].at) + timedelta(seconds=SETTLING_SECONDS / pace)
 
 
 def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> Decision:

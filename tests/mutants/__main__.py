@@ -2,7 +2,6 @@
 
 pytest collects the tests once. Each mutant is a fork of that process, in which the functions of one
 module have other code: nothing is imported again, so a mutant takes a fraction of a second.
-(cosmic-ray starts a process per mutant; mutmut wants a copy of the project and pytest's whole run.)
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ from provisioning.engine.decide import (
     WaitUntil,
     current_step,
     decide,
+    may_cancel,
     not_undone,
+    past_pivot,
 )
 from provisioning.engine.outcome import Ready
 from provisioning.engine.step import Step, StepSide
@@ -158,6 +160,61 @@ CANCELLED = entry("", EntryKind.CANCEL, code="cancelled")
 def test_nothing_after_the_pivot_is_undone(journal: list[Entry], expected: object) -> None:
     assert decide(PIVOTED, journal, at(60)) == expected
     assert "c" not in not_undone(PIVOTED, journal)
+
+
+@pytest.mark.parametrize(
+    ("state", "journal", "expected"),
+    [
+        ("running", [], True),
+        ("waiting", [READY_A], True),
+        ("running", [READY_A, READY_B], False),
+        ("running", [READY_A, CANCELLED], False),
+        ("waiting", [entry("a", EntryKind.REFUSED)], False),
+        ("undoing", [READY_A], False),
+        ("done", [], False),
+        ("stuck", [], False),
+    ],
+)
+def test_a_run_can_be_cancelled_until_its_pivot_or_its_end(
+    state: str, journal: list[Entry], expected: bool
+) -> None:
+    assert may_cancel(state, PIVOTED, journal) is expected
+
+
+def test_only_a_pivot_that_is_ready_is_past() -> None:
+    everything = [entry(step.name, EntryKind.READY) for step in STEPS]
+    assert past_pivot(PIVOTED, everything)
+    assert not past_pivot(PIVOTED, [READY_A])
+    assert not past_pivot(STEPS, everything)
+
+
+def test_a_retry_is_due_at_its_moment_in_either_direction() -> None:
+    for journal, due in (
+        ([entry("a", EntryKind.RETRY)], Do("a")),
+        ([CANCELLED, entry("a", EntryKind.RETRY, B)], Undo("a")),
+    ):
+        waits = decide(STEPS, journal, T0)
+        assert isinstance(waits, WaitUntil)
+        assert waits.direction is journal[-1].direction
+        assert decide(STEPS, journal, waits.at - timedelta(microseconds=1)) == waits
+        assert decide(STEPS, journal, waits.at) == due
+
+
+def test_a_write_that_a_stalled_worker_sent_late_settles_from_its_end() -> None:
+    sent_late = [
+        entry("a", EntryKind.INTENT, at=0),
+        replace(CANCELLED, at=at(1)),
+        entry("a", EntryKind.RETRY, at=50),
+    ]
+    settled = 50 + SETTLING_SECONDS
+    assert decide(STEPS, sent_late, at(settled - 1)) == WaitUntil(at(settled), "a", B)
+    assert decide(STEPS, sent_late, at(settled)) == Undo("a")
+
+
+def test_a_step_is_overdue_after_its_patience_and_not_with_it() -> None:
+    working = [entry("a", EntryKind.WORKING, at=7, since=0)]
+    assert decide(STEPS, working, at(60)) == Poll("a", F, overdue=False)
+    assert decide(STEPS, working, at(60.001)) == Poll("a", F, overdue=True)
 
 
 def test_retries_wait_longer_each_time_and_no_longer_than_a_minute() -> None:

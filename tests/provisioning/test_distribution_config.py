@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from provisioning.facts import names
 from provisioning.facts.path_patterns import covers, position_for
 from provisioning.plan.behaviors import desired_behavior, desired_origin
-from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
+from provisioning.plan.distribution_config import (
+    Conflict,
+    has_settings,
+    with_endpoint,
+    without_endpoint,
+    would_take_from,
+)
 from tests.provisioning.examples import KEY, OWNER, spec
 
 OURS = names.origin_id(OWNER, KEY)
@@ -144,6 +150,67 @@ def test_an_origin_that_a_person_leads_traffic_to_is_not_pulled_away(use: dict[s
     with pytest.raises(Conflict) as caught:
         without_endpoint(made | use, OURS)
     assert caught.value.code == "origin_shared"
+
+
+def test_a_conflict_names_what_uses_the_origin_and_nothing_else() -> None:
+    made, _ = with_endpoint(config(), *endpoint(), position_for)
+    theirs = listed({"Id": "pair", "Members": listed({"OriginId": "web"}, {"OriginId": "api"})})
+    with pytest.raises(Conflict) as caught:
+        without_endpoint(
+            made | {"DefaultCacheBehavior": {"TargetOriginId": OURS}, "OriginGroups": theirs}, OURS
+        )
+    assert "default behavior" in str(caught.value)
+    assert "pair" not in str(caught.value)
+    without_endpoint(made | {"OriginGroups": theirs}, OURS)
+
+
+def test_a_change_of_paths_drops_ours_and_nobody_elses() -> None:
+    made, _ = with_endpoint(config(behavior("/api/*")), *endpoint(), position_for)
+    moved, changed = with_endpoint(made, *endpoint("/ws/new"), position_for, ["/ws/chat"])
+    assert changed
+    assert sorted(order(moved)) == ["/api/*", "/ws/chat/*", "/ws/new"]
+    theirs = config(behavior("/ws/chat", "theirs"))
+    kept, _ = with_endpoint(theirs, *endpoint("/ws/new"), position_for, ["/ws/chat"])
+    assert sorted(order(kept)) == ["/ws/chat", "/ws/new"]
+
+
+@pytest.mark.parametrize(
+    ("there", "added", "losers"),
+    [
+        (["/api/*", "/ws/*"], "/ws/chat", [("/ws/*", "web")]),
+        (["/api/*"], "/ws/chat", []),
+        (["/ws/chat", "/ws/*"], "/ws/chat", []),
+        (["/ws/*", "/ws/chat"], "/ws/chat", []),
+    ],
+)
+def test_only_a_path_that_is_new_takes_requests_and_only_from_wider_ones(
+    there: list[str], added: str, losers: list[tuple[str, str]]
+) -> None:
+    assert would_take_from(config(*map(behavior, there)), [added], position_for) == losers
+
+
+def test_what_else_aws_says_beside_a_list_stays() -> None:
+    before = config()
+    before["Origins"]["Later"] = "kept"
+    made, _ = with_endpoint(before, *endpoint(), position_for)
+    assert made["Origins"]["Later"] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("existing", "wanted", "expected"),
+    [
+        (["HEAD", "GET"], ["GET", "HEAD"], True),
+        (["GET"], ["HEAD"], False),
+        ("GET", ["GET"], False),
+        (None, {"Enabled": False, "Quantity": 0}, True),
+        (None, {"Enabled": False, "Quantity": 1}, False),
+        ({"Enabled": True, "More": 1}, {"Enabled": True}, True),
+    ],
+)
+def test_settings_that_are_there_and_those_that_are_not(
+    existing: Any, wanted: Any, expected: bool
+) -> None:
+    assert has_settings(existing, wanted) is expected
 
 
 segments = st.sampled_from(["ws", "chat", "api", "*", "a?", "static", "*.php"])

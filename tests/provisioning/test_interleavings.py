@@ -7,18 +7,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
+from provisioning.engine import decide, turn
+from provisioning.engine.decide import Direction, Entry
+from provisioning.engine.step import Step
 from provisioning.plan import plan as plans
 from tests.provisioning.interleavings.world import World
 
-SLICES, EXAMPLES, EXAMPLES_OF_THE_SOAK = 8, 250, 20_000
+SLICES, EXAMPLES, EXAMPLES_OF_THE_SOAK = 6, 200, 20_000
 """Slices, so that none comes near the limit of a test on a busy machine."""
 ACTIONS = 32
 SEEN = {
@@ -81,6 +85,31 @@ def test_whatever_happens_in_between_nothing_is_lost_left_or_spoilt(number: int)
     seen = search(EXAMPLES, number)
     missed = [what for words, what in SEEN.items() if not seen[words]]
     assert len(missed) <= len(SEEN) // 4, missed
+
+
+def undone_whatever_it_is(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
+    """What may have left something, without the limit at the pivot."""
+    begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD}
+    return [one.name for one in steps if one.name in begun | {decide.current_step(steps, journal)}]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "fault"),
+    [
+        (decide, "_begun", undone_whatever_it_is),
+        (decide, "SETTLING_SECONDS", 0.0),
+        (turn.StepTurn, "_has_just_acted", lambda _: False),
+    ],
+    ids=["undoes what comes after the pivot", "does not let writes settle", "writes again at once"],
+)
+def test_a_known_fault_is_found_within_as_many_schedules(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, fault: object
+) -> None:
+    monkeypatch.setattr(where, name, fault)
+    chance = random.Random(7)  # noqa: S311 - the same schedules each time
+    schedules = [chance.randbytes(2 * ACTIONS) for _ in range(SLICES * EXAMPLES // 2)]
+    with pytest.raises(AssertionError):
+        list(map(World.play, (World() for _ in schedules), schedules))
 
 
 @pytest.mark.slow

@@ -80,6 +80,7 @@ class Rule:
     port: int
     source: str
     tags: dict[str, str]
+    listed_at: float = 0.0
 
 
 @dataclass
@@ -191,6 +192,12 @@ class Cloud:
         tags = [{"Key": key, "Value": value} for key, value in found.tags.items()]
         return {"Tags": {"Items": tags}}
 
+    def catch_up(self) -> None:
+        """Lists show everything, from here on as soon as it is written."""
+        self.lag = 0.0
+        for one in (*self.vpc_origins.values(), *self.rules.values()):
+            one.listed_at = self.now
+
     def uses(self, vpc_origin_id: str) -> bool:
         """Whether the distribution names it, or named it in what the edge may still serve."""
         served = self.former if self.now < self.deployed_at else []
@@ -297,7 +304,8 @@ class Cloud:
 
     def paginate(self, *, Filters: list[Config]) -> Iterator[Config]:
         self.passing("DescribeSecurityGroupRules")
-        yield {"SecurityGroupRules": [self._rule(one) for one in self.rules.values()]}
+        found = [one for one in self.rules.values() if one.listed_at <= self.now]
+        yield {"SecurityGroupRules": [self._rule(one) for one in found]}
 
     def describe_security_groups(self, *, Filters: list[Config]) -> Config:
         self.passing("DescribeSecurityGroups")
@@ -319,7 +327,7 @@ class Cloud:
         if any((one.port, one.source) == (port, source) for one in self.rules.values()):
             raise refusal("InvalidPermission.Duplicate", "AuthorizeSecurityGroupIngress")
         tags = {tag["Key"]: tag["Value"] for tag in TagSpecifications[0]["Tags"]}
-        made = Rule(f"sgr-{next(self.made)}", port, source, tags)
+        made = Rule(f"sgr-{next(self.made)}", port, source, tags, self.now + self.lag)
         self.rules[made.id] = made
         self.writes += 1
         self.passing("AuthorizeSecurityGroupIngress answered")
@@ -369,7 +377,9 @@ class Cloud:
 
 
 def _foreign(config: Config, owner: str) -> Config:
-    """A configuration without what is named as the portal names its own."""
+    """A configuration without what the portal names and what leads to it, but for paths that the
+    third party led there.
+    """
     ours = f"{owner}-"
     return config | {
         "Origins": [one for one in items(config, "Origins") if not one["Id"].startswith(ours)],
@@ -377,5 +387,6 @@ def _foreign(config: Config, owner: str) -> Config:
             one
             for one in items(config, "CacheBehaviors")
             if not one["TargetOriginId"].startswith(ours)
+            or one["PathPattern"].startswith("/stray/")
         ],
     }

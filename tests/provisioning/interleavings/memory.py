@@ -317,7 +317,7 @@ class Held:
         event: Mapping[str, Any] | None = None,
         changes: Mapping[str, Any] | None = None,
     ) -> None:
-        self.store.passing("write")
+        self.store.passing(f"write {entry.kind} {entry.step}" if entry else "write")
         self._write(
             {"lease_until": now + timedelta(seconds=self.seconds)} | dict(changes or {}),
             entry,
@@ -363,6 +363,12 @@ class Held:
     def _cancelled(self) -> bool:
         return any(one.kind is EntryKind.CANCEL for one in self.store.journals[self.run.pk])
 
+    def _check_patience(self, journal: list[Entry], entry: Entry) -> None:
+        """No step writes again right after a write that AWS answered: reads lag behind writes."""
+        if entry.kind is EntryKind.INTENT:
+            own = [e for e in journal if (e.step, e.direction) == (entry.step, entry.direction)]
+            assert not own or own[-1].kind is not EntryKind.ACTED, f"{entry.step} writes again"
+
     def _write(
         self, changes: Mapping[str, Any], entry: Entry | None, event: Mapping[str, Any] | None
     ) -> None:
@@ -371,6 +377,7 @@ class Held:
             setattr(self.run, name, value)
         journal = self.store.journals[self.run.pk]
         if entry is not None:
+            self._check_patience(journal, entry)
             last = journal[-1] if journal else None
             if last and folds((last.step, last.kind, last.direction), entry):
                 journal.pop()

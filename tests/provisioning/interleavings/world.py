@@ -56,6 +56,18 @@ from tests.provisioning.interleavings.memory import (
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 TICK = timedelta(microseconds=10)
 BUDGETS = (1, 3, 8, 20, 40, 10_000, 10_000, 10_000)
+MOMENTS = (
+    "CreateVpcOrigin answered",
+    "answered",
+    "write ready behaviors",
+    "write ready grace",
+    "write ready behaviors",
+    "write intent",
+    "write acted",
+    "write ready",
+)
+"""Boundaries at which it matters most who comes next; parts of their labels."""
+MOST_VISITS = 5
 PAUSES = (2.0, 9.0, 31.0, 61.0, 130.0, 310.0, 900.0, 4000.0)
 PATHS = (("/ws/a",), ("/ws/b", "/ws/b/*"), ("/ws/c",), ("/ws/a", "/ws/d"))
 CHANGES: tuple[dict[str, Any], ...] = (
@@ -79,12 +91,15 @@ class Broken(AssertionError):
 
 @dataclass
 class Worker:
-    """A worker process. `budget` is how many boundaries it passes before others have a turn."""
+    """A worker process. `budget` is how many boundaries it passes before others have a turn, unless
+    it comes to one whose label has `moment` in it.
+    """
 
     name: str
     task: greenlet | None = None
     run: Run | None = None
     budget: int = 0
+    moment: str = ""
     throttled: int = 0
     loses: bool = False
     at: str = ""
@@ -149,8 +164,8 @@ class World:
         if worker is None:
             return
         worker.budget -= 1
-        if worker.budget < 0:
-            worker.at = label
+        if worker.budget < 0 or (worker.moment and worker.moment in label):
+            worker.at, worker.moment = label, ""
             self.main.switch()
 
     def check_deletion(self, operation: str, subject: str) -> None:
@@ -179,11 +194,13 @@ class World:
 
     # Workers
 
-    def go(self, worker: Worker, budget: int) -> bool:
-        """Let a worker pass so many boundaries. False if there was nothing to do."""
+    def go(self, worker: Worker, budget: int, moment: str = "") -> bool:
+        """Let a worker pass so many boundaries, or come to the moment. False if there was nothing
+        to do.
+        """
         if worker.task is None and not self._assign(worker):
             return False
-        worker.budget = budget
+        worker.budget, worker.moment = budget, moment
         assert worker.task is not None
         self.working = worker
         try:
@@ -335,7 +352,24 @@ class World:
         active = self.store.active()
         if not active:
             return
-        run = active[argument % len(active)]
+        self._cancel(active[argument % len(active)])
+
+    def cancel_at(self, worker: Worker, argument: int) -> None:
+        """Cancel a worker's run at one of the moments, which may be minutes away; the answer on its
+        way may be lost.
+        """
+        moment = MOMENTS[argument // 2 % len(MOMENTS)]
+        for _ in range(MOST_VISITS):
+            self.go(worker, 10_000, moment)
+            if worker.run is not None:
+                self.tell(f"{worker.name} comes to {worker.at}")
+                self._cancel(worker.run)
+                worker.loses = argument & 16 != 0
+                return
+            self.pass_time(125.0)
+            self.go(self.workers[2], 10_000)
+
+    def _cancel(self, run: Run) -> None:
         journal = self.store.journals[run.pk]
         if may_cancel(run.state, SAGAS[run.saga].steps, journal):
             now = self.clock()
@@ -489,11 +523,13 @@ class World:
     def act(self, action: int, argument: int) -> None:
         worker = self.workers[argument & 1]
         kind = action % 32
-        if kind < 14:
-            worker = self.workers[kind // 8]
+        if kind < 13:
+            worker = self.workers[kind // 7]
             if not self.go(worker, BUDGETS[argument % 8]) and not self.store.due(self.clock()):
                 self.pass_time(125.0)
                 self.go(self.workers[2], 10_000)
+        elif kind == 13:
+            self.cancel_at(worker, argument)
         elif kind < 16:
             self.tell(f"{PAUSES[argument % 8]} s pass")
             self.pass_time(PAUSES[argument % 8])
@@ -507,6 +543,8 @@ class World:
             self.remove(argument)
         elif kind == 22 and argument < 64:
             self.cancel(argument)
+        elif kind == 22:
+            self.cancel_at(worker, argument)
         elif kind == 23:
             self.retry(argument)
         elif kind == 24:
@@ -520,11 +558,13 @@ class World:
         elif kind == 29:
             jump = (-4.0, -1.0, 5.0, 90.0)[argument % 4]
             self.skew += jump
+            if jump > 5:  # further than a step lets its writes settle: lists must not lag then
+                self.cloud.catch_up()
             self.tell(f"the portal's clock jumps by {jump} s")
         elif kind == 30:
             self.start(argument)
         elif kind == 31:
-            self.cloud.lag = (0.0, 5.0, 20.0)[argument % 3]
+            self.cloud.lag = min(self.cloud.lag, (0.0, 5.0, 20.0)[argument % 3])
 
     def play(self, schedule: Sequence[int]) -> None:
         """Play the schedule, then let everything come to rest, and check both."""
