@@ -195,8 +195,10 @@ class Cloud:
     def catch_up(self) -> None:
         """Lists show everything, from here on as soon as it is written."""
         self.lag = 0.0
-        for one in (*self.vpc_origins.values(), *self.rules.values()):
-            one.listed_at = self.now
+        for origin in self.vpc_origins.values():
+            origin.listed_at = self.now
+        for rule in self.rules.values():
+            rule.listed_at = self.now
 
     def uses(self, vpc_origin_id: str) -> bool:
         """Whether the distribution names it, or named it in what the edge may still serve."""

@@ -587,9 +587,10 @@ class MemoryRows:
             if run.writes_distribution == distribution_id and run.lease_until is None:
                 run.due_at = now
 
-    def endpoint_keys(self, run: Run) -> list[str]:
+    def team_origins(self, run: Run) -> list[str]:
         owner = run.endpoint.owner
-        return [one.key for one in self.store.endpoints.values() if one.owner == owner]
+        mine = (one for one in self.store.endpoints.values() if one.owner == owner)
+        return [origin_id(OWNER, one.key) for one in mine]
 
     # Watches
 
