@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from provisioning.facts.names import (
@@ -104,7 +104,7 @@ class EndpointSpec:
         """JSON-ready; `read_spec` reads it back."""
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
+            for name, value in vars(self).items()
         }
 
     def digest(self) -> str:
