@@ -8,10 +8,12 @@ group with the VPC origin, so this step comes after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from provisioning.aws import security_groups, targets
-from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
+from provisioning.engine.decide import SETTLING_SECONDS, EntryKind
+from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
 from provisioning.facts.target import TargetFacts
@@ -113,6 +115,8 @@ def removal(keeps: Keeps = lambda _: frozenset()) -> StepSide[RunContext]:
                 for row in context.rows.release_shared_rules(group, kept):
                     rule_id = _in_aws(context, row)
                     if rule_id:
+                        # AWS may list it for some seconds more: who reads that must doubt it.
+                        context.rows.record_rule(row, "")
                         context.renew_lease()
                         security_groups.revoke(context.aws, context.spec.region, group, rule_id)
         return Ready("Removed.")
@@ -156,6 +160,35 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
         return again
     if closed := _closed(context, again):
         return Missing(f"CloudFront is no longer allowed on TCP {closed[0]}. Adding a rule.")
+    return _once_sure(context, again)
+
+
+def _once_sure(context: RunContext, target: TargetFacts) -> Outcome:
+    """All ports are open, by what AWS lists. A rule of the portal that the rows do not know by this
+    ID may be one that another run has just removed: it counts if AWS lists it half a minute later.
+    """
+    rows = {(row.group_id, row.port, row.source_group_id): row for row in context.rows.used_rules()}
+    doubtful = []
+    for port in context.spec.origin_ports:
+        rule = target.admits_cloudfront(port)
+        if rule is None or rule.owner != context.owner:
+            continue
+        row = rows.get((rule.group_id, port, rule.source))
+        if row is None or row.rule_id != rule.rule_id:
+            doubtful.append((row, rule.rule_id))
+    if doubtful:
+        now = context.clock()
+        doubted = context.rows.began("ingress", EntryKind.WORKING) or now
+        until = doubted + timedelta(seconds=SETTLING_SECONDS / context.pace)
+        if now < until:
+            return Working(
+                "Another run may just have removed the rule that allows CloudFront. Checking again "
+                "in a moment.",
+                until=until,
+            )
+    for row, rule_id in doubtful:
+        if row is not None:
+            context.rows.record_rule(row, rule_id)
     return Ready("The security group allows CloudFront.")
 
 

@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from provisioning.engine import decide, turn
 from provisioning.engine.decide import Direction, Entry
 from provisioning.engine.step import Step
+from provisioning.models import Run
 from provisioning.plan import plan as plans
+from tests.provisioning.interleavings.cloud import CREATING_SECONDS
 from tests.provisioning.interleavings.world import World
 
-SLICES, EXAMPLES, EXAMPLES_OF_THE_SOAK = 6, 200, 20_000
+SLICES, EXAMPLES, EXAMPLES_OF_THE_SOAK = 8, 250, 20_000
 """Slices, so that none comes near the limit of a test on a busy machine."""
 ACTIONS = 32
 SEEN = {
@@ -43,6 +45,8 @@ SEEN = {
     "change stuck": "a change got stuck",
     "remove done": "an endpoint was removed",
     "remove undone": "an endpoint was restored",
+    "is retired: no change begins": "a change came during a removal",
+    "has ended": "an endpoint was removed at its end date",
 }
 """What a search must have come across to mean anything: words of the trace, and how runs ended."""
 
@@ -107,9 +111,34 @@ def test_a_known_fault_is_found_within_as_many_schedules(
 ) -> None:
     monkeypatch.setattr(where, name, fault)
     chance = random.Random(7)  # noqa: S311 - the same schedules each time
-    schedules = [chance.randbytes(2 * ACTIONS) for _ in range(SLICES * EXAMPLES // 2)]
+    schedules = [chance.randbytes(2 * ACTIONS) for _ in range(SLICES * EXAMPLES // 4)]
     with pytest.raises(AssertionError):
         list(map(World.play, (World() for _ in schedules), schedules))
+
+
+def test_no_endpoint_relies_on_a_rule_that_is_gone_but_still_listed() -> None:
+    """Found by a search: one run takes its rule away, and another still reads that it is there."""
+    world = World()
+    one, two, _ = world.workers
+    world.create(0)
+    world.go(one, 10_000)
+    world.pass_time(CREATING_SECONDS)
+    cancelled = world.come_to(one, "AuthorizeSecurityGroupIngress answered")
+    world.cancel(0)
+    world.go(one, 10_000)
+    world.pass_time(31.0)
+    world.create(2)
+    assert world.come_to(two, "RevokeSecurityGroupIngress answered") is cancelled
+    world.go(two, 10_000)
+    assert not world.cloud.rules
+    world.go(one, 10_000)
+    created = list(world.store.runs.values())[-1]
+    seen = [str(entry.data.get("seen", "")) for entry in world.store.journals[created.pk]]
+    assert "may just have removed the rule" in seen[-1], seen
+    world.rest()
+    world.check_at_rest()
+    assert created.state == Run.State.DONE
+    assert world.cloud.rules
 
 
 @pytest.mark.slow

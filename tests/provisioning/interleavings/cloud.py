@@ -1,13 +1,20 @@
 """An AWS account in memory: what the portal's runs call, as boto3's clients answer it.
 
-The answers follow the lab's. Lists may lag behind writes, statuses take minutes, and a VPC origin
-stays in use until the edge serves a configuration without it.
+The answers follow the lab's. Statuses take minutes, and a VPC origin stays in use until the edge
+serves a configuration without it.
+
+Reads, lists too, lag behind writes: they show the account as it was up to 20 s ago. What was
+created is missing, what was deleted is still there, and statuses, ETags and configurations are old.
+Writes are judged by what is. AWS names no bound of the lag; the portal relies on half a minute
+(`SETTLING_SECONDS`), so reads here lag less than that, also by the portal's own clock: after a jump
+of that clock they do not lag while a worker is under way that wrote before it.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +27,7 @@ from provisioning.facts.names import OWNER_TAG, SERVICE_GROUP_NAME
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
 DISTRIBUTION = "E1A2B3C4D5E6F7"
+LONGEST_LAG_SECONDS = 20.0
 CREATING_SECONDS, DELETING_SECONDS, DEPLOYING_SECONDS = 600, 200, 240
 GROUP, SERVICE_GROUP, PREFIX_LIST = "sg-target", "sg-service", "pl-cloudfront"
 FOREIGN_BEHAVIOR = {
@@ -62,14 +70,23 @@ class VpcOrigin:
     id: str
     config: Config
     tags: dict[str, str]
-    ready_at: float
-    listed_at: float
-    gone_at: float | None = None
-    etag: int = 1
+    made_at: float
+    deleted_at: float = math.inf
 
-    def status(self, now: float) -> str:
-        busy = self.gone_at is not None or now < self.ready_at
-        return "Deploying" if busy else "Deployed"
+    @property
+    def deleted(self) -> bool:
+        """Whether its deletion was asked for; it is there for some minutes more."""
+        return self.deleted_at < math.inf
+
+    def exists(self, at: float) -> bool:
+        return self.made_at <= at < self.deleted_at + DELETING_SECONDS
+
+    def status(self, at: float) -> str:
+        ready = self.made_at + CREATING_SECONDS <= at < self.deleted_at
+        return "Deployed" if ready else "Deploying"
+
+    def etag(self, at: float) -> str:
+        return "2" if self.deleted_at <= at else "1"
 
 
 @dataclass
@@ -80,7 +97,11 @@ class Rule:
     port: int
     source: str
     tags: dict[str, str]
-    listed_at: float = 0.0
+    made_at: float
+    deleted_at: float = math.inf
+
+    def exists(self, at: float) -> bool:
+        return self.made_at <= at < self.deleted_at
 
 
 @dataclass
@@ -93,13 +114,14 @@ class Cloud:
     passing: Callable[[str], None] = lambda _: None
     watched: Callable[[str, str], None] = lambda _operation, _subject: None
     now: float = 0.0
-    lag: float = 20.0
+    lag: float = LONGEST_LAG_SECONDS
     vpc_origins: dict[str, VpcOrigin] = field(default_factory=dict)
-    rules: dict[str, Rule] = field(default_factory=dict)
+    known_rules: dict[str, Rule] = field(default_factory=dict)
     config: Config = field(default_factory=dict)
     etag: int = 1
     deployed_at: float = 0.0
     former: list[Config] = field(default_factory=list)
+    states: list[tuple[float, int, Config]] = field(default_factory=list)
     made: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     writes: int = 0
 
@@ -114,6 +136,12 @@ class Cloud:
             "DefaultCacheBehavior": dict(FOREIGN_BEHAVIOR),
             "CacheBehaviors": {"Quantity": 0},
         }
+        self.states = [(-math.inf, self.etag, self.config)]
+
+    @property
+    def shown_at(self) -> float:
+        """Reads show the account as it was then."""
+        return self.now - self.lag
 
     # The Aws of provisioning.aws.session
 
@@ -139,23 +167,23 @@ class Cloud:
     def create_vpc_origin(self, *, VpcOriginEndpointConfig: Config, Tags: Config) -> Config:
         self.passing("CreateVpcOrigin")
         name = VpcOriginEndpointConfig["Name"]
-        if any(one.config["Name"] == name for one in self._origins()):
+        taken = (one for one in self.vpc_origins.values() if one.exists(self.now))
+        if any(one.config["Name"] == name for one in taken):
             raise refusal("EntityAlreadyExists", "CreateVpcOrigin")
         made = VpcOrigin(
             f"vo_{next(self.made)}",
             dict(VpcOriginEndpointConfig),
             {tag["Key"]: tag["Value"] for tag in Tags["Items"]},
-            self.now + CREATING_SECONDS,
-            self.now + self.lag,
+            self.now,
         )
         self.vpc_origins[made.id] = made
         self.writes += 1
         self.passing("CreateVpcOrigin answered")
-        return self._vpc_origin(made)
+        return self._vpc_origin(made, self.now)
 
     def get_vpc_origin(self, *, Id: str) -> Config:
         self.passing("GetVpcOrigin")
-        return self._vpc_origin(self._found(Id, "GetVpcOrigin"))
+        return self._vpc_origin(self._found(Id, "GetVpcOrigin", self.shown_at), self.shown_at)
 
     def list_vpc_origins(self) -> Config:
         self.passing("ListVpcOrigins")
@@ -164,41 +192,37 @@ class Cloud:
                 "Id": one.id,
                 "Name": one.config["Name"],
                 "OriginEndpointArn": one.config["Arn"],
-                "Status": one.status(self.now),
+                "Status": one.status(self.shown_at),
             }
-            for one in self._origins()
-            if one.listed_at <= self.now
+            for one in self.vpc_origins.values()
+            if one.exists(self.shown_at)
         ]
         return {"VpcOriginList": listed(found) | {"IsTruncated": False}}
 
     def delete_vpc_origin(self, *, Id: str, IfMatch: str) -> None:
         self.passing("DeleteVpcOrigin")
         found = self._found(Id, "DeleteVpcOrigin")
-        if IfMatch != str(found.etag):
+        if IfMatch != found.etag(self.now):
             raise refusal("PreconditionFailed", "DeleteVpcOrigin")
         if self.uses(Id):
             raise refusal("CannotDeleteEntityWhileInUse", "DeleteVpcOrigin")
         if found.status(self.now) == "Deploying":
             raise refusal("IllegalDelete", "DeleteVpcOrigin")
         self.watched("DeleteVpcOrigin", Id)
-        found.gone_at = self.now + DELETING_SECONDS
-        found.etag += 1
+        found.deleted_at = self.now
         self.writes += 1
         self.passing("DeleteVpcOrigin answered")
 
     def list_tags_for_resource(self, *, Resource: str) -> Config:
         self.passing("ListTagsForResource")
-        found = self._found(Resource.rsplit("/", 1)[1], "ListTagsForResource")
+        found = self._found(Resource.rsplit("/", 1)[1], "ListTagsForResource", self.shown_at)
         tags = [{"Key": key, "Value": value} for key, value in found.tags.items()]
         return {"Tags": {"Items": tags}}
 
-    def catch_up(self) -> None:
-        """Lists show everything, from here on as soon as it is written."""
-        self.lag = 0.0
-        for origin in self.vpc_origins.values():
-            origin.listed_at = self.now
-        for rule in self.rules.values():
-            rule.listed_at = self.now
+    @property
+    def rules(self) -> dict[str, Rule]:
+        """The rules that exist, by their IDs."""
+        return {one.id: one for one in self.known_rules.values() if one.exists(self.now)}
 
     def uses(self, vpc_origin_id: str) -> bool:
         """Whether the distribution names it, or named it in what the edge may still serve."""
@@ -213,20 +237,21 @@ class Cloud:
         """The VPC origins with the portal's tag that are not being deleted."""
         return [
             one
-            for one in self._origins()
-            if one.gone_at is None and one.tags.get(OWNER_TAG) == self.owner
+            for one in self.vpc_origins.values()
+            if not one.deleted and one.tags.get(OWNER_TAG) == self.owner
         ]
 
     # CloudFront: the distribution
 
     def get_distribution(self, *, Id: str) -> Config:
         self.passing("GetDistribution")
-        return self._distribution()
+        return self._distribution(self.shown_at)
 
     def list_distributions(self) -> Config:
         self.passing("ListDistributions")
-        summary = self._distribution()["Distribution"]
-        summary |= {name: self.config[name] for name in ("Comment", "Enabled", "Aliases")}
+        summary = self._distribution(self.shown_at)["Distribution"]
+        config = summary["DistributionConfig"]
+        summary |= {name: config[name] for name in ("Comment", "Enabled", "Aliases")}
         return {"DistributionList": listed([summary]) | {"IsTruncated": False}}
 
     def update_distribution(self, *, Id: str, IfMatch: str, DistributionConfig: Config) -> Config:
@@ -240,7 +265,7 @@ class Cloud:
             "the portal changed what others made"
         )
         self.passing("UpdateDistribution answered")
-        return self._distribution()
+        return self._distribution(self.now)
 
     def check(self, config: Config) -> None:
         """AWS's checks of a configuration."""
@@ -259,7 +284,7 @@ class Cloud:
             if not named:
                 continue
             found = self._found(named, "UpdateDistribution")
-            if found.gone_at is not None:
+            if found.deleted:
                 raise refusal("EntityNotFound", "UpdateDistribution")
             if not self.uses(named) and found.status(self.now) != "Deployed":
                 raise refusal("InvalidArgument", "UpdateDistribution", "It is not deployed yet.")
@@ -271,16 +296,19 @@ class Cloud:
         self.etag += 1
         self.writes += 1
         self.deployed_at = self.now + DEPLOYING_SECONDS
+        self.states.append((self.now, self.etag, self.config))
 
-    def _distribution(self) -> Config:
+    def _distribution(self, at: float) -> Config:
+        """The distribution as it was then."""
+        written_at, etag, config = next(one for one in reversed(self.states) if one[0] <= at)
         return {
-            "ETag": f"E{self.etag}",
+            "ETag": f"E{etag}",
             "UnknownElements": (),
             "Distribution": {
                 "Id": DISTRIBUTION,
                 "DomainName": "d111111abcdef8.cloudfront.net",
-                "Status": "Deployed" if self.now >= self.deployed_at else "InProgress",
-                "DistributionConfig": self.config,
+                "Status": "Deployed" if at >= written_at + DEPLOYING_SECONDS else "InProgress",
+                "DistributionConfig": config,
             },
         }
 
@@ -306,12 +334,12 @@ class Cloud:
 
     def paginate(self, *, Filters: list[Config]) -> Iterator[Config]:
         self.passing("DescribeSecurityGroupRules")
-        found = [one for one in self.rules.values() if one.listed_at <= self.now]
+        found = [one for one in self.known_rules.values() if one.exists(self.shown_at)]
         yield {"SecurityGroupRules": [self._rule(one) for one in found]}
 
     def describe_security_groups(self, *, Filters: list[Config]) -> Config:
         self.passing("DescribeSecurityGroups")
-        there = any(True for _ in self._origins())
+        there = any(one.exists(self.shown_at) for one in self.vpc_origins.values())
         group = {"GroupId": SERVICE_GROUP, "GroupName": SERVICE_GROUP_NAME}
         return {"SecurityGroups": [group] if there else []}
 
@@ -329,8 +357,8 @@ class Cloud:
         if any((one.port, one.source) == (port, source) for one in self.rules.values()):
             raise refusal("InvalidPermission.Duplicate", "AuthorizeSecurityGroupIngress")
         tags = {tag["Key"]: tag["Value"] for tag in TagSpecifications[0]["Tags"]}
-        made = Rule(f"sgr-{next(self.made)}", port, source, tags, self.now + self.lag)
-        self.rules[made.id] = made
+        made = Rule(f"sgr-{next(self.made)}", port, source, tags, self.now)
+        self.known_rules[made.id] = made
         self.writes += 1
         self.passing("AuthorizeSecurityGroupIngress answered")
         return {"SecurityGroupRules": [self._rule(made)]}
@@ -343,7 +371,7 @@ class Cloud:
         if rule_id not in self.rules:
             raise refusal("InvalidSecurityGroupRuleId.NotFound", "RevokeSecurityGroupIngress")
         self.watched("RevokeSecurityGroupIngress", rule_id)
-        del self.rules[rule_id]
+        self.known_rules[rule_id].deleted_at = self.now
         self.writes += 1
         self.passing("RevokeSecurityGroupIngress answered")
 
@@ -358,24 +386,19 @@ class Cloud:
             "Tags": [{"Key": key, "Value": value} for key, value in one.tags.items()],
         }
 
-    def _origins(self) -> Iterator[VpcOrigin]:
-        for one in self.vpc_origins.values():
-            if one.gone_at is None or self.now < one.gone_at:
-                yield one
-
-    def _found(self, vpc_origin_id: str, operation: str) -> VpcOrigin:
-        found = next((one for one in self._origins() if one.id == vpc_origin_id), None)
-        if found is None:
+    def _found(self, vpc_origin_id: str, operation: str, at: float | None = None) -> VpcOrigin:
+        found = self.vpc_origins.get(vpc_origin_id)
+        if found is None or not found.exists(self.now if at is None else at):
             raise refusal("EntityNotFound", operation)
         return found
 
-    def _vpc_origin(self, one: VpcOrigin) -> Config:
+    def _vpc_origin(self, one: VpcOrigin, at: float) -> Config:
         shown = {
             "Id": one.id,
-            "Status": one.status(self.now),
+            "Status": one.status(at),
             "VpcOriginEndpointConfig": one.config,
         }
-        return {"VpcOrigin": shown, "ETag": str(one.etag)}
+        return {"VpcOrigin": shown, "ETag": one.etag(at)}
 
 
 def _foreign(config: Config, owner: str) -> Config:

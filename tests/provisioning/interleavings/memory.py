@@ -7,6 +7,7 @@ Runs and endpoints are the models' own objects, which are never saved.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ from tests.provisioning.interleavings.cloud import Cloud
 
 OWNER = "edge-portal"
 LEASE_SECONDS = 60.0
+ENDS = ("run.done", "run.undone", "run.stuck")
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Store:
     runs: dict[int, Run] = field(default_factory=dict)
     journals: dict[int, list[Entry]] = field(default_factory=dict)
     events: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
+    ends: Counter[int] = field(default_factory=Counter)
     vpc_origins: dict[str, VpcOriginRow] = field(default_factory=dict)
     rules: dict[int, RuleRow] = field(default_factory=dict)
     watches: dict[tuple[str, str], Watched] = field(default_factory=dict)
@@ -384,6 +387,7 @@ class Held:
             journal.append(entry)
         if event is not None:
             self.store.events[self.run.pk].append(event)
+            self.store.ends[self.run.pk] += event["kind"] in ENDS
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from tests.provisioning.interleavings.cloud import (
     DISTRIBUTION,
     FOREIGN_BEHAVIOR,
     GROUP,
+    LONGEST_LAG_SECONDS,
     Cloud,
     items,
     listed,
@@ -54,7 +55,7 @@ from tests.provisioning.interleavings.memory import (
 )
 
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
-TICK = timedelta(microseconds=10)
+TICK_MICROSECONDS = 10
 BUDGETS = (1, 3, 8, 20, 40, 10_000, 10_000, 10_000)
 MOMENTS = (
     "CreateVpcOrigin answered",
@@ -69,6 +70,8 @@ MOMENTS = (
 """Boundaries at which it matters most who comes next; parts of their labels."""
 MOST_VISITS = 5
 PAUSES = (2.0, 9.0, 31.0, 61.0, 130.0, 310.0, 900.0, 4000.0)
+LONG_PAUSE = 310.0
+"""Longer than anything in the account takes but the creation of a VPC origin."""
 PATHS = (("/ws/a",), ("/ws/b", "/ws/b/*"), ("/ws/c",), ("/ws/a", "/ws/d"))
 CHANGES: tuple[dict[str, Any], ...] = (
     {"read_timeout": 50},
@@ -119,7 +122,10 @@ class World:
     tampered: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     retried: dict[int, int] = field(default_factory=dict)
+    watches: dict[tuple[str, str], Watch] = field(default_factory=dict)
+    unlisted_at: float = 0.0
     hostile: bool = False
+    jumped: bool = False
 
     def __post_init__(self) -> None:
         self.store = Store(self.cloud, self.pause)
@@ -131,7 +137,7 @@ class World:
 
     def clock(self) -> datetime:
         self.ticks += 1
-        return T0 + timedelta(seconds=self.real + self.skew) + self.ticks * TICK
+        return T0 + timedelta(0, self.real + self.skew, self.ticks * TICK_MICROSECONDS)
 
     def tell(self, text: str) -> None:
         self.trace.append(text)
@@ -252,11 +258,7 @@ class World:
     def _sweep(self) -> None:
         began = self.clock()
         numbers = {run.watch_id for run in self.store.active() if run.watch_id}
-        subjects = [self.store.watch_ids[number - 1] for number in sorted(numbers)]
-        watches = [
-            Watch(resource=kind, aws_id=one, status=self.store.watches[kind, one].status)
-            for kind, one in subjects
-        ]
+        watches = [self._watch(self.store.watch_ids[number - 1]) for number in sorted(numbers)]
         looks: tuple[tuple[Callable[..., Any], str], ...] = (
             (poller.vpc_origins_seen, watched.VPC_ORIGIN),
             (poller.distributions_seen, watched.DISTRIBUTION),
@@ -271,6 +273,14 @@ class World:
             self.store.record_observation(
                 (watch.resource, watch.aws_id), status, detail, began, self.clock()
             )
+
+    def _watch(self, subject: tuple[str, str]) -> Watch:
+        """The row of a watch, as a sweep reads it."""
+        if subject not in self.watches:
+            self.watches[subject] = Watch(resource=subject[0], aws_id=subject[1])
+        row = self.watches[subject]
+        row.status = self.store.watches[subject].status
+        return row
 
     # People
 
@@ -294,8 +304,6 @@ class World:
         wanted = Endpoint.State.WANTED if action == CREATE else Endpoint.State.DEPLOYED
         if endpoint.state != wanted or self.store.active_run(endpoint):
             self.tell(f"{endpoint.name} is {endpoint.state}: no {action} begins")
-            if action == REMOVE and endpoint.key in self.expiring:
-                self.tell(f"{endpoint.name} is to be removed later")
             return
         if action == CREATE and any(run.endpoint is endpoint for run in self.store.runs.values()):
             return
@@ -321,6 +329,8 @@ class World:
             state=Endpoint.State.WANTED,
         )
         self.store.endpoints[endpoint.key] = endpoint
+        if self.cloud.now < self.unlisted_at:
+            self._spoil(endpoint.key)
         if not self.request(CREATE, endpoint, spec):
             endpoint.state = Endpoint.State.ABSENT
         elif argument < 192:
@@ -341,11 +351,19 @@ class World:
         endpoint = self._live(argument)
         if endpoint is None:
             return
-        if self.request(REMOVE, endpoint, endpoint.spec, 3600 if argument & 4 else 0):
-            if argument & 8:
-                self.expiring.add(endpoint.key)
-            if argument < 192:
-                self.start()
+        grace = 3600 if argument & 4 else 0
+        if self.request(REMOVE, endpoint, endpoint.spec, grace) and argument < 192:
+            self.start()
+
+    def expire(self, argument: int) -> None:
+        """The end date of an endpoint passes, whatever is under way: its removal is asked for as
+        soon as nothing is.
+        """
+        there = [one for one in self.store.endpoints.values() if one.state != Endpoint.State.ABSENT]
+        if there:
+            endpoint = there[argument % len(there)]
+            self.expiring.add(endpoint.key)
+            self.tell(f"the end date of {endpoint.name} passes")
 
     def cancel(self, argument: int) -> None:
         """Cancel a run; of a removal in its grace period, that is to restore."""
@@ -358,16 +376,21 @@ class World:
         """Cancel a worker's run at one of the moments, which may be minutes away; the answer on its
         way may be lost.
         """
-        moment = MOMENTS[argument // 2 % len(MOMENTS)]
+        run = self.come_to(worker, MOMENTS[argument // 2 % len(MOMENTS)])
+        if run is not None:
+            self._cancel(run)
+            worker.loses = argument & 16 != 0
+
+    def come_to(self, worker: Worker, moment: str) -> Run | None:
+        """Let a worker come to the moment, which may be minutes away; the run it holds then."""
         for _ in range(MOST_VISITS):
             self.go(worker, 10_000, moment)
             if worker.run is not None:
                 self.tell(f"{worker.name} comes to {worker.at}")
-                self._cancel(worker.run)
-                worker.loses = argument & 16 != 0
-                return
+                return worker.run
             self.pass_time(125.0)
             self.go(self.workers[2], 10_000)
+        return None
 
     def _cancel(self, run: Run) -> None:
         journal = self.store.journals[run.pk]
@@ -419,14 +442,15 @@ class World:
             rules = list(self.cloud.rules.values())
             if rules:
                 gone = rules[which % len(rules)]
-                del self.cloud.rules[gone.id]
+                gone.deleted_at = self.cloud.now
+                self.unlisted_at = self.cloud.now + LONGEST_LAG_SECONDS
                 self._spoil(*self.store.endpoints)
                 self.tell(f"third party: removes rule {gone.id}")
             return
         if kind == 9:
             for one in self.cloud.ours():
                 if not self.cloud.uses(one.id) and one.status(self.cloud.now) == "Deployed":
-                    one.gone_at = self.cloud.now + 200
+                    one.deleted_at = self.cloud.now
                     self._spoil(*self.store.endpoints)
                     self.tell(f"third party: deletes VPC origin {one.id}")
             return
@@ -518,6 +542,7 @@ class World:
             if endpoint.state == Endpoint.State.DEPLOYED and not self.store.active_run(endpoint):
                 self.expiring.discard(key)
                 if self.request(REMOVE, endpoint, endpoint.spec):
+                    self.tell(f"{endpoint.name} has ended")
                     self.start()
 
     def act(self, action: int, argument: int) -> None:
@@ -539,8 +564,10 @@ class World:
             self.create(argument)
         elif kind < 20:
             self.change(argument)
-        elif kind < 22:
+        elif kind == 20 or (kind == 21 and argument < 128):
             self.remove(argument)
+        elif kind == 21:
+            self.expire(argument)
         elif kind == 22 and argument < 64:
             self.cancel(argument)
         elif kind == 22:
@@ -558,13 +585,22 @@ class World:
         elif kind == 29:
             jump = (-4.0, -1.0, 5.0, 90.0)[argument % 4]
             self.skew += jump
-            if jump > 5:  # further than a step lets its writes settle: lists must not lag then
-                self.cloud.catch_up()
+            if jump > 5:
+                self.jumped, self.cloud.lag = True, 0.0
             self.tell(f"the portal's clock jumps by {jump} s")
         elif kind == 30:
             self.start(argument)
         elif kind == 31:
-            self.cloud.lag = min(self.cloud.lag, (0.0, 5.0, 20.0)[argument % 3])
+            self._lag((0.0, 5.0, LONGEST_LAG_SECONDS)[argument % 3])
+
+    def _lag(self, seconds: float) -> None:
+        """From now on reads lag so much; after a jump of the clock only once no worker is under way
+        that may have written before it.
+        """
+        self.jumped = self.jumped and any(worker.task is not None for worker in self.workers)
+        if not self.jumped:
+            self.cloud.lag = seconds
+            self.tell(f"reads lag by {seconds} s")
 
     def play(self, schedule: Sequence[int]) -> None:
         """Play the schedule, then let everything come to rest, and check both."""
@@ -599,7 +635,7 @@ class World:
                 pass
             if not self.store.active():
                 return
-            self.pass_time(125.0)
+            self.pass_time(LONG_PAUSE)
             self.go(self.workers[2], 10_000)
         self.holds(False, f"never over: {[run.pk for run in self.store.active()]}")
 
@@ -609,8 +645,7 @@ class World:
         """After every step."""
         ours = [one.config["Name"] for one in self.cloud.ours()]
         self.holds(len(set(ours)) == len(ours), f"two VPC origins of one name: {ours}")
-        for number, told in self.store.events.items():
-            ends = sum(one["kind"] in ("run.done", "run.undone", "run.stuck") for one in told)
+        for number, ends in self.store.ends.items():
             allowed = 1 + self.retried.get(number, 0)
             self.holds(ends <= allowed, f"run {number}: its end was told {ends} times")
         live = [
@@ -715,7 +750,7 @@ class World:
             SecurityGroupRule(GROUP, one.id, "tcp", one.port, one.port, "group", one.source)  # type: ignore[arg-type]
             for one in self.cloud.rules.values()
         ]
-        config = there.config if there and there.gone_at is None else None
+        config = there.config if there and not there.deleted else None
         found = [
             *comparison.compare_distribution(applied, self.cloud.config),
             *comparison.compare_vpc_origin(applied, config),
