@@ -28,7 +28,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "provisioning/engine/decide.py": ("test_decide.py",),
     "provisioning/plan/distribution_config.py": ("test_distribution_config.py", "test_plan.py"),
     "provisioning/plan/path_ownership.py": ("test_path_ownership.py", "test_plan.py"),
-    "provisioning/plan/removal.py": ("test_plan.py",),
+    "provisioning/plan/removal.py": ("test_removal_plan.py",),
     "provisioning/plan/ingress.py": ("test_plan.py",),
     "provisioning/plan/vpc_origin.py": ("test_plan.py",),
 }

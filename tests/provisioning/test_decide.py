@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.engine.decide import (
+    FIRST_RETRY_SECONDS,
     GIVE_UP_AFTER_SECONDS,
     POLL_SECONDS,
     SETTLING_SECONDS,
@@ -26,6 +27,7 @@ from provisioning.engine.decide import (
     current_step,
     decide,
     may_cancel,
+    next_try,
     not_undone,
     past_pivot,
 )
@@ -209,6 +211,21 @@ def test_a_write_that_a_stalled_worker_sent_late_settles_from_its_end() -> None:
     settled = 50 + SETTLING_SECONDS
     assert decide(STEPS, sent_late, at(settled - 1)) == WaitUntil(at(settled), "a", B)
     assert decide(STEPS, sent_late, at(settled)) == Undo("a")
+
+
+def test_a_step_that_wrote_nothing_waits_for_no_other_steps_write() -> None:
+    journal = [entry("a", EntryKind.INTENT), READY_A, entry("b", EntryKind.MISSING), CANCELLED]
+    assert decide(STEPS, journal, T0) == Undo("b")
+
+
+def test_retries_are_spread_over_a_tenth_of_their_wait() -> None:
+    waits = []
+    for microseconds in range(100):
+        tried = T0 + timedelta(microseconds=microseconds)
+        retry = replace(entry("a", EntryKind.RETRY), at=tried)
+        waits.append((next_try(retry, 1.0) - tried).total_seconds() / FIRST_RETRY_SECONDS)
+    assert min(waits) == pytest.approx(0.9)
+    assert max(waits) == pytest.approx(1.098)
 
 
 def test_a_step_is_overdue_after_its_patience_and_not_with_it() -> None:

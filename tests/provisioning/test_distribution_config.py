@@ -71,6 +71,15 @@ def test_an_empty_distribution_gets_origin_and_behaviors_with_their_quantities()
     assert order(made) == ["/ws/chat", "/ws/chat/*"]
 
 
+def test_a_behavior_without_an_origin_request_policy_leaves_its_id_out() -> None:
+    origin, (wanted, _) = endpoint()
+    without = wanted | {"OriginRequestPolicyId": ""}
+    made, _ = with_endpoint(config(), origin, [without], position_for)
+    [entry] = made["CacheBehaviors"]["Items"]
+    assert entry == {name: value for name, value in wanted.items() if name in entry}
+    assert wanted.keys() - entry.keys() == {"OriginRequestPolicyId"}
+
+
 def test_a_new_behavior_goes_before_what_would_swallow_it_and_behind_what_is_narrower() -> None:
     made, _ = with_endpoint(
         config(behavior("/ws/chat/admin"), behavior("/ws/*")), *endpoint("/ws/chat/*"), position_for

@@ -9,7 +9,13 @@ import pytest
 
 from provisioning.facts.names import origin_id
 from provisioning.plan.items import Unplannable
-from provisioning.plan.path_ownership import Contest, PathClaim, PathRights, contests
+from provisioning.plan.path_ownership import (
+    Contest,
+    PathClaim,
+    PathRights,
+    contests,
+    who_has,
+)
 from provisioning.plan.plan import Plan
 from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import DISTRIBUTION, KEY, OWNER, behavior, snapshot, spec
@@ -143,6 +149,26 @@ def test_the_domains_own_paths_need_an_assignment(pattern: str) -> None:
     with pytest.raises(Unplannable, match="whole domain"):
         plan(pattern)
     assert plan(pattern, assigned(pattern)).items
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("web", "ask the distribution's owner"),
+        ("", "ask the distribution's owner"),
+        (THEIRS, "the path of endpoint orders of team trading"),
+        ("portal-own", "the path of your team's own endpoint rooms"),
+    ],
+)
+def test_it_says_whose_a_behavior_is(origin: str, said: str) -> None:
+    own = PathClaim("/rooms", "chat", "rooms", "portal-own")
+    rights = PathRights("chat", (assigned("/*", "web"), own, ORDERS))
+    assert said in who_has(behavior("/x", origin), rights)
+
+
+def test_an_endpoint_takes_nothing_from_its_own_behaviors() -> None:
+    assert contested("/ws/chat", behaviors=(behavior("/ws/*", OURS),)) == ()
+    assert contested("/ws/chat", behaviors=(behavior("/ws/*"),)) != ()
 
 
 def test_the_endpoints_own_behaviors_and_claims_are_no_contest() -> None:

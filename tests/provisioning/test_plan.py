@@ -20,6 +20,7 @@ from provisioning.plan.changes import no_longer_known, what_changed
 from provisioning.plan.items import Unplannable
 from provisioning.plan.plan import Plan
 from provisioning.plan.planner import make_plan
+from provisioning.plan.vpc_origin import vpc_origin_item
 from tests.provisioning.examples import KEY, OWNER, RIGHTS, TARGET, behavior, rule, snapshot, spec
 
 
@@ -52,6 +53,21 @@ def test_a_first_endpoint_needs_everything() -> None:
         ("behavior", "create"),
     ]
     assert made.items[3].before == {"answered_by": "*", "TargetOriginId": "web"}
+
+
+def test_an_adopted_vpc_origin_is_used_as_it_is_and_never_created_again() -> None:
+    adopted = replace(ours(), id=VpcOriginId("vo_9"), name="theirs")
+    wanted = replace(spec(), vpc_origin_id="vo_9")
+    seen = snapshot(vpc_origins=(ours(), adopted))
+    item = vpc_origin_item(wanted, seen, OWNER)
+    assert (item.action, item.before, (item.after or {})["Name"]) == (
+        "reuse",
+        {"Id": "vo_9"},
+        "theirs",
+    )
+    with pytest.raises(Unplannable) as refused:
+        vpc_origin_item(wanted, snapshot(vpc_origins=(ours(),)), OWNER)
+    assert refused.value.code == "vpc_origin_gone"
 
 
 def test_a_closed_security_group_is_opened_for_the_service_group_only_if_wished() -> None:
