@@ -277,7 +277,16 @@ def checked_path(
     place = serving(order, path)
     answering = "*" if place is None else order[place]
     if any(same_paths(answering, pattern) for pattern in subject.path_patterns):
-        yield PreflightResult("PF-PATH-CHECK", Level.PASS, f"{path} matches {answering}.")
+        seen, kind = f"{path} matches {answering}.", APP_KINDS.get(subject.app_kind)
+        doubt = kind.path_doubt(subject.path_patterns) if kind else ""
+        if kind and doubt:
+            told = (
+                f"Is {path} the `path` of your server? If not, change the path to "
+                f"{kind.usual_path}."
+            )
+            yield PreflightResult("PF-PATH-CHECK", Level.WARN, seen, doubt, Fix(told))
+            return
+        yield PreflightResult("PF-PATH-CHECK", Level.PASS, seen)
         return
     yield PreflightResult(
         "PF-PATH-CHECK",

@@ -39,6 +39,7 @@ from provisioning.aws.distributions import DistributionSummary
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.redaction.references import NAME, NAME_ADVICE
 from provisioning.secrets.store import MAX_VALUE, VALUE_ADVICE, value_fault
+from provisioning.spec.app_kinds import APP_KINDS
 from provisioning.spec.client_profiles import CLIENTS
 from provisioning.spec.field_kinds import (
     Choice,
@@ -50,7 +51,7 @@ from provisioning.spec.field_kinds import (
     Number,
     Section,
 )
-from provisioning.spec.fields import ACCOUNT_ID, APP_KIND, ASKED, USUAL_CHECK
+from provisioning.spec.fields import ACCOUNT_ID, APP_KIND, ASKED, PATHS, USUAL_CHECK
 from provisioning.spec.parsing import Derived, SpecError
 
 
@@ -180,6 +181,10 @@ class RequestForm(PageForm):
         for row in ASKED:
             if row is not ACCOUNT_ID:
                 self.fields[row.name] = SettingField(row)
+        kind = APP_KINDS.get(self.text(APP_KIND.name))
+        if kind and kind.path_note:
+            # Beside an example of another kind, a namespace passes for a path.
+            self.fields[PATHS.name].help_text = kind.path_note
         self.order_fields(self.field_order)
         self.teams = list(teams)
         self._offer("team", [(team.slug, team.name) for team in self.teams], "Choose a team")

@@ -68,6 +68,8 @@ class AppKind:
     subprotocols: tuple[str, ...] = ()
     script: str = ""
     http_api: bool = False
+    usual_path: str = ""
+    path_note: str = ""
     in_paths: tuple[str, ...] = ()
     origin: str = ""
     closes: str = ""
@@ -94,6 +96,13 @@ class AppKind:
         if not self.path or set(base) & {"*", "?"}:
             return ""
         return _joined(base, self.path.partition("?")[0])
+
+    def path_doubt(self, path_patterns: Sequence[str]) -> str:
+        """The kind's note on its path, if none of the patterns is its servers' usual path; else
+        "".
+        """
+        usual = self.usual_path.rstrip("/*")
+        return "" if any(usual in one for one in path_patterns) else self.path_note
 
     def client_code(self, host: str, check_path: str) -> str:
         """How the kind's own client connects to the endpoint; "" if it has none."""

@@ -183,7 +183,8 @@ def check_path(known: Known) -> Derivation:
     """The kind's own path and query; else a path that the patterns match."""
     kind, paths = chosen_kind(known), _paths(known)
     if kind.path:
-        return Derivation(kind.check_path(paths), f"What clients of {kind.title} request.")
+        reason = f"What clients of {kind.title} request. {kind.path_doubt(paths)}".rstrip()
+        return Derivation(kind.check_path(paths), reason)
     plain = next((one for one in paths if not set(one) & {"*", "?"}), None)
     path = plain or (example_path(paths[0]) if paths else None) or ""
     return Derivation(path, "A path that your path pattern matches.")

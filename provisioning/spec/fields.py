@@ -79,8 +79,8 @@ DISTRIBUTION = Text(
 PATHS = Words(
     name="path_patterns",
     label="Path",
-    help="Where clients connect, for example /ws/chat. To include everything below it, add "
-    f"/ws/chat/*. Up to {MAX_PATHS}, separated by commas.",
+    help="Where clients connect, for example /ws/chat, or /socket.io/* for Socket.IO. To include "
+    f"everything below /ws/chat, add /ws/chat/*. Up to {MAX_PATHS}, separated by commas.",
     example=("/ws/chat",),
     pattern=re.compile(r"/[A-Za-z0-9_\-.*$/~'@:+&?]{0,254}", re.ASCII),
     advice='Paths must start with "/", for example /ws/orders. Letters, digits and '

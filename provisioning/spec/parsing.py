@@ -11,7 +11,7 @@ from provisioning.spec.app_kinds import APP_KINDS, AppKind
 from provisioning.spec.derivation import Known
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.field_kinds import InvalidValue
-from provisioning.spec.fields import FIELDS, TARGET_ARN
+from provisioning.spec.fields import FIELDS, PATHS, TARGET_ARN
 from provisioning.spec.origin_headers import origin_headers_fault
 
 SPEC_FIELDS = tuple(field for field in FIELDS if field.in_spec)
@@ -154,14 +154,12 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
         errors.append(FieldError("origin_headers", "invalid", fault))
     # Also "/**", "/?*" and the like: nothing in them tells this endpoint from any other.
     if not all(pattern.strip("/*?") for pattern in paths):
-        errors.append(
-            FieldError(
-                "path_patterns",
-                "catch_all",
-                "This would match every request to the distribution. Choose a specific path, for "
-                "example /ws/chat.",
-            )
+        example = (kind and kind.usual_path) or PATHS.example[0]
+        message = (
+            "This would match every request to the distribution. Choose a specific path, for "
+            f"example {example}."
         )
+        errors.append(FieldError("path_patterns", "catch_all", message))
     return errors
 
 
@@ -174,7 +172,10 @@ def _not_of_kind(kind: AppKind, paths: Sequence[str]) -> str:
             f"{kind.title} clients request a path of their own below yours. Use a pattern with one "
             "* at its end, or set the path that the check requests."
         )
-    wide = f"{first.rstrip('*').rstrip('/')}/*"
+    base = first.rstrip("*").rstrip("/")
+    wide = f"{base}/*"
+    if doubt := kind.path_doubt(paths):
+        return f"{doubt} Use {kind.usual_path}, or {wide} only if your server's `path` is {base}."
     return (
         f"{kind.title} clients request {path}, which {first} does not match. Use {wide}, or set "
         "the path that the check requests if your clients use another."

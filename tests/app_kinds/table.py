@@ -34,7 +34,7 @@ def _row(kind: AppKind) -> str:
     offers = f"offers {_code(', '.join(kind.subprotocols))}" if kind.subprotocols else ""
     return _line(
         (
-            f"{kind.title} ({_code(kind.key)}). {kind.about}",
+            f"{kind.title} ({_code(kind.key)}). {kind.about} {kind.path_note}".rstrip(),
             " ".join(filter(None, (_code(kind.path) if kind.path else "", offers))),
             "<br>".join(map(_code, sends)) or "no message",
             "<br>".join(map(_code, awaits)),

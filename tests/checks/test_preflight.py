@@ -507,6 +507,21 @@ def test_a_behavior_of_ours_that_was_moved_behind_a_broader_one_is_told() -> Non
     assert level("PF-PATH-ORDER", facts=facts, origin_id="ours") == Level.BLOCK
 
 
+def test_a_path_that_may_be_a_namespace_is_asked_about() -> None:
+    def said(kind: str, path: str) -> PreflightResult:
+        return judged({"app_kind": kind, "path_patterns": [path]})["PF-PATH-CHECK"][0]
+
+    doubted = said("socketio", "/chat/*")
+    assert doubted.level is Level.WARN
+    assert "A namespace such as /chat is not a path." in doubted.why
+    assert doubted.fix
+    assert "change the path to /socket.io/*" in doubted.fix.console
+    assert said("engineio", "/chat/*").level is Level.WARN
+    for kind, path in (("socketio", "/socket.io/*"), ("socketio2", "/app/socket.io/*")):
+        assert said(kind, path).level is Level.PASS
+    assert said("phoenix", "/chat/*").level is Level.PASS
+
+
 @pytest.mark.parametrize(
     ("patterns", "missing"),
     [

@@ -27,7 +27,7 @@ from checks.usual_check import (
 from provisioning.facts.path_patterns import matches
 from provisioning.spec.app_kinds import APP_KINDS, PLAIN, AppKind, kind_of_paths
 from provisioning.spec.client_profiles import CLIENTS, ClientProfile
-from provisioning.spec.parsing import SpecError
+from provisioning.spec.parsing import SpecError, derive_settings
 from tests.checks.origins import HOST, ask, network_to, origin, says
 from tests.checks.seen import answered, live
 from tests.provisioning.examples import spec
@@ -77,7 +77,6 @@ def test_a_usual_path_tells_the_kind_and_what_to_ask(
     ("kind", "pattern", "wanted", "use"),
     [
         ("socketio", "/socket.io", "/socket.io/", "/socket.io/*"),
-        ("socketio2", "/chat", "/chat/", "/chat/*"),
         ("engineio", "/engine.io", "/engine.io/", "/engine.io/*"),
         ("sockjs", "/echo", "/echo/000/edgecheck/websocket", "/echo/*"),
         ("phoenix", "/socket", "/socket/websocket", "/socket/*"),
@@ -96,6 +95,36 @@ def test_a_path_that_no_client_of_the_kind_requests_is_refused_with_the_one_to_u
     # A client can be told to use another path; then the check is told, too.
     own = f"{pattern}?EIO=4&transport=websocket"
     assert spec(app_kind=kind, path_patterns=[pattern], check_path=own).check_path == own
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "usual", "only_for"),
+    [
+        ("socketio", "/chat", "/socket.io/*", "/chat"),
+        ("socketio2", "/chat", "/socket.io/*", "/chat"),
+        ("engineio", "/realtime", "/engine.io/*", "/realtime"),
+    ],
+)
+def test_a_namespace_is_not_taken_for_a_path(
+    kind: str, pattern: str, usual: str, only_for: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        spec(app_kind=kind, path_patterns=[pattern])
+    [error] = refused.value.errors
+    assert error.message.startswith(f"The path is {usual} unless your server sets `path`.")
+    told = f"Use {usual}, or {pattern}/* only if your server's `path` is {only_for}."
+    assert error.message.endswith(told)
+    assert ("A namespace such as /chat is not a path." in error.message) == ("socketio" in kind)
+    for everything in ("/", "/*"):
+        with pytest.raises(SpecError) as refused:
+            spec(app_kind=kind, path_patterns=[everything])
+        assert [one.code for one in refused.value.errors] == ["catch_all"]
+        assert f"for example {usual}." in str(refused.value)
+    # The path may be the server's own all the same; then the reason says what that takes.
+    for path, doubted in (("/chat/*", True), (usual, False)):
+        derived = derive_settings({"app_kind": kind, "path_patterns": [path]})
+        reason = next(one.reason for one in derived if one.field == "check_path")
+        assert (f"The path is {usual} unless" in reason) is doubted
 
 
 def test_a_plain_check_sends_the_app_no_message() -> None:

@@ -536,3 +536,20 @@ def test_what_is_typed_never_stands_in_an_address(people: Cast, lab: Lab) -> Non
         fragment = client.post(f"/requests/new/preview/?part={part}", said)
         assert fragment.status_code == 200
         assert "hx-get" not in page + fragment.content.decode()
+
+
+def test_the_hint_on_the_path_follows_the_kind_of_app(people: Cast, lab: Lab) -> None:
+    ana = signed_in(people.ana)
+    said = form_answers(lab, path_patterns="/chat")
+    hint = re.compile(r'<p class="help-text" id="id_path_patterns_helptext"[^>]*>([^<]*)</p>')
+    told = {}
+    for kind in ("", "ws", "socketio", "engineio"):
+        page = ana.post("/requests/new/preview/?part=target", said | {"app_kind": kind})
+        [told[kind]] = hint.findall(page.content.decode())
+    assert told[""] == told["ws"]
+    assert "for example /ws/chat, or /socket.io/* for Socket.IO" in told[""]
+    assert "/socket.io/* unless your server sets `path`. A namespace" in told["socketio"]
+    assert "/engine.io/* unless your server sets `path`." in told["engineio"]
+    # Without script, the page itself says it.
+    page = ana.post("/requests/new/", said | {"app_kind": "socketio", "preview": "1"})
+    assert hint.findall(page.content.decode()) == [told["socketio"]]
