@@ -81,10 +81,12 @@ def usual_target_to_repeat(spec: EndpointSpec, domain_name: str) -> ProbeTarget:
 
 def usual_script(spec: EndpointSpec) -> Script:
     """After the 101: a ping, the messages that the settings name, and silence."""
-    steps = parse_script(spec.check_script)
+    steps, kind = parse_script(spec.check_script), APP_KINDS[spec.app_kind]
+    # A script of one's own may ask for it.
+    never = kind.never if spec.check_script == kind.script else None
     if spec.stay_open_seconds:
         steps = (*steps, Hold(float(spec.stay_open_seconds)))
-    return Script(steps=steps, heartbeat=heartbeat_of(APP_KINDS[spec.app_kind]))
+    return Script(steps=steps, heartbeat=heartbeat_of(kind), never=never)
 
 
 def custom_script(options: HandshakeOptions, spec: EndpointSpec) -> Script:

@@ -51,6 +51,7 @@ class Signature:
     offered: bool | None = None
     asked: re.Pattern[str] | None = None
     heard: re.Pattern[str] | None = None
+    told: re.Pattern[str] | None = None
 
     def to_dict(self) -> dict[str, str]:
         """For storage and the API."""
@@ -66,6 +67,8 @@ class Signature:
             return False
         if self.heard is not None:
             return seen.upgraded and not seen.live and bool(self.heard.search(_bytes_heard(seen)))
+        if self.told is not None:
+            return self._fits_message(seen, self.told)
         if not self.status:
             return self._fits_close(seen)
         return (
@@ -74,6 +77,14 @@ class Signature:
             and all(pattern.search(head.get(name)) for name, pattern in self.headers)
             and (self.body is None or bool(self.body.search(seen.body[:BODY_SEARCHED])))
             and (self.reason is None or bool(self.reason.search(head.reason)))
+            and (self.asked is None or bool(self.asked.search(seen.url)))
+        )
+
+    def _fits_message(self, seen: Transcript, told: re.Pattern[str]) -> bool:
+        return (
+            seen.upgraded
+            and not seen.live
+            and any(told.search(text) for text in _texts(seen))
             and (self.asked is None or bool(self.asked.search(seen.url)))
         )
 
@@ -104,12 +115,16 @@ def _bytes_heard(seen: Transcript) -> str:
 
 def last_messages(seen: Transcript) -> tuple[str, ...]:
     """What the other side sent before it closed: the last text messages, newest first."""
-    texts = [
+    return tuple(reversed(_texts(seen)[-MESSAGES_READ:]))
+
+
+def _texts(seen: Transcript) -> list[str]:
+    """The text messages of the other side."""
+    return [
         frame.preview
         for frame in seen.frames
         if frame.direction == "received" and frame.opcode == "text" and frame.preview
     ]
-    return tuple(reversed(texts[-MESSAGES_READ:]))
 
 
 def _load(text: str) -> tuple[Signature, ...]:
@@ -122,7 +137,7 @@ def _load(text: str) -> tuple[Signature, ...]:
             raise ValueError(f"{fields['by']}: no verdict {sorted(unknown)}")
         if not fields["source"].startswith("https://"):
             raise ValueError(f"{fields['by']}: the source is no address")
-        if not {"status", "close", "said", "heard"} & fields.keys():
+        if not {"status", "close", "said", "heard", "told"} & fields.keys():
             raise ValueError(f"{fields['by']}: neither a status nor a close")
         fields["certainty"] = Certainty(fields["certainty"])
         fields["also"] = tuple(fields.get("also", ()))
@@ -132,7 +147,7 @@ def _load(text: str) -> tuple[Signature, ...]:
             (name, re.compile(pattern or r"^\s*$"))
             for name, pattern in fields.get("headers", {}).items()
         )
-        for name in ("body", "reason", "said", "asked", "heard"):
+        for name in ("body", "reason", "said", "asked", "heard", "told"):
             if name in fields:
                 fields[name] = re.compile(fields[name])
         loaded.append(Signature(**fields))

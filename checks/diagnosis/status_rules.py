@@ -286,6 +286,11 @@ STATUS_RULES: tuple[StatusRule, ...] = (
         (("WSE-400-EDGE", MEDIUM), ("WSE-400-NOKEY", LOW)),
     ),
     StatusRule((400,), lambda case: bool(_OF_HOST.search(case.words)), (("WSE-400-HOST", HIGH),)),
+    StatusRule(
+        (400,),
+        lambda case: not case.by_edge and speaks_of_origin(case.words),
+        (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-APP", LOW)),
+    ),
     StatusRule((400,), lambda case: misses_handshake(case.words), (("WSE-400-NOKEY", HIGH),)),
     StatusRule(
         (400,),

@@ -317,6 +317,10 @@ class ScriptRunner:
                 text = event.data if isinstance(event, TextMessage) else None
                 if beat and answers and text is not None and answers.search(text):
                     self._beat(beat.message)
+                never = self._script.never
+                if never and text is not None and never.search(text) and not self.failures:
+                    detail = f"{text!r} arrived unasked: no server of this kind sends it"
+                    self.failures.append(Failure(Phase.SCRIPT, Reason.UNEXPECTED, detail))
                 return event
             if time.perf_counter() >= until:
                 return None

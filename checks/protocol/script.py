@@ -276,7 +276,7 @@ class Script:
     `first_frame_s` is how long to wait for a greeting, 0 for not at all. A `message`, with the
     nonce in it, must come back; without one no echo is expected. Then come a ping, the `steps`
     until one fails, and the close. The default sends nothing but the ping and the close. The
-    `heartbeat` is kept up all the time.
+    `heartbeat` is kept up all the time. A text message that fits `never` fails the script.
     """
 
     first_frame_s: float = 0.0
@@ -286,6 +286,7 @@ class Script:
     ping_s: float = 5.0
     steps: tuple[Step, ...] = ()
     heartbeat: Heartbeat | None = None
+    never: re.Pattern[str] | None = None
 
     @classmethod
     def handshake_only(cls) -> Script:

@@ -77,6 +77,7 @@ class AppKind:
     answers: tuple[Sign, ...] = ()
     beat: Beat | None = None
     join: Join | None = None
+    never: re.Pattern[str] | None = None
 
     def check_path(self, path_patterns: Sequence[str]) -> str:
         """The path and query that this kind's clients request, below the first pattern that leaves
@@ -140,6 +141,7 @@ def _read() -> Mapping[str, AppKind]:
             answers = row["beat"].pop("answers", None)
             row["beat"] = Beat(**row["beat"], answers=answers and re.compile(answers))
         row["join"] = Join(**row["join"]) if "join" in row else None
+        row["never"] = re.compile(row["never"]) if "never" in row else None
         kinds[key] = AppKind(key, **row)
     return MappingProxyType(kinds)
 

@@ -33,6 +33,13 @@ const SERVERS = {
     const allowRequest = (request, answer) => answer('not on the list', false);
     new (load('socket.io').Server)(server, { allowRequest });
   },
+  'socket.io-allow-origin': (server) => {
+    const allowRequest = (request, answer) => answer('origin not allowed', false);
+    new (load('socket.io').Server)(server, { allowRequest });
+  },
+  'socket.io-polling-only': (server) => {
+    new (load('socket.io').Server)(server, { transports: ['polling'] });
+  },
   'socket.io-2': (server) => { load('socket.io-2')(server); },
   'engine.io': (server) => { load('engine.io').attach(server); },
   sockjs: (server) => {

@@ -161,8 +161,24 @@ MISFITS = (
         400,
         "not on the list",
         "",
-        "WSE-UNKNOWN",
+        "WSE-403-APP",
     ),
+    Misfit(
+        Case("socket.io-allow-origin", "socketio", "/socket.io/*"),
+        400,
+        "origin not allowed",
+        "",
+        "WSE-403-ORIGIN",
+    ),
+    Misfit(
+        Case("socket.io-polling-only", "socketio", "/socket.io/*"),
+        400,
+        '{"code":0,"message":"Transport unknown"}',
+        "",
+        "WSE-WS-OFF",
+    ),
+    # It opens for a client of version 4, and then says what only version 2 says.
+    Misfit(Case("socket.io-2", "socketio", "/socket.io/*"), 101, "", "socketio2", "WSE-SOCKETIO"),
     Misfit(Case("python-socketio", "plain", "/socket.io/*"), 403, "", "", "WSE-SOCKETIO"),
     Misfit(
         Case("sockjs", "plain", "/sockjs"), 200, "Welcome to SockJS!", "sockjs", "WSE-200-NOUPGRADE"
@@ -412,6 +428,13 @@ def test_what_does_not_fit_is_not_live_and_says_what_it_is(
         (Case("engine.io", "socketio2", "/engine.io/*"), "WSE-SOCKETIO", "EIO=4"),
         (Case("python-socketio", "socketio2", "/socket.io/*"), "WSE-SOCKETIO", "EIO=4"),
         (Case("python-socketio", "plain", "/socket.io/*"), "WSE-SOCKETIO", "?EIO=4&transport="),
+        (Case("socket.io-2", "socketio", "/socket.io/*"), "WSE-SOCKETIO", "to Socket.IO 2,"),
+        (Case("socket.io-polling-only", "socketio", "/socket.io/*"), "WSE-WS-OFF", "transports"),
+        (
+            Case("socket.io-allow-origin", "socketio", "/socket.io/*"),
+            "WSE-403-ORIGIN",
+            "the Origin of your own page",
+        ),
         (Case("autobahn", "plain", "/ws"), "WSE-SUBPROTOCOL", "wamp.2.json"),
     ],
     ids=str,

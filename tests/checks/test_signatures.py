@@ -327,3 +327,33 @@ def test_a_handshake_that_names_its_client_is_not_tried_as_a_browser() -> None:
     refused = replace(BLOCKED, request=replace(request, headers=(*request.headers, named)))
     seen = Observations(refused, looked=True, behavior=served(web_acl="arn:waf"))
     assert rank_verdicts(seen).next_probe is None
+
+
+ASKED = "wss://d111.cloudfront.net/socket.io/?EIO=4&transport=websocket"
+JSON, TEXT = "Content-Type: application/json\r\n", "Content-type: text/html\r\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "body", "code", "fix"),
+    [
+        # What was sent already is no advice.
+        (ASKED, JSON, '{"code":0,"message":"Transport unknown"}', "WSE-WS-OFF", '"websocket"'),
+        (ASKED, "", '"Invalid transport"', "WSE-WS-OFF", '"websocket"'),
+        (ASKED[:36], JSON, '{"code":0,"message":"Transport unknown"}', "WSE-SOCKETIO", "?EIO=4"),
+        (ASKED[:36], "", '"Invalid transport"', "WSE-SOCKETIO", "?EIO=4"),
+        # allowRequest's own words
+        (ASKED, TEXT, "origin not allowed", "WSE-403-ORIGIN", "Origin of your own page"),
+        (ASKED, TEXT, "come back later", "WSE-403-APP", "allowRequest"),
+        (ASKED, TEXT, "unauthorized: token missing", "WSE-401-AUTH", ""),
+        (ASKED, TEXT, "<html>come back later</html>", "WSE-UNKNOWN", ""),
+    ],
+)
+def test_a_refusal_of_engine_io_says_what_to_change_in_its_options(
+    url: str, headers: str, body: str, code: str, fix: str
+) -> None:
+    seen = replace(said("400 Bad Request", "Server: CloudFront\r\n" + headers, body), url=url)
+    first = diagnose(seen)[0]
+    assert first.code == code
+    assert first.evidence[0].endswith(f"says: {quoted(body)}") or "<" in body
+    assert fix in first.fix
+    assert "?EIO=4" not in first.fix or "EIO=4" not in url

@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from checks.diagnosis.app_recognition import recognize_app
+from checks.diagnosis.transcript_rules import diagnose
 from checks.probe.prober import probe
 from checks.protocol.handshake_options import parse_handshake_options
 from checks.protocol.script import Hold, parse_script
@@ -322,3 +323,50 @@ def test_a_person_is_told_to_send_nothing_that_the_app_would_choke_on(
 ) -> None:
     assert opening(spec(app_kind=key)) == first
     assert (own_protocol(APP_KINDS[key]) == "") == typed
+
+
+OPEN_PACKET = b'0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "messages", "live"),
+    [
+        ("socketio", (OPEN_PACKET, b"40"), False),
+        ("socketio2", (OPEN_PACKET, b"40"), True),
+        # Socket.IO 3 has no maxPayload in its open packet either.
+        ("socketio", (OPEN_PACKET,), True),
+    ],
+)
+def test_a_socket_io_2_server_is_not_live_for_clients_of_version_4(
+    kind: str, messages: tuple[bytes, ...], live: bool
+) -> None:
+    made = spec(app_kind=kind, path_patterns=["/socket.io/*"])
+
+    async def greet(socket: ServerConnection) -> None:
+        for message in messages:
+            await socket.send(message.decode())
+        await socket.wait_closed()
+
+    async def story() -> Transcript:
+        async with serve(greet, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            target = replace(usual_target(made, HOST), url=f"ws://{HOST}{made.check_path}")
+            return await probe(target, network=network_to(port), script=usual_script(made))
+
+    seen = asyncio.run(story())
+    assert seen.live is live
+    first = diagnose(seen)[0]
+    if not live:
+        assert first.code == "WSE-SOCKETIO"
+        assert "kind of app to Socket.IO 2" in first.fix
+        found = recognize_app([seen], kind)
+        assert found is not None
+        assert found.key == "socketio2", "the page offers to check it as that"
+
+
+def test_a_message_of_ones_own_may_be_answered_by_what_is_foreign_otherwise() -> None:
+    kind = APP_KINDS["socketio"]
+    own = spec(app_kind="socketio", path_patterns=["/socket.io/*"])
+    assert usual_script(own).never is kind.never is not None
+    joins = replace(own, check_script=kind.script + "\nsend 40")
+    assert usual_script(joins).never is None
