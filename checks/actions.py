@@ -337,7 +337,7 @@ def _investigate(
     """The ranked verdicts; for a failed handshake, after probes that explain it. If a bug of ours
     interrupts them, the first transcript alone is judged.
     """
-    seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
+    seen = Observations.of(transcript, check.endpoint.spec)
     script, target = sending.script, sending.target
     brief, limits = Script.handshake_only(), probe_limits(script)
 

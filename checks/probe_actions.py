@@ -249,10 +249,8 @@ def _weigh_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
 
 def _observed(check: Check) -> Observations:
     """What the check observed. Raises ValueError if another version of the portal stored it."""
-    seen = Observations(
-        Transcript.from_dict(check.transcript_data or {}),
-        origin_tls=check.endpoint.spec.origin_protocol == "https-only",
-    )
+    handshake = Transcript.from_dict(check.transcript_data or {})
+    seen = Observations.of(handshake, check.endpoint.spec)
     for made in check.probes:
         transcript = Transcript.from_dict(made["transcript"])
         match made["kind"]:

@@ -18,6 +18,8 @@ from checks.preflight.behavior_match import BehaviorMatch
 from checks.preflight.results import Fix, PreflightResult
 from checks.preflight.serving import Serving
 from checks.protocol.transcript import Phase, Reason, Transcript
+from provisioning.spec.app_kinds import APP_KINDS
+from provisioning.spec.endpoint_spec import EndpointSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,22 @@ class Observations:
     """That configuration could not be read."""
     looked: bool = False
     """AWS was asked, whether or not it answered."""
+    path_doubt: str = ""
+    usual_path: str = ""
+    """What to know of the endpoint's path and what servers of its kind of app serve instead, if
+    they serve another unless told otherwise.
+    """
+
+    @classmethod
+    def of(cls, handshake: Transcript, spec: EndpointSpec) -> Observations:
+        """A handshake, and what the endpoint's settings say of it."""
+        kind = APP_KINDS[spec.app_kind]
+        return cls(
+            handshake,
+            origin_tls=spec.origin_protocol == "https-only",
+            path_doubt=kind.path_doubt(spec.path_patterns),
+            usual_path=kind.usual_path,
+        )
 
     @property
     def status(self) -> int:

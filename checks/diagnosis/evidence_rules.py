@@ -366,6 +366,33 @@ def _explains(rule: PreflightRule, seen: Observations) -> bool:
             return by_rule and not any(not_forwarded(seen))
 
 
+def closed_unanswered(seen: Observations) -> Iterator[Claim]:
+    """A load balancer's own 502 although AWS finds every target healthy: the app took the
+    connection, and ended it.
+    """
+    if not is_502_of_healthy_targets(seen):
+        return
+    healthy, after = seen.result("PF-HEALTH"), seen.handshake.timing.first_byte
+    evidence = [f"AWS: {healthy.seen}"] if healthy else []
+    if after is not None:
+        evidence.append(f"the 502 came {after / 1000:.1f} s after the request")
+    yield Claim("WSE-502-CLOSED", MEDIUM, tuple(evidence))
+
+
+def is_502_of_healthy_targets(seen: Observations) -> bool:
+    """Whether a load balancer answered 502 itself, with nothing known against its targets."""
+    return (
+        seen.status == 502
+        and not seen.hidden
+        and diagnose(seen.handshake)[0].code == "WSE-502-ALB"
+        and seen.author == "balancer"
+        and "PF-HEALTH" in passed(seen)
+        and not any(
+            one.code == "PF-TARGET-GROUP" and one.level in _AGAINST for one in seen.preflight
+        )
+    )
+
+
 def too_slow(seen: Observations) -> Iterator[Claim]:
     """A timeout, though nothing on the path drops packets: the origin did not answer in time."""
     if seen.status == 504 and seen.by_edge:
@@ -410,6 +437,8 @@ def contradicted(code: VerdictCode, seen: Observations) -> bool:
             # of its own, once it is known.
             known = {one.code for one in seen.preflight if one.level is not Level.UNKNOWN}
             return seen.takes_plain or ("PF-INGRESS" in passed(seen) and known >= _DROPS_PACKETS)
+        case "WSE-502-ALB":
+            return is_502_of_healthy_targets(seen)
         case "WSE-502-PORT":
             return "PF-LISTENER" in passed(seen)
         case _:

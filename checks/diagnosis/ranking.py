@@ -30,11 +30,12 @@ from checks.diagnosis.config_rules import (
     not_forwarded,
     vpc_origin,
 )
-from checks.diagnosis.evidence import Claim, Observations
+from checks.diagnosis.evidence import Claim, Observations, path_of
 from checks.diagnosis.evidence_rules import (
     access_log,
     alternate_routes,
     as_browser,
+    closed_unanswered,
     contradicted,
     excluded,
     host_seen,
@@ -53,6 +54,7 @@ from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.signatures import recognize, words_of
 from checks.diagnosis.transcript_rules import Diagnosis, diagnose, say_unknown
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, VerdictCode
+from checks.preflight.results import Fix
 from checks.protocol.transcript import Phase, Reason
 
 RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
@@ -69,6 +71,7 @@ RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
     not_forwarded,
     vpc_origin,
     preflight,
+    closed_unanswered,
     too_slow,
     access_log,
 )
@@ -151,7 +154,7 @@ def rank_verdicts(seen: Observations) -> Conclusion:
         Diagnosis(VERDICTS["WSE-UNKNOWN"], LOW, ()),
     )
     ranked = say_unknown(ranked, seen.handshake, *excluded(seen))
-    ranked = (_with_words(ranked[0], seen), *ranked[1:])
+    ranked = (_with_path_doubt(_with_words(ranked[0], seen), seen), *ranked[1:])
     ranked = _with_health(ranked)
     return Conclusion(ranked, _next_probe(seen, ranked, confirmed))
 
@@ -195,6 +198,47 @@ def _with_words(first: Diagnosis, seen: Observations) -> Diagnosis:
     return replace(first, evidence=tuple(dict.fromkeys(evidence)))
 
 
+_MAY_BE_THE_PATH: frozenset[VerdictCode] = frozenset(
+    {
+        "WSE-UNKNOWN",
+        "WSE-RESET",
+        "WSE-200-NOUPGRADE",
+        "WSE-200-SPA",
+        "WSE-400-NOKEY",
+        "WSE-403-APP",
+        "WSE-403-UNACCEPTED",
+        "WSE-404-PATH",
+        "WSE-405-METHOD",
+        "WSE-426-VERSION",
+        "WSE-4XX",
+        "WSE-502-ALB",
+        "WSE-502-CLOSED",
+        "WSE-PROXY-ROUTE",
+    }
+)
+"""Verdicts of apps that have nothing at the path that was asked for."""
+
+
+def _with_path_doubt(first: Diagnosis, seen: Observations) -> Diagnosis:
+    """Where servers of this kind of app serve another path unless told otherwise, that comes right
+    after the other side's words.
+    """
+    if not seen.refused or not seen.path_doubt or first.code not in _MAY_BE_THE_PATH:
+        return first
+    words = words_of(seen.handshake)
+    others = (line for line in first.evidence if line not in words)
+    advice = Fix(
+        f"Change the endpoint's path to {seen.usual_path} and let clients join the namespace, if "
+        f"they use one. Or, if your server is to serve {path_of(seen.handshake)}, set its option "
+        "`path` to that."
+    )
+    return replace(
+        first,
+        evidence=(*words, seen.path_doubt, *others),
+        here=first.here or advice,
+    )
+
+
 def _merge(claims: Sequence[Claim]) -> dict[VerdictCode, Diagnosis]:
     """One diagnosis for each verdict: the highest certainty, and the evidence of all its claims."""
     merged: dict[VerdictCode, Diagnosis] = {}
@@ -233,6 +277,7 @@ _BY_PLACE: tuple[VerdictCode, ...] = (
     "WSE-301-LOOP",
     "WSE-ALB-RULE",
     "WSE-503-NOTARGET",
+    "WSE-502-CLOSED",
     "WSE-502-ALB",
     "WSE-504-ALB",
     "WSE-400-NOKEY",

@@ -116,6 +116,7 @@ VerdictCode = Literal[
     "WSE-502-TLS",
     "WSE-502-DNS",
     "WSE-502-ALB",
+    "WSE-502-CLOSED",
     "WSE-503-NOTARGET",
     "WSE-503-EDGE",
     "WSE-503-APP",

@@ -19,6 +19,7 @@ from checks.preflight.behavior_match import BehaviorMatch, match_behavior
 from checks.protocol.transcript import Failure, Phase, Reason, StepSeen, Timing, Transcript
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
 from tests.checks.seen import GOOD, answered, failed, live, request_to
+from tests.provisioning.examples import spec
 
 EDGE = "Server: CloudFront\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
 APP = "Server: uvicorn\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
@@ -942,6 +943,58 @@ def test_every_verdict_of_the_order_exists() -> None:
     from checks.diagnosis import ranking as module
 
     assert [code for code in module._BY_PLACE if code not in VERDICTS] == []
+
+
+HEALTHY = asked("PF-HEALTH", Level.PASS, "2 of 2 targets are healthy.")
+
+
+def test_a_502_of_healthy_targets_is_an_app_that_closed_the_connection() -> None:
+    handshake = replace(refused(502, ALB), timing=Timing(first_byte=1013.0))
+    seen = Observations(handshake, looked=True, preflight=(HEALTHY,))
+    found = rank_verdicts(seen).diagnoses
+    assert [(one.code, one.certainty) for one in found] == [
+        ("WSE-502-CLOSED", "medium"),
+        ("WSE-502-ALB", "low"),
+    ]
+    assert "AWS: 2 of 2 targets are healthy." in found[0].evidence
+    assert "the 502 came 1.0 s after the request" in found[0].evidence
+    assert "option path" in found[0].fix
+    # A target group of another version closes every handshake, healthy or not; a proxy's own 502 is
+    # none of the load balancer's.
+    version = asked("PF-TARGET-GROUP", Level.WARN, "chat uses GRPC to the app.")
+    others = (
+        replace(seen, preflight=(HEALTHY, version)),
+        replace(seen, preflight=()),
+        replace(seen, handshake=refused(502, "Server: nginx\r\n")),
+        replace(seen, handshake=refused(503, ALB)),
+    )
+    for other in others:
+        assert "WSE-502-CLOSED" not in [one.code for one in rank_verdicts(other).diagnoses]
+
+
+@pytest.mark.parametrize(
+    ("handshake", "code"),
+    [
+        (refused(502, ALB), "WSE-502-CLOSED"),
+        (refused(404, APP, "Cannot GET /chat/"), "WSE-404-PATH"),
+        (failed(Phase.UPGRADE, Reason.CLOSED_EARLY), "WSE-RESET"),
+    ],
+)
+def test_a_failure_on_a_path_that_may_be_a_namespace_says_so(
+    handshake: Transcript, code: VerdictCode
+) -> None:
+    endpoint = spec(app_kind="socketio", path_patterns=["/chat/*"])
+    seen = replace(Observations.of(handshake, endpoint), looked=True, preflight=(HEALTHY,))
+    first = rank_verdicts(seen).first
+    assert first.code == code
+    assert any("A namespace such as /chat is not a path." in line for line in first.evidence)
+    assert "path to /socket.io/*" in first.fix
+    assert "`path`" in first.fix
+    # On the usual path there is no such doubt, nor once it opens.
+    usual = Observations.of(handshake, spec(app_kind="socketio", path_patterns=["/socket.io/*"]))
+    opened = Observations.of(live(), endpoint)
+    for other in (usual, opened):
+        assert not any("namespace" in one for one in rank_verdicts(other).first.evidence)
 
 
 @pytest.mark.parametrize(("status", "codes"), [(502, ["WSE-502-ALB"]), (503, ["WSE-503-NOTARGET"])])

@@ -122,7 +122,7 @@ FAULTS: tuple[Fault, ...] = (
         "resets",
         "The app resets the connection after it has read the request.",
         Signature("502 from the load balancer", (502,), "awselb/2.0"),
-        "WSE-502-ALB",
+        "WSE-502-CLOSED",
     ),
     _app(
         "app-slow",
