@@ -20,6 +20,7 @@ from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.forms import CustomCheckForm
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
+from provisioning.spec.app_kinds import APP_KINDS
 
 
 @signed_in
@@ -129,6 +130,7 @@ def _page(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpR
     context = {
         "endpoint": endpoint,
         "form": form,
+        "kind": APP_KINDS[endpoint.spec.app_kind],
         "saved_checks": SavedCheck.objects.filter(endpoint=endpoint).order_by("name"),
         "secrets": sorted(usable_secrets(request.user, endpoint)),
         "refusal": refusal.reason if refusal else "",

@@ -272,6 +272,7 @@ def _check_context(
         else [],
         "transcript": transcript,
         "further_probes": _further_probes(shown) if shown else [],
+        "leaves_out": APP_KINDS[endpoint.spec.app_kind].leaves_out,
         "recognized": _recognized(shown, transcript),
         "next_probe": DESCRIPTIONS.get(shown.next_probe, "") if shown else "",
         "may_check": check_refusal(request.user, endpoint) is None,

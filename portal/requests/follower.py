@@ -22,6 +22,7 @@ from provisioning.actions import is_unwinding
 from provisioning.drift.reports import request_report
 from provisioning.models import Endpoint, Event
 from provisioning.plan.plan import ACCEPT, REMOVE
+from provisioning.spec.app_kinds import APP_KINDS
 from provisioning.steps.approved_plan import PLAN_STALE
 
 RETRY_AFTER_SECONDS = 60.0
@@ -171,6 +172,9 @@ def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetim
     if ok:
         again = before is State.FAILING
         done = "Clients can connect again." if again else "Request complete. Clients can connect."
+        if request.endpoint is not None:
+            kind = APP_KINDS[request.endpoint.spec.app_kind]
+            done = f"{done} {kind.leaves_out}".rstrip()
         record(request, "request.live", done, now, level="good")
     else:
         failing = f"{request.title}. The verdict names the cause and the fix."

@@ -78,6 +78,9 @@ class AppKind:
     beat: Beat | None = None
     join: Join | None = None
     never: re.Pattern[str] | None = None
+    connect_note: str = ""
+    leaves_out: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
 
     def check_path(self, path_patterns: Sequence[str]) -> str:
         """The path and query that this kind's clients request, below the first pattern that leaves
@@ -135,6 +138,7 @@ def _read() -> Mapping[str, AppKind]:
         signs = row.pop("answers", ())
         for name in ("subprotocols", "in_paths"):
             row[name] = tuple(row.get(name, ()))
+        row["examples"] = tuple((line, meaning) for line, meaning in row.get("examples", ()))
         row["script"] = row.get("script", "").strip()
         row["answers"] = tuple(_sign(sign) for sign in signs)
         if "beat" in row:

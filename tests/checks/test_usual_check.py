@@ -288,7 +288,9 @@ def test_an_app_is_recognized_by_its_refusal(body: str, key: str | None) -> None
         (
             "socketio",
             ["/socket.io/*"],
-            'io("https://d111111abcdef8.cloudfront.net", { path: "/socket.io/" })',
+            # The check proves this transport only.
+            'io("https://d111111abcdef8.cloudfront.net", '
+            '{ path: "/socket.io/", transports: ["websocket"] })',
         ),
         (
             "phoenix",

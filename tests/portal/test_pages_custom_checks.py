@@ -9,8 +9,10 @@ from django.utils import timezone
 
 from checks.actions import request_check, schedule_usual_check
 from checks.models import Check, SavedCheck
+from checks.protocol.script import parse_script
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint, Event
+from provisioning.spec.app_kinds import APP_KINDS
 from tests.portal.page_text import text_of
 from tests.portal.people import Cast, signed_in
 
@@ -160,3 +162,41 @@ def test_the_page_of_a_test_that_has_not_ended_waits_for_it(
     page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}#check")
     assert page.status_code == 200
     assert "Making a WebSocket handshake through CloudFront" in text_of(page)
+
+
+def test_the_step_reference_has_the_messages_that_join_a_namespace(
+    people: Cast, endpoint: Endpoint
+) -> None:
+    address = f"/endpoints/{endpoint.pk}/checks/custom/"
+    assert "40/chat" not in text_of(signed_in(people.ana).get(address))
+    endpoint.spec_data |= {"app_kind": "socketio"}
+    endpoint.save()
+    assert 'send 40/chat,{"token":"${secret:NAME}"}' in text_of(signed_in(people.ana).get(address))
+    for kind in APP_KINDS.values():
+        assert len(parse_script("\n".join(line for line, _ in kind.examples))) == len(kind.examples)
+
+
+def test_a_custom_check_is_marked_and_leaves_the_status_alone(
+    people: Cast, endpoint: Endpoint
+) -> None:
+    endpoint.spec_data |= {"app_kind": "socketio"}
+    endpoint.save()
+    page = f"/endpoints/{endpoint.pk}/"
+
+    def finished(options: dict[str, str], *, ok: bool, verdict: str) -> None:
+        check = request_check(endpoint, by="ana", stream="", now=timezone.now())
+        found = [{"code": verdict, "certainty": "high", "evidence": []}]
+        Check.objects.filter(pk=check.pk).update(
+            finished_at=timezone.now(), options=options, ok=ok, verdict=verdict, findings=found
+        )
+
+    finished({}, ok=True, verdict="WSE-LIVE")
+    words = text_of(signed_in(people.ana).get(page))
+    assert "whether your middleware lets a client in" in words
+    assert "custom check. It does not change" not in words
+    assert "Custom check:" not in words
+    finished({"script": "send 40"}, ok=False, verdict="WSE-SCRIPT")
+    words = text_of(signed_in(people.ana).get(page))
+    assert "This is a custom check. It does not change the endpoint’s status" in words
+    assert words.count("Custom check:") == 1
+    assert "whether your middleware lets a client in" not in words
