@@ -156,12 +156,16 @@ def usual_check_interval(endpoint: Endpoint) -> int:
 
 def request_due_checks(now: datetime) -> int:
     """Request every saved check that is due, and return how many. A saved check waits for one
-    under way.
+    under way; that of an endpoint that is not deployed skips its turn, or ends with the endpoint.
     """
     asked = 0
-    for saved in (
-        SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")[:DUE_AT_ONCE]
-    ):
+    due = SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")
+    for saved in due[:DUE_AT_ONCE]:
+        if saved.endpoint.state != Endpoint.State.DEPLOYED:
+            removed = saved.endpoint.state == Endpoint.State.ABSENT
+            following = None if removed else saved.following(now)
+            SavedCheck.objects.filter(pk=saved.pk).update(next_due_at=following)
+            continue
         if Check.objects.under_way().filter(endpoint=saved.endpoint).exists():
             continue
         asked += _take_turn(saved, now)
@@ -172,7 +176,7 @@ def _take_turn(saved: SavedCheck, now: datetime) -> bool:
     """Request the check and set its next turn, in one transaction: neither a crash nor another
     check requested meanwhile loses the turn. Returns whether it was requested.
     """
-    following = now + timedelta(minutes=saved.every_minutes) if saved.every_minutes else None
+    following = saved.following(now)
     with transaction.atomic():
         # Conditional, so that two tickers request it once.
         due = SavedCheck.objects.filter(pk=saved.pk, next_due_at=saved.next_due_at)

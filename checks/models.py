@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -19,8 +19,8 @@ class SavedCheckQuerySet(models.QuerySet["SavedCheck"]):
     """Sets of saved checks."""
 
     def due(self, now: datetime) -> SavedCheckQuerySet:
-        """Those due now, of deployed endpoints."""
-        return self.filter(next_due_at__lte=now, endpoint__state=Endpoint.State.DEPLOYED)
+        """Those due now."""
+        return self.filter(next_due_at__lte=now)
 
 
 class SavedCheck(models.Model):
@@ -58,6 +58,10 @@ class SavedCheck(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def following(self, now: datetime) -> datetime | None:
+        """Its turn after one that is now."""
+        return now + timedelta(minutes=self.every_minutes) if self.every_minutes else None
 
 
 class Check(LeasedRow):
@@ -161,7 +165,8 @@ class EndpointHealth(models.Model):
     """What the last usual check and the last privacy audit say about an endpoint, so that lists
     need neither.
 
-    `since` is when the health began. `verified_at` is when the distribution's configuration was
+    `since` is when the health began; `next_audit_at` is when the schedule next requests an audit,
+    null once the endpoint is removed. `verified_at` is when the distribution's configuration was
     last read, `distribution_etag` is its ETag; `reason` says what answers instead of the endpoint.
     """
 
@@ -180,6 +185,15 @@ class EndpointHealth(models.Model):
     reason = models.TextField(blank=True)
     privacy = models.CharField(max_length=8, choices=PrivacyAudit.Outcome.choices, blank=True)
     privacy_at = models.DateTimeField(null=True)
+    next_audit_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["next_audit_at"], name="endpoint_health_next_audit"),
+            models.Index(
+                fields=["health"], condition=~Q(health=Health.LIVE.value), name="endpoint_not_live"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.endpoint_id}: {self.health}"

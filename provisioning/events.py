@@ -51,6 +51,16 @@ def append(
     return event
 
 
+def set_followed(stream: str, followed: bool) -> None:
+    """Whether a follower acts on the events of `stream` from now on."""
+    EventStream.objects.bulk_create(
+        [EventStream(name=stream, followed=followed)],
+        update_conflicts=True,
+        update_fields=["followed"],
+        unique_fields=["name"],
+    )
+
+
 def redact(text: str) -> str:
     """The text without secrets and control characters."""
     return mask_text(_storable(text))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.fields.json import KeyTransform
 
 from provisioning import budget
 from provisioning.aws.session import AccountRef, Aws, aws_for
@@ -168,7 +169,13 @@ class Endpoint(models.Model):
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["owner", "-created_at", "-id"], name="endpoint_by_owner")
+            models.Index(fields=["-created_at", "-id"], name="endpoint_in_order"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="endpoint_by_owner"),
+            # As the ORM words spec_data__distribution_id and spec_data__target_arn.
+            models.Index(
+                KeyTransform("distribution_id", "spec_data"), name="endpoint_by_distribution"
+            ),
+            models.Index(KeyTransform("target_arn", "spec_data"), name="endpoint_by_target"),
         ]
 
     def __str__(self) -> str:
@@ -716,11 +723,35 @@ class DriftFinding(models.Model):
         return self.text
 
 
+class EventStreamQuerySet(models.QuerySet["EventStream"]):
+    """Sets of event streams."""
+
+    def with_news(self) -> EventStreamQuerySet:
+        """Those that are followed and have grown since their follower last read them."""
+        return self.filter(followed=True, last_seq__gt=F("read_seq"))
+
+
 class EventStream(models.Model):
-    """A topic of events. Its row lock orders its events; `last_seq` has no gaps."""
+    """A topic of events. Its row lock orders its events; `last_seq` has no gaps.
+
+    While it is `followed`, a layer above acts on its events; `read_seq` is the last that it read.
+    """
 
     name = models.CharField(max_length=60, primary_key=True)
     last_seq = models.PositiveBigIntegerField(default=0)
+    followed = models.BooleanField(default=False, db_default=False)
+    read_seq = models.PositiveBigIntegerField(default=0, db_default=0)
+
+    objects = models.Manager.from_queryset(EventStreamQuerySet)()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["name"],
+                condition=Q(followed=True, last_seq__gt=F("read_seq")),
+                name="event_stream_with_news",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -24,6 +24,8 @@ from provisioning.facts.snapshot import Snapshot
 from provisioning.models import Endpoint
 
 LEASE_SECONDS = 180.0
+FIRST_AFTER = timedelta(minutes=10)
+"""The preflight has just judged a new endpoint; the first audit waits until it has settled."""
 EVENT = "privacy.audited"
 _LEVELS = {
     Outcome.PASS: "good",
@@ -34,9 +36,26 @@ _LEVELS = {
 log = logging.getLogger(__name__)
 
 
+def schedule_first_audit(endpoint: Endpoint, now: datetime) -> None:
+    """An endpoint was deployed: the schedule requests an audit when it has settled."""
+    schedule_audit(endpoint, now + FIRST_AFTER)
+
+
+def schedule_audit(endpoint: Endpoint, at: datetime | None) -> None:
+    """When the schedule next requests an audit; None for never."""
+    EndpointHealth.objects.update_or_create(endpoint=endpoint, defaults={"next_audit_at": at})
+
+
 def request_audit(endpoint: Endpoint, *, by: str, stream: str, now: datetime) -> PrivacyAudit:
-    """Request an audit; returns the one under way if there is one."""
-    return PrivacyAudit.objects.get_or_request(endpoint, by=by, now=now, stream=stream)[0]
+    """Request an audit, or return the one under way. The schedule requests the next one a day later
+    (PRIVACY_AUDIT_HOURS), or as soon as an accepted exception ends.
+    """
+    asked, _ = PrivacyAudit.objects.get_or_request(endpoint, by=by, now=now, stream=stream)
+    if settings.PRIVACY_AUDIT_HOURS:
+        accepted = endpoint.privacy_exceptions.in_force(now)
+        ends = accepted.order_by("until").values_list("until", flat=True)[:1]
+        schedule_audit(endpoint, min([now + timedelta(hours=settings.PRIVACY_AUDIT_HOURS), *ends]))
+    return asked
 
 
 def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:

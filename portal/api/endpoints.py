@@ -21,9 +21,9 @@ from portal.api.base import ApiView
 from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.lists import PAGE, Filter, page, page_of
 from portal.api.operation import operation
-from portal.endpoints.health import with_health
+from portal.endpoints.health import has_health, with_health
 from portal.people.models import Person
-from portal.people.visibility import visible_endpoints
+from portal.people.visibility import own_teams, visible_endpoints
 from provisioning.models import Endpoint
 
 Model_ = TypeVar("Model_", bound=Model)
@@ -107,7 +107,7 @@ ENDPOINT_PAGE = page_of("EndpointPage", "endpoints", ENDPOINT)
 FILTERS = (
     Filter("team", f.text(60), "A team's short name.", lookup="owner"),
     Filter("health", f.choice(Health), "live, failing, drifted or unknown.",
-           lookup="health_status"),
+           lookup=has_health),
 )
 # fmt: on
 
@@ -119,8 +119,9 @@ class Endpoints(ApiView):
 
         Newest first. Paginated by an opaque cursor.
         """
-        visible = with_health(visible_endpoints(self.person), self.now)
-        return Response(page("endpoints", ENDPOINT, visible, self.query, FILTERS))
+        rows = with_health(Endpoint.objects.all(), self.now)
+        own = own_teams(self.person, "owner", "slug")
+        return Response(page("endpoints", ENDPOINT, rows, self.query, FILTERS, of=own))
 
 
 class OneEndpoint(ApiView):

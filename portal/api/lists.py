@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
 from portal.json_fields import STRING, Field, Object, array, of, read_fields, text, whole_number
+from portal.newest import OneOf, newest, older
 from portal.problems import ApiProblem
 from portal.timestamps import parse_timestamp
 from provisioning.spec.parsing import FieldError
@@ -32,12 +33,16 @@ PAGE = (
 
 @dataclass(frozen=True, eq=False)
 class Filter(Field):
-    """A query parameter that narrows a list: `lookup` is the condition for filter(). Without the
-    parameter that it `needs` it means nothing.
+    """A query parameter that narrows a list: `lookup` is the lookup or makes the condition. Without
+    the parameter that it `needs` it means nothing.
     """
 
-    lookup: str = ""
+    lookup: str | Callable[[Any], Q] = ""
     needs: str = ""
+
+    def condition(self, value: Any) -> Q:
+        """What the rows have to fulfil."""
+        return Q(**{self.lookup: value}) if isinstance(self.lookup, str) else self.lookup(value)
 
 
 def read_query(parameters: Sequence[Field], query: QueryDict) -> dict[str, Any]:
@@ -73,15 +78,16 @@ def page(
     filters: Sequence[Filter] = (),
     *,
     at: str = "created_at",
+    of: OneOf | None = None,
     added: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The page of `rows` that `query` names, as `page_of` describes it: filtered, shown with what
-    is `added` to each row, with the cursor of the next page. One query. Raises ApiProblem for a
-    cursor that is none.
+    """The page of `rows` that `query` names, as `page_of` describes it: filtered, of those that
+    `of` leaves (see portal.newest), shown with what is `added` to each row, with the cursor of the
+    next page. One query. Raises ApiProblem for a cursor that is none.
     """
     for one in filters:
         if query[one.name] is not None:
-            rows = rows.filter(**{one.lookup: query[one.name]})
+            rows = rows.filter(one.condition(query[one.name]))
     if query["cursor"]:
         try:
             decoded = base64.b64decode(query["cursor"], altchars=b"-_", validate=True)
@@ -89,11 +95,10 @@ def page(
             last_at, last_id = parse_timestamp(last_at), uuid.UUID(last_id)
         except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
             raise ApiProblem("bad_cursor") from None
-        rows = rows.filter(**{f"{at}__lte": last_at})
-        rows = rows.exclude(Q(**{at: last_at}) & Q(id__gte=last_id))
+        rows = rows.filter(older(last_at, last_id, by=at))
     limit, next_cursor = query["limit"], None
     columns = [column for column in item.columns if not added or column not in added]
-    found = list(rows.order_by(f"-{at}", "-id").values(*columns)[: limit + 1])
+    found = list(newest(rows, limit + 1, by=at, of=of).values(*columns))
     if len(found) > limit:
         last = found[limit - 1]
         position = json.dumps([last[at].isoformat(), last["id"].hex]).encode()

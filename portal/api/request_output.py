@@ -270,20 +270,20 @@ def example_after(verb: RequestVerb) -> f.Row:
     return example_in(next(state for state in states if state))
 
 
-def for_caller(requests: EndpointRequestQuerySet, caller: Person) -> QuerySet[EndpointRequest]:
-    """What the caller may see of them, with `last_seq`, where the event stream stands; and for
-    those who see every team's, `is_team_member`, whether they belong to the request's team.
+def with_context(requests: EndpointRequestQuerySet, caller: Person) -> QuerySet[EndpointRequest]:
+    """Each with `last_seq`, where its event stream stands; and for those who see every team's,
+    `is_team_member`, whether they belong to the request's team.
     """
     stream = EventStream.objects.filter(name=OuterRef("stream"))
     added = {"last_seq": Subquery(stream.values("last_seq")[:1])}
     if caller.sees_everything:
         of_team = Membership.objects.filter(person=caller, team=OuterRef("team"))
         added["is_team_member"] = Exists(of_team)
-    return requests.visible_to(caller).annotate(**added)
+    return requests.annotate(**added)
 
 
 def added_columns(caller: Person) -> dict[str, Any]:
-    """What `REQUEST` shows beside the columns of `for_caller`. Others see only the requests of
+    """What `REQUEST` shows beside the columns of `with_context`. Others see only the requests of
     their own teams, so that the query need not ask.
     """
     return {"@caller": caller} | ({} if caller.sees_everything else {"is_team_member": True})
@@ -295,7 +295,8 @@ def show_one(
     """The one request of a set that the caller may see, or its newest, in full. One query. Raises
     Http404.
     """
-    visible, added = for_caller(requests, caller), added_columns(caller)
+    visible = with_context(requests.visible_to(caller), caller)
+    added = added_columns(caller)
     visible = visible.order_by("-created_at", "-id")[:1] if newest else visible.order_by()
     columns = [column for column in REQUEST.columns if column not in added]
     row = next(iter(visible.values(*columns)), None)

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from checks.health import Health
 from provisioning.models import Endpoint
@@ -27,6 +28,17 @@ def patience() -> timedelta:
     return max(
         SHORTEST_PATIENCE, INTERVALS_MISSED * timedelta(minutes=settings.CHECK_EVERY_MINUTES)
     )
+
+
+def has_health(health: str) -> Q:
+    """Which endpoints have the `health_status` that `with_health` gives them. In plain columns:
+    PostgreSQL cannot tell how many rows a CASE leaves, nor find them by an index.
+    """
+    if health == Health.UNKNOWN:
+        return Q(health_status=health)
+    looked_at = "verified_at" if health == Health.LIVE else "checked_at"
+    counts = {f"health__{looked_at}__gt": timezone.now() - patience()}
+    return Q(state=Endpoint.State.DEPLOYED, health__health=health, **counts)
 
 
 def with_health(endpoints: QuerySet[Endpoint], now: datetime) -> QuerySet[Any]:

@@ -18,8 +18,8 @@ from portal.pages.auth import SignedIn, signed_in, teams_of
 from portal.pages.paging import page_of
 from portal.pages.transfers import transfers_context
 from portal.people.models import Person, Team
-from portal.people.visibility import visible_teams
-from portal.requests.lifecycle import CHECKED, FINAL, TITLES, State
+from portal.people.visibility import own_teams, visible_teams
+from portal.requests.lifecycle import TITLES, UNDER_WAY, State
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
 
@@ -49,10 +49,11 @@ def home(request: SignedIn) -> HttpResponse:
     teams = list(visible_teams(person))
     chosen = _chosen(teams, request.GET.get("team", ""))
     endpoints = Endpoint.objects.exclude(state=Endpoint.State.ABSENT).select_related("account")
-    endpoints = endpoints.filter(
-        owner__in=[chosen.slug] if chosen else [team.slug for team in teams]
-    )
-    page = page_of(_as_listed(endpoints), request.GET.get("before", ""))
+    if chosen:
+        endpoints, own = endpoints.filter(owner=chosen.slug), None
+    else:
+        own = own_teams(person, "owner", "slug")
+    page = page_of(_as_listed(endpoints), request.GET.get("before", ""), of=own)
     names = {team.slug: team.name for team in teams}
     rows = [
         EndpointRow(
@@ -66,15 +67,14 @@ def home(request: SignedIn) -> HttpResponse:
         for one in page
     ]
     # Shown above, for every team.
-    elsewhere = [State.STUCK, State.QUARANTINED] if person.sees_everything else []
-    busy = EndpointRequest.objects.visible_to(person).exclude(
-        state__in=[*FINAL, *CHECKED, State.FAILED, *elsewhere]
+    elsewhere = {State.STUCK, State.QUARANTINED} if person.sees_everything else set()
+    busy = EndpointRequest.objects.visible_to(person).filter(
+        state__in=sorted(UNDER_WAY - elsewhere)
     )
     if chosen:
         busy = busy.filter(team=chosen)
-    under_way = list(
-        busy.select_related("team", "requester").order_by("-created_at", "-id")[: OPEN_SHOWN + 1]
-    )
+    busy = busy.prefetch_related("team", "requester").order_by("-created_at", "-id")
+    under_way = list(busy[: OPEN_SHOWN + 1])
     return render(
         request,
         "endpoints/list.html",
@@ -101,9 +101,12 @@ def requests(request: SignedIn) -> HttpResponse:
     teams = list(visible_teams(request.user))
     chosen = _chosen(teams, request.GET.get("team", ""))
     state = request.GET.get("state", "")
-    found = EndpointRequest.objects.visible_to(request.user).select_related("team", "requester")
+    found = EndpointRequest.objects.select_related("team", "requester")
+    own = None
     if chosen:
         found = found.filter(team=chosen)
+    else:
+        own = own_teams(request.user, "team_id")
     if state in TITLES:
         found = found.filter(state=state)
     else:
@@ -113,7 +116,7 @@ def requests(request: SignedIn) -> HttpResponse:
         request,
         "requests/list.html",
         {
-            "page": page_of(found, request.GET.get("before", "")),
+            "page": page_of(found, request.GET.get("before", ""), of=own),
             "query": "".join(f"{key}={value}&" for key, value in filters.items() if value),
             "teams": teams,
             "chosen": chosen,

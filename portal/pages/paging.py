@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 
+from portal.newest import OneOf, newest, older
 from portal.timestamps import parse_timestamp
 
 PAGE_SIZE = 25
@@ -38,19 +39,27 @@ class Page(Generic[Row]):
 
 
 def page_of(
-    rows: QuerySet[Row], before: str, size: int = PAGE_SIZE, *, first: str = ""
+    rows: QuerySet[Row],
+    before: str,
+    size: int = PAGE_SIZE,
+    *,
+    first: str = "",
+    of: OneOf | None = None,
 ) -> Page[Row]:
     """The page that follows the cursor `before`; an unreadable cursor gives the first page.
 
-    `first` names a yes or no that every row is annotated with: those with yes go before all others.
+    `of` narrows the rows as `newest` does. `first` names a yes or no that every row is annotated
+    with: those with yes go before all others.
     """
     key = _read(before)
     if key:
         rows = rows.filter(_following(key, first))
-    order = (f"-{first}",) if first else ()
-    found = list(rows.order_by(*order, "-created_at", "-pk")[: size + 1])
-    older = _write(found[size - 1], first) if len(found) > size else ""
-    return Page(found[:size], older, key is not None)
+    if first:
+        found = list(rows.order_by(f"-{first}", "-created_at", "-pk")[: size + 1])
+    else:
+        found = list(newest(rows, size + 1, of=of))
+    cursor = _write(found[size - 1], first) if len(found) > size else ""
+    return Page(found[:size], cursor, key is not None)
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,10 @@ class _Key:
 
 
 def _following(key: _Key, first: str) -> Q:
-    older = Q(created_at__lt=key.at) | Q(created_at=key.at, pk__lt=key.pk)
+    following = older(key.at, key.pk)
     if not first:
-        return older
-    alike = Q(**{first: key.first}) & older
+        return following
+    alike = Q(**{first: key.first}) & following
     return alike | Q(**{first: False}) if key.first else alike
 
 

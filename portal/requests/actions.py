@@ -20,7 +20,17 @@ from portal.requests.accepted_exceptions import accept_exposures, end_of
 from portal.requests.answers import parse_settings
 from portal.requests.endpoint_names import name_fault
 from portal.requests.entitlement import check_requester
-from portal.requests.lifecycle import CHECKED, UNDER_WAY, Allowed, Denied, State, Verb, after, may
+from portal.requests.lifecycle import (
+    CHECKED,
+    FOLLOWED,
+    UNDER_WAY,
+    Allowed,
+    Denied,
+    State,
+    Verb,
+    after,
+    may,
+)
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
 from provisioning import events
@@ -597,6 +607,8 @@ def move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) ->
     EndpointRequest.objects.filter(pk=request.pk, state=request.state).update(
         state=to, updated_at=now, **changes
     )
+    if (to in FOLLOWED) != (request.state in FOLLOWED):
+        events.set_followed(request.stream, to in FOLLOWED)
     request.refresh_from_db()
 
 

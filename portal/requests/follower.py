@@ -1,7 +1,7 @@
 """Follows the event log of requests under way and moves each request as the events say.
 
-The layers below never call up. This module reads their events after its own cursor and moves the
-request in one transaction with the cursor; a crash repeats nothing and skips nothing.
+The layers below never call up. This module reads the events that it has not read yet, and moves
+the request in the transaction that records how far it read; a crash repeats and skips nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from checks import actions as checks
+from checks.privacy.actions import schedule_first_audit
 from portal.requests.actions import move, record, stream_of, supersede_earlier
 from portal.requests.end_dates import demand_end_date
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
 from provisioning.actions import is_unwinding
 from provisioning.drift.reports import request_report
-from provisioning.models import Endpoint, Event
+from provisioning.models import Endpoint, Event, EventStream
 from provisioning.plan.plan import ACCEPT, REMOVE
 from provisioning.spec.app_kinds import APP_KINDS
 from provisioning.steps.approved_plan import PLAN_STALE
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def follow(request_id: str, *, now: datetime) -> None:
-    """Read the events after the cursor and move the request as they say.
+    """Read the new events and move the request as they say.
 
     An internal error is recorded once in the request's own events and retried after a minute;
     nothing that the run does meanwhile is lost.
@@ -50,12 +51,14 @@ def _follow(request_id: str, now: datetime) -> None:
         request = EndpointRequest.objects.select_for_update().filter(pk=request_id).first()
         if request is None:
             return
-        events = list(Event.objects.after(request.stream, request.cursor))
+        stream = EventStream.objects.get(name=request.stream)
+        events = list(Event.objects.after(stream.name, stream.read_seq))
         for event in events:
             _handle(request, event, now)
         if events:
+            EventStream.objects.filter(name=stream.name).update(read_seq=events[-1].seq)
             EndpointRequest.objects.filter(pk=request.pk).update(
-                cursor=events[-1].seq, follow_again_at=None, follow_fault=""
+                follow_again_at=None, follow_fault=""
             )
 
 
@@ -126,6 +129,7 @@ def _handle_done(request: EndpointRequest, now: datetime) -> None:
     endpoint = _request_first_check(request, now)
     demand_end_date(endpoint, request.requester, now)
     checks.schedule_usual_check(endpoint, stream=request.stream, now=now)
+    schedule_first_audit(endpoint, now)
     checks.request_checks_after_change(endpoint, now)
 
 

@@ -128,6 +128,8 @@ CHECKED = frozenset({S.LIVE, S.UNANSWERED, S.FAILING})
 it among them. `unanswered` has never been live; `failing` has, so what fails now is no result of
 the request.
 """
+FOLLOWED = CHECKED | {S.PROVISIONING, S.VERIFYING, S.OUT_OF_SERVICE}
+"""States in which events of a run or a check can move the request."""
 SETTLED = FINAL | CHECKED | {S.FAILED, S.STUCK, S.QUARANTINED, S.BLOCKED, S.OUT_OF_SERVICE}
 UNDER_WAY = frozenset(State) - FINAL - CHECKED - {S.FAILED}
 """States in which a change or a removal keeps others of the same endpoint waiting."""

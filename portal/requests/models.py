@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.urls import reverse
 
 from portal.people.models import Person, Team
 from portal.requests.lifecycle import (
-    CHECKED,
     FINAL,
     SETTLED,
     TITLES,
@@ -84,25 +83,15 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         """Requests that are due for planning."""
         return self.filter(state=State.PLANNING, due_at__lte=now)
 
-    def with_news(self, now: datetime) -> EndpointRequestQuerySet:
-        """Requests whose event stream has grown since the follower last read it, with the seq of
-        its `newest` event; without those whose follower has just failed.
+    def news(self, now: datetime, *, most: int = 1000) -> dict[uuid.UUID, int]:
+        """Requests whose event stream has grown since the follower last read it, with the number
+        of its newest event; without those whose follower has just failed.
         """
-        newest = EventStream.objects.filter(name=models.OuterRef("stream")).values("last_seq")[:1]
-        under_way = self.filter(
-            state__in=[
-                State.PROVISIONING,
-                State.VERIFYING,
-                *CHECKED,
-                State.OUT_OF_SERVICE,
-            ]
-        )
+        # By name: PostgreSQL cannot know how few streams have news, and would read every request.
+        grown = dict(EventStream.objects.with_news().values_list("name", "last_seq")[:most])
         rested = Q(follow_again_at__isnull=True) | Q(follow_again_at__lte=now)
-        return (
-            under_way.filter(rested)
-            .annotate(newest=models.Subquery(newest))
-            .filter(newest__gt=F("cursor"))
-        )
+        found = self.filter(rested, stream__in=list(grown)) if grown else self.none()
+        return {pk: grown[stream] for pk, stream in found.values_list("pk", "stream")}
 
 
 def _may_be_decided_by(person: Person) -> Q:
@@ -152,7 +141,6 @@ class EndpointRequest(models.Model):
     revision = models.PositiveIntegerField(default=1)
     due_at = models.DateTimeField()
     stream = models.CharField(max_length=60, unique=True)
-    cursor = models.PositiveBigIntegerField(default=0)
     follow_again_at = models.DateTimeField(null=True, blank=True)
     follow_fault = models.CharField(max_length=100, blank=True)
     endpoint = models.ForeignKey(
@@ -173,7 +161,15 @@ class EndpointRequest(models.Model):
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["team", "-created_at", "-id"], name="request_by_team"),
-            models.Index(fields=["state", "due_at"], name="request_by_state"),
+            models.Index(
+                fields=["team", "state", "-created_at", "-id"], name="request_by_team_and_state"
+            ),
+            models.Index(fields=["-created_at", "-id"], name="request_in_order"),
+            models.Index(fields=["state", "-created_at", "-id"], name="request_by_state"),
+            models.Index(fields=["updated_at"], name="request_by_update"),
+            models.Index(
+                fields=["due_at"], condition=Q(state=State.PLANNING.value), name="request_to_plan"
+            ),
             models.Index(fields=["external_system", "external_id"], name="request_by_ticket"),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [

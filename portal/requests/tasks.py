@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
@@ -39,7 +38,5 @@ def tick(now: datetime) -> None:
     due = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
     for request_id, _ in _mentions.due(due[:BATCH], now):
         plan_request.delay(str(request_id))
-    # The type checker does not know what with_news annotates.
-    news: Any = EndpointRequest.objects.with_news(now)
-    for request_id, _ in _mentions.due(news.values_list("pk", "newest")[:BATCH], now):
+    for request_id, _ in _mentions.due(EndpointRequest.objects.news(now).items(), now):
         follow_request.delay(str(request_id))

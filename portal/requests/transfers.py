@@ -207,6 +207,7 @@ def accept_transfer(person: Person, transfer: Transfer, *, now: datetime) -> Tra
         supersede_earlier(request, now)
         text = f"{person} took over {endpoint.name} from {locked.from_team}."
         record(request, "endpoint.received", text, now, person, level="good", **_data(locked))
+        events.set_followed(request.stream, True)
     return locked
 
 

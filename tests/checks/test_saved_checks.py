@@ -175,9 +175,17 @@ def test_a_turn_outlives_whatever_ends_the_ticker_or_comes_between(
     assert saved.next_due_at is None
 
 
-def test_what_is_not_deployed_is_not_proved(endpoint: Endpoint) -> None:
-    save(endpoint)
-    assert actions.request_due_checks(NOW + timedelta(days=1)) == 0
+def test_what_is_not_deployed_skips_its_turn_and_what_is_removed_has_none(
+    endpoint: Endpoint,
+) -> None:
+    saved, later = save(endpoint), NOW + timedelta(days=1)
+    assert actions.request_due_checks(later) == 0
+    saved.refresh_from_db()
+    assert saved.next_due_at == later + timedelta(minutes=15)
+    Endpoint.objects.update(state=Endpoint.State.ABSENT)
+    assert actions.request_due_checks(later + timedelta(days=1)) == 0
+    saved.refresh_from_db()
+    assert saved.next_due_at is None
 
 
 def test_a_check_after_changes_is_due_at_once_and_then_never_by_itself(endpoint: Endpoint) -> None:

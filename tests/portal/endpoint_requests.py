@@ -14,7 +14,7 @@ from checks.models import Check, EndpointHealth
 from portal.people.models import Person, Team
 from portal.requests import planning
 from portal.requests.actions import Provenance, Ticket, submit_request
-from portal.requests.lifecycle import State
+from portal.requests.lifecycle import FOLLOWED, State
 from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import Endpoint
@@ -53,7 +53,9 @@ def ask(
 
 def put(request: EndpointRequest, state: State, **changes: Any) -> EndpointRequest:
     """Bring a request to a state the way a run of the portal would have left it."""
-    EndpointRequest.objects.filter(pk=request.pk).update(state=state, **changes)
+    with transaction.atomic():
+        EndpointRequest.objects.filter(pk=request.pk).update(state=state, **changes)
+        events.set_followed(request.stream, state in FOLLOWED)
     request.refresh_from_db()
     return request
 
@@ -111,7 +113,7 @@ def happen(
     for _ in range(times):
         with transaction.atomic():
             if state:
-                EndpointRequest.objects.filter(pk=request.pk).update(state=state)
+                put(request, State(state))
             event = events.append(
                 request.stream, "step.waiting", text, at=timezone.now(), step="vpc-origin"
             )

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from checks.actions import request_check
 from checks.models import Check, EndpointHealth
+from checks.privacy.actions import FIRST_AFTER
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.management.commands.tick import run_tick
 from portal.operations.models import TickRecord
@@ -49,7 +50,7 @@ def building(people: Cast) -> EndpointRequest:
 def happens(request: EndpointRequest, kind: str, text: str = "It happened.", **data: Any) -> None:
     with transaction.atomic():
         events.append(request.stream, kind, text, at=NOW, data=data)
-    while EndpointRequest.objects.with_news(NOW).filter(pk=request.pk).exists():
+    while request.pk in EndpointRequest.objects.news(NOW):
         follower.follow(str(request.pk), now=NOW)
     request.refresh_from_db()
 
@@ -59,6 +60,7 @@ def test_a_deployed_endpoint_is_tested_and_then_live(building: EndpointRequest) 
     assert building.state == State.VERIFYING
     check = Check.objects.get()
     assert check.retry_until > check.requested_at
+    assert EndpointHealth.objects.get().next_audit_at == NOW + FIRST_AFTER
     happens(building, "check.finished", ok=True)
     assert building.state == State.LIVE
     happens(building, "check.finished", text="504 from the edge.", ok=False)
@@ -187,7 +189,7 @@ def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(
 
     def waiting(seconds: float) -> bool:
         at = NOW + timedelta(seconds=seconds)
-        return bool(EndpointRequest.objects.with_news(at).filter(pk=building.pk).exists())
+        return building.pk in EndpointRequest.objects.news(at)
 
     again = follower.RETRY_AFTER_SECONDS
     with monkeypatch.context() as broken:

@@ -150,6 +150,7 @@ def test_queries_do_not_grow_with_the_list(people: Cast) -> None:
         return len(seen)
 
     build(people, "one")
+    ask(people.ana, people.chat)
     few = queries()
     for number in range(8):
         build(people, f"more-{number}")

@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from checks.actions import schedule_usual_check
 from checks.diagnosis.verdicts import VERDICTS
-from checks.models import Check, PrivacyAudit
+from checks.models import Check, EndpointHealth, PrivacyAudit
 from checks.privacy import signing
+from checks.privacy.actions import FIRST_AFTER, schedule_first_audit
 from portal.endpoints import privacy_audits
 from portal.endpoints.uptime import PLOT, SPANS, Sample, ceiling_of, draw, measure_uptime, span_of
 from provisioning.models import Endpoint
@@ -277,8 +278,9 @@ def test_every_live_endpoint_is_audited_once_a_day(
     people: Cast, endpoint: Endpoint, settings: Any
 ) -> None:
     now = timezone.now()
+    schedule_first_audit(endpoint, now - FIRST_AFTER + timedelta(seconds=1))
     assert privacy_audits.request_due_audits(now) == 0, "it has just been deployed"
-    Endpoint.objects.update(deployed_at=now - timedelta(days=2))
+    now += timedelta(seconds=1)
     assert privacy_audits.request_due_audits(now) == 1
     assert privacy_audits.request_due_audits(now) == 0, "one is under way"
     PrivacyAudit.objects.update(finished_at=now)
@@ -286,8 +288,12 @@ def test_every_live_endpoint_is_audited_once_a_day(
     settings.PRIVACY_AUDIT_HOURS = 0
     assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 0
     settings.PRIVACY_AUDIT_HOURS = 24
-    Endpoint.objects.update(state=Endpoint.State.ABSENT)
+    Endpoint.objects.update(state=Endpoint.State.RETIRED)
     assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 0
     Endpoint.objects.update(state=Endpoint.State.DEPLOYED)
-    assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 1
+    assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 0, "an hour later"
+    assert privacy_audits.request_due_audits(now + timedelta(hours=26)) == 1
+    Endpoint.objects.update(state=Endpoint.State.ABSENT)
+    assert privacy_audits.request_due_audits(now + timedelta(days=9)) == 0
+    assert not EndpointHealth.objects.filter(next_audit_at__isnull=False).exists(), "never again"
     assert set(PrivacyAudit.objects.values_list("requested_by", flat=True)) == {"the schedule"}

@@ -104,12 +104,11 @@ def test_the_audit_shows_what_was_accepted_until_it_expires(
     now = timezone.now()
     Endpoint.objects.update(state="deployed", deployed_at=now - timedelta(days=1))
     rows = PrivacyException.objects
-    rows.update(until=now + timedelta(days=1))
+    rows.update(until=now + timedelta(hours=1))
     assert audited(endpoint, OPEN, monkeypatch) == "accepted"
     both = snapshot(target={"ingress": (*OPEN.target.ingress, rule("group", "sg-web"))})  # type: ignore[union-attr]
     assert audited(endpoint, both, monkeypatch) == "fail"
     assert privacy_audits.request_due_audits(now) == 0
-    rows.update(until=now + timedelta(hours=1))
     assert privacy_audits.request_due_audits(now + timedelta(hours=2)) == 1, "at once, not daily"
     assert privacy_audits.request_due_audits(now + timedelta(hours=2)) == 0
     PrivacyAudit.objects.filter(finished_at__isnull=True).delete()
