@@ -39,7 +39,7 @@ def health(
     if gap or healthy is None or registered is None:
         yield unknown("PF-HEALTH", gap.reason if gap else "Not checked.")
         return
-    seen = f"{healthy} of {registered} are healthy{_reasons(groups or ())}."
+    seen = f"{healthy} of {registered} targets are healthy{_reasons(groups or ())}."
     ailing = next((one for one in groups or () if not any(t.well for t in one.targets)), None)
     group = ailing or next(
         (one for one in groups or () if not all(t.well for t in one.targets)), None
@@ -214,8 +214,33 @@ def _narrowed(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
     return groups_reached(subject, target, snapshot) is not None
 
 
+_AILMENTS = {
+    "Target.ResponseCodeMismatch": "the app answers the health check ({check}) with a status that "
+    "the target group does not accept (it accepts {codes}; {reason})",
+    "Target.Timeout": "the app does not answer the health check ({check}) in time ({reason})",
+    "Target.FailedHealthChecks": "the health check ({check}) gets no valid answer from the app "
+    "({reason})",
+    "Elb.InitialHealthChecking": "the first health checks ({check}) are not finished ({reason})",
+    "Target.NotInUse": "no listener forwards to the target group ({reason})",
+}
+"""AWS's reason codes in words."""
+
+
 def _reasons(groups: Iterable[TargetGroup]) -> str:
-    """AWS's reason codes of those that are not healthy."""
-    found = {one.reason for group in groups for one in group.targets if not one.well}
-    told = ", ".join(sorted(found - {""}))
-    return f" (AWS: {told})" if told else ""
+    """Why those are not healthy that are not, in the order of AWS's codes."""
+    found = {
+        (one.reason, group.health_check_path, group.health_check_codes)
+        for group in groups
+        for one in group.targets
+        if not one.well and one.reason
+    }
+    told = (
+        _AILMENTS.get(reason, "AWS says {reason}").format(
+            reason=reason,
+            check=f"GET {path}" if path else "a connection",
+            codes=codes or "another",
+        )
+        for reason, path, codes in sorted(found)
+    )
+    said = "; ".join(dict.fromkeys(told))
+    return f": {said}" if said else ""

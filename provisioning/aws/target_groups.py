@@ -214,6 +214,7 @@ def _group(aws: Aws, region: str, found: Mapping[str, Any]) -> TargetGroup:
         _targets(aws, region, arn),
         attributes[_STICKY] == "true" if _STICKY in attributes else None,
         int(delay) if delay.isdecimal() else None,
+        next(iter(found.get("Matcher", {}).values()), ""),
     )
 
 

@@ -63,7 +63,7 @@ class RegisteredTarget:
 @dataclass(frozen=True)
 class TargetGroup:
     """A target group of a load balancer. `protocol_version` is "" where there is none (TCP);
-    seconds.
+    seconds. `health_check_codes` are those that the health check accepts, in AWS's words.
     """
 
     arn: str
@@ -75,3 +75,4 @@ class TargetGroup:
     targets: tuple[RegisteredTarget, ...] = ()
     sticky: bool | None = None
     deregistration_seconds: int | None = None
+    health_check_codes: str = ""

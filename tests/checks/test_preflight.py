@@ -312,6 +312,27 @@ def test_each_rule_of_the_target(code: str, target: dict[str, Any], expected: st
     assert level(code, {"http_port": 80, "origin_protocol": "http-only"}, seen(target)) == expected
 
 
+def test_an_unhealthy_target_is_told_with_what_its_health_check_wants() -> None:
+    def said(reason: str, codes: str = "200,302", path: str = "/healthz") -> str:
+        ill = replace(
+            GROUP,
+            targets=(RegisteredTarget("10.0.0.1", "unhealthy", reason),),
+            health_check_codes=codes,
+            health_check_path=path,
+        )
+        facts = seen({"groups": (ill,), "healthy_targets": 0, "registered_targets": 1})
+        return judged(facts=facts)["PF-HEALTH"][0].seen
+
+    assert said("Target.ResponseCodeMismatch") == (
+        "0 of 1 targets are healthy: the app answers the health check (GET /healthz) with a status "
+        "that the target group does not accept (it accepts 200,302; Target.ResponseCodeMismatch)."
+    )
+    assert "check (GET /healthz) in time (Target.Timeout)." in said("Target.Timeout")
+    assert "check (a connection) gets no" in said("Target.FailedHealthChecks", path="")
+    assert said("Target.New") == "0 of 1 targets are healthy: AWS says Target.New."
+    assert said("") == "0 of 1 targets are healthy."
+
+
 def test_a_closed_group_is_fixable_only_if_the_plan_may_open_it() -> None:
     closed = seen({"ingress": ()})
     (fixable,) = judged(facts=closed)["PF-INGRESS"]

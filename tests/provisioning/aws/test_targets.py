@@ -60,6 +60,8 @@ def test_a_ready_target_is_known_in_full(chat: Aws) -> None:
     assert (target.kind, target.state, target.idle_timeout_seconds) == ("application", "active", 60)
     assert target.dns_name.startswith("internal-int-chat-")
     assert (target.healthy_targets, target.registered_targets) == (1, 1)
+    assert target.groups is not None
+    assert [one.health_check_codes for one in target.groups] == ["200"]
     assert (target.internet_gateway, target.block_public_access) == (True, "off")
     assert target.origin_facing_prefix_list.startswith("pl-")
     assert target.origin_facing_ipv6_list.startswith("pl-")
