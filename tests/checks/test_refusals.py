@@ -21,7 +21,7 @@ from checks.protocol.connect_to import at_same_address, parse_connect_to
 from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, parse_script
 from checks.protocol.transcript import Transcript
-from tests.checks.test_ranking import ALL_PASS, served
+from tests.checks.test_ranking import ALL_PASS, HEALTHY, served
 
 HOST, ALIAS = "d111.cloudfront.net", "chat.example.com"
 TALK = Script.of_steps(parse_script("hold 0.3"))
@@ -82,7 +82,7 @@ class Lane:
 
         view = AwsView(
             behavior=behavior,
-            preflight=ALL_PASS,
+            preflight=(*ALL_PASS, HEALTHY),
             vpc_origin_status="Deployed",
         )
         return investigate(
