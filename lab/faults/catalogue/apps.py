@@ -122,7 +122,7 @@ FAULTS: tuple[Fault, ...] = (
         "resets",
         "The app resets the connection after it has read the request.",
         Signature("502 from the load balancer", (502,), "awselb/2.0"),
-        "WSE-502-CLOSED",
+        "WSE-502-ALB",
     ),
     _app(
         "app-slow",
