@@ -366,6 +366,10 @@ def _explains(rule: PreflightRule, seen: Observations) -> bool:
             return by_rule and not any(not_forwarded(seen))
 
 
+CLOSES_AFTER_MS = 900.0
+"""Engine.IO closes what it does not serve after a second."""
+
+
 def closed_unanswered(seen: Observations) -> Iterator[Claim]:
     """A load balancer's own 502 although AWS finds every target healthy: the app took the
     connection, and ended it.
@@ -380,9 +384,12 @@ def closed_unanswered(seen: Observations) -> Iterator[Claim]:
 
 
 def is_502_of_healthy_targets(seen: Observations) -> bool:
-    """Whether a load balancer answered 502 itself, with nothing known against its targets."""
+    """Whether a load balancer answered 502 itself, with nothing known against its targets, and not
+    at once: an app that does not run gets there too, until its health check has noticed.
+    """
     return (
         seen.status == 502
+        and (seen.handshake.timing.first_byte or 0.0) >= CLOSES_AFTER_MS
         and not seen.hidden
         and diagnose(seen.handshake)[0].code == "WSE-502-ALB"
         and seen.author == "balancer"

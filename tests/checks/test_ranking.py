@@ -967,6 +967,7 @@ def test_a_502_of_healthy_targets_is_an_app_that_closed_the_connection() -> None
         replace(seen, preflight=()),
         replace(seen, handshake=refused(502, "Server: nginx\r\n")),
         replace(seen, handshake=refused(503, ALB)),
+        replace(seen, handshake=replace(handshake, timing=Timing(first_byte=12.0))),
     )
     for other in others:
         assert "WSE-502-CLOSED" not in [one.code for one in rank_verdicts(other).diagnoses]
@@ -975,7 +976,8 @@ def test_a_502_of_healthy_targets_is_an_app_that_closed_the_connection() -> None
 @pytest.mark.parametrize(
     ("handshake", "code"),
     [
-        (refused(502, ALB), "WSE-502-CLOSED"),
+        (replace(refused(502, ALB), timing=Timing(first_byte=1013.0)), "WSE-502-CLOSED"),
+        (refused(502, ALB), "WSE-502-ALB"),
         (refused(404, APP, "Cannot GET /chat/"), "WSE-404-PATH"),
         (failed(Phase.UPGRADE, Reason.CLOSED_EARLY), "WSE-RESET"),
     ],
