@@ -60,7 +60,7 @@ class RuleRow:
 
 @dataclass
 class Store:
-    """All rows. `passing` is called before each transaction: whoever dies there wrote nothing."""
+    """All rows. `passing` is called before each transaction, where a worker may die."""
 
     cloud: Cloud
     passing: Callable[[str], None] = lambda _: None

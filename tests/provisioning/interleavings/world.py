@@ -616,7 +616,7 @@ class World:
         self.rest()
         self.check_at_rest()
         if any(run.state == Run.State.STUCK for run in self.store.runs.values()):
-            self.tell("somebody puts right what stands in the way")
+            self.tell("a person clears what stands in the way")
             self.tamper(11)
             self.retry(0)
             self.rest()
