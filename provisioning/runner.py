@@ -26,7 +26,7 @@ from provisioning.engine.quarantine import PROGRESS, Quarantine, quarantine
 from provisioning.engine.step import Step
 from provisioning.engine.turn import FAULT, LeaseLost, RunCancelled
 from provisioning.facts.step_times import StepTime
-from provisioning.models import Endpoint, JournalEntry, Run, Watch
+from provisioning.models import Endpoint, Event, JournalEntry, Run, Watch
 from provisioning.plan.plan import ACCEPT, ADOPT, CHANGE, CREATE, REMOVE
 from provisioning.step_times import step_times
 
@@ -81,6 +81,14 @@ class Lease:
     def undone_text(self) -> str:
         """What is said when the run is undone."""
         return UNDONE[self.run.action]
+
+    def has_emitted(self, kind: str, step: str, *, since: datetime | None) -> bool:
+        """Whether an event of this kind was emitted for the step since then; None: since the run
+        began.
+        """
+        began = since or self.run.created_at
+        emitted = Event.objects.filter(stream=self.run.stream, kind=kind, step=step)
+        return emitted.filter(at__gte=began).exists()
 
     def time_of(self, step: Step[Any]) -> StepTime:
         """How long this step usually takes."""

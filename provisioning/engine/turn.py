@@ -108,6 +108,11 @@ class HeldRun(Protocol):
         was cancelled.
         """
 
+    def has_emitted(self, kind: str, step: str, *, since: datetime | None) -> bool:
+        """Whether an event of this kind was emitted for the step since then; None: since the run
+        began.
+        """
+
     def time_of(self, step: Step[Any]) -> StepTime:
         """How long this step usually takes."""
 
@@ -181,9 +186,9 @@ class StepTurn(Generic[Context]):
         )
         if first:
             if self._forward:
-                self._emit("step.started", self.step.title)
+                self._emit_once("step.started", self.step.title)
             else:
-                self._emit("step.undoing", self.step.undo_title)
+                self._emit_once("step.undoing", self.step.undo_title)
         outcome = self._call(side.observe, context)
         if isinstance(outcome, Missing) and self._has_just_acted():
             # AWS's reads lag behind its writes, and somebody may delete what we create. In both
@@ -225,7 +230,7 @@ class StepTurn(Generic[Context]):
             outcome = Working(
                 outcome.seen, outcome.watch, outcome.status, dict(outcome.data) | {"slow": True}
             )
-            self._emit("step.slow", text, level="warning")
+            self._emit_once("step.slow", text, level="warning")
         return self._handle(outcome)
 
     def _marked_late(self, outcome: Outcome) -> Outcome:
@@ -245,7 +250,7 @@ class StepTurn(Generic[Context]):
             f"Slower than nine of ten runs: {in_words(elapsed)} so far, usually "
             f"{in_words(time.typical_seconds)}. AWS is still working; the portal keeps waiting."
         )
-        self._emit("step.late", text, level="warning")
+        self._emit_once("step.late", text, level="warning")
         return replace(outcome, data=dict(outcome.data) | {"late": True})
 
     def _began(self) -> datetime | None:
@@ -377,8 +382,14 @@ class StepTurn(Generic[Context]):
             now, entry=self._entry(kind, now, data), event=event, changes={"state": state} | changes
         )
 
-    def _emit(self, kind: str, text: str, *, level: str = "info") -> None:
-        self.held.write(self.clock(), event=self._event(kind, text, level=level))
+    def _emit_once(self, kind: str, text: str, *, level: str = "info") -> None:
+        """Emit an event unless a worker did that died before it recorded more: since this spell of
+        waiting began, or since the run did.
+        """
+        waiting = self._last(EntryKind.WORKING)
+        since = waiting.since if waiting else None
+        if not self.held.has_emitted(kind, self.step.name, since=since):
+            self.held.write(self.clock(), event=self._event(kind, text, level=level))
 
     def _event(self, kind: str, text: str, *, level: str = "info", **data: Any) -> dict[str, Any]:
         return {"kind": kind, "text": text, "level": level, "step": self.step.name, "data": data}

@@ -192,6 +192,38 @@ def test_what_a_worker_is_just_making_does_not_pass_for_gone(
     site.assert_clean(run)
 
 
+def test_a_long_wait_is_reported_once_though_the_worker_dies_and_so_is_the_next(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = machine.site().start()
+    machine.until(run, "vpc-origin", "working")
+    reported = Event.objects.filter(stream_id=run.stream, kind="step.slow")
+    claim = vpc_origin._claim
+
+    def attend_later(**later: float) -> None:
+        """AWS's clock stands still meanwhile."""
+        machine.now += timedelta(**later)
+        machine.attend(run.pk)
+
+    with boundaries(Boundaries(die_at=2)), pytest.raises(Killed, match="after write"):
+        attend_later(hours=1)
+    assert reported.count() == 1
+    attend_later(seconds=LEASE_SECONDS + 1)
+    attend_later(minutes=5)
+    assert reported.count() == 1
+
+    def faulty(context: Any) -> Any:
+        monkeypatch.setattr(vpc_origin, "_claim", claim)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(vpc_origin, "_claim", faulty)
+    attend_later(minutes=5)
+    attend_later(minutes=5)
+    assert reported.count() == 1
+    attend_later(hours=1)
+    assert reported.count() == 2
+
+
 def test_a_run_that_cannot_be_read_is_told_once_and_goes_on_when_it_can(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -301,6 +301,12 @@ class Held:
     def journal(self) -> list[Entry]:
         return list(self.store.journals[self.run.pk])
 
+    def has_emitted(self, kind: str, step: str, *, since: datetime | None) -> bool:
+        return any(
+            (one["kind"], one.get("step")) == (kind, step) and (since is None or one["at"] >= since)
+            for one in self.store.events[self.run.pk]
+        )
+
     def time_of(self, step: Step[Any]) -> StepTime:
         return StepTime(step.expected_seconds)
 
@@ -325,6 +331,7 @@ class Held:
             {"lease_until": now + timedelta(seconds=self.seconds)} | dict(changes or {}),
             entry,
             event,
+            now,
         )
 
     def release(
@@ -348,7 +355,7 @@ class Held:
             changes["watch_id"] = waiting.watch
             if self.store.watches[self.store.watch_ids[waiting.watch - 1]].status != waiting.status:
                 changes["due_at"] = now
-        self._write(changes, entry, event)
+        self._write(changes, entry, event, now)
         if state != Run.State.UNDOING and self._cancelled():
             self.run.due_at = now
 
@@ -361,7 +368,7 @@ class Held:
             raise RunCancelled
         for name, value in self.saga.endpoint_after(self.run, end, now).items():
             setattr(self.run.endpoint, name, value)
-        self._write(changes, None, event)
+        self._write(changes, None, event, now)
 
     def _cancelled(self) -> bool:
         return any(one.kind is EntryKind.CANCEL for one in self.store.journals[self.run.pk])
@@ -373,7 +380,11 @@ class Held:
             assert not own or own[-1].kind is not EntryKind.ACTED, f"{entry.step} writes again"
 
     def _write(
-        self, changes: Mapping[str, Any], entry: Entry | None, event: Mapping[str, Any] | None
+        self,
+        changes: Mapping[str, Any],
+        entry: Entry | None,
+        event: Mapping[str, Any] | None,
+        now: datetime,
     ) -> None:
         self.check()
         for name, value in changes.items():
@@ -386,7 +397,7 @@ class Held:
                 journal.pop()
             journal.append(entry)
         if event is not None:
-            self.store.events[self.run.pk].append(event)
+            self.store.events[self.run.pk].append({**event, "at": now})
             self.store.ends[self.run.pk] += event["kind"] in ENDS
 
 
