@@ -16,6 +16,7 @@ from provisioning.engine.decide import SETTLING_SECONDS, EntryKind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.engine.step import StepSide
 from provisioning.facts import names
+from provisioning.facts.network import SecurityGroupRule
 from provisioning.facts.target import TargetFacts
 from provisioning.plan.items import KEEP
 from provisioning.steps.approved_plan import PLAN_STALE
@@ -167,16 +168,14 @@ def _once_sure(context: RunContext, target: TargetFacts) -> Outcome:
     """All ports are open, by what AWS lists. A rule of the portal that the rows do not know by this
     ID may be one that another run has just removed: it counts if AWS lists it half a minute later.
     """
-    rows = {(row.group_id, row.port, row.source_group_id): row for row in context.rows.used_rules()}
-    doubtful = []
-    for port in context.spec.origin_ports:
-        rule = target.admits_cloudfront(port)
-        if rule is None or rule.owner != context.owner:
-            continue
-        row = rows.get((rule.group_id, port, rule.source))
-        if row is None or row.rule_id != rule.rule_id:
-            doubtful.append((row, rule.rule_id))
-    if doubtful:
+    used = context.rows.used_rules()
+    ours = [(row, rule) for row in used for rule in target.ingress if _is_of(row, rule, context)]
+    unknown = [(row, rule.rule_id) for row, rule in ours if row.rule_id != rule.rule_id]
+    admitting = filter(None, map(target.admits_cloudfront, context.spec.origin_ports))
+    of_rows = {rule.rule_id for _, rule in ours}
+    if unknown or any(
+        rule.owner == context.owner and rule.rule_id not in of_rows for rule in admitting
+    ):
         now = context.clock()
         doubted = context.rows.began("ingress", EntryKind.WORKING) or now
         until = doubted + timedelta(seconds=SETTLING_SECONDS / context.pace)
@@ -186,9 +185,8 @@ def _once_sure(context: RunContext, target: TargetFacts) -> Outcome:
                 "in a moment.",
                 until=until,
             )
-    for row, rule_id in doubtful:
-        if row is not None:
-            context.rows.record_rule(row, rule_id)
+    for row, rule_id in unknown:
+        context.rows.record_rule(row, rule_id)
     return Ready("The security group allows CloudFront.")
 
 
@@ -267,11 +265,12 @@ def _in_aws(context: RunContext, row: Rule) -> str:
     lost.
     """
     for rule in security_groups.ingress_rules(context.aws, context.spec.region, [row.group_id]):
-        same = (rule.source, rule.from_port, rule.owner) == (
-            row.source_group_id,
-            row.port,
-            context.owner,
-        )
-        if same or (row.rule_id and rule.rule_id == row.rule_id):
+        if _is_of(row, rule, context) or (row.rule_id and rule.rule_id == row.rule_id):
             return rule.rule_id
     return ""
+
+
+def _is_of(row: Rule, rule: SecurityGroupRule, context: RunContext) -> bool:
+    """Whether a rule in AWS is the one that the portal added, or was about to, as the row says."""
+    settings = (rule.group_id, rule.source, rule.from_port, rule.owner)
+    return settings == (row.group_id, row.source_group_id, row.port, context.owner)

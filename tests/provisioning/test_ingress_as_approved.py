@@ -10,6 +10,7 @@ import pytest
 
 from provisioning import actions
 from provisioning.aws import security_groups
+from provisioning.aws.errors import AwsError
 from provisioning.models import IngressRule, Run
 from tests.provisioning.machine import Machine, Site
 
@@ -143,3 +144,25 @@ def test_a_rule_that_somebody_adds_at_the_same_moment_is_theirs_and_outlives_the
     ]
     assert len(rules) == 1
     assert not IngressRule.objects.filter(account=site.row).exists()
+
+
+def test_the_id_that_was_lost_with_the_reply_is_recorded_though_another_rule_admits_too(
+    machine: Machine, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = site.start()
+    admit: Any = security_groups.authorize
+
+    def and_the_reply_is_lost(*args: object) -> str:
+        admit(*args)
+        pairs = [{"GroupId": str(args[4])}]
+        theirs = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 81, "UserIdGroupPairs": pairs}
+        site.account.ec2.authorize_security_group_ingress(
+            GroupId=site.group, IpPermissions=[theirs]
+        )
+        raise AwsError("AuthorizeSecurityGroupIngress", "ReadTimeout", "lost", transient=True)
+
+    monkeypatch.setattr(security_groups, "authorize", and_the_reply_is_lost)
+    machine.finish(run)
+    site.assert_built(run)
+    [rule] = site.rules_of_ours()
+    assert IngressRule.objects.get(users=run.endpoint).rule_id == rule["SecurityGroupRuleId"]
