@@ -22,6 +22,7 @@ SHARED_FOLDERS = (
 
 LONGEST_FIRST = (
     *SHARED_FOLDERS,
+    "tests/provisioning/test_crash_matrix.py",
     "tests/provisioning/test_create_endpoint.py",
     "tests/provisioning/test_faults_of_ours.py",
     "tests/stack/test_services.py",

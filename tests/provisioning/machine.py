@@ -38,19 +38,14 @@ class Killed(BaseException):
 
 @dataclass
 class Boundaries:
-    """Numbers every boundary that is passed; dies at the chosen number, or once at each of the
-    chosen labels.
-    """
+    """Numbers every boundary that is passed; dies at the chosen number."""
 
     die_at: int | None = None
-    die_at_each: set[str] = field(default_factory=set)
     passed: list[str] = field(default_factory=list)
-    died_at: list[str] = field(default_factory=list)
 
     def __call__(self, label: str) -> None:
         self.passed.append(label)
-        if self.die_at == len(self.passed) or label in self.die_at_each - set(self.died_at):
-            self.died_at.append(label)
+        if self.die_at == len(self.passed):
             raise Killed(label)
 
 

@@ -25,11 +25,10 @@ from provisioning.plan.distribution_config import with_endpoint
 from provisioning.plan.items import KEEP, Unplannable
 from provisioning.plan.read_back import candidates, settings_of
 from provisioning.plan.vpc_origin import desired_vpc_origin
-from provisioning.planning import candidates_in, snapshot_for_plan
 from provisioning.spec.derivation import METHOD_SETS
 from provisioning.spec.endpoint_spec import EndpointSpec
-from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.lab.account import behavior, listed, vpc_origin
+from tests.provisioning.adoptions import asked_for
 from tests.provisioning.examples import ACCOUNT, KEY, OWNER, TARGET_FACTS, spec
 from tests.provisioning.machine import Boundaries, Machine, Site, boundaries
 
@@ -235,24 +234,6 @@ def by_hand(site: Site, **origin: Any) -> str:
     )
     site.machine.step(1200)
     return aws_id
-
-
-def asked_for(site: Site, aws_id: str, **changes: Any) -> tuple[Endpoint, EndpointSpec]:
-    """An endpoint to be, with the settings read back from AWS."""
-    probe = site.spec(vpc_origin_id=aws_id)
-    snapshot = snapshot_for_plan(site.row, "adopt", probe)
-    found = next(one for one in candidates_in(snapshot, site.row) if one.vpc_origin_id == aws_id)
-    assert found.adoptable, found.obstacle
-    wanted = parse_spec(complete_answers({**found.settings, "name": "live"} | changes))
-    endpoint = Endpoint.objects.create(
-        account=site.row,
-        owner="team",
-        name=wanted.name,
-        spec_data=wanted.to_dict(),
-        created_at=site.machine.now,
-        state=Endpoint.State.ABSENT,
-    )
-    return endpoint, wanted
 
 
 def adopted(machine: Machine, site: Site, aws_id: str) -> Run:

@@ -1,5 +1,5 @@
-"""The saga *change endpoint* against the lab's AWS: one endpoint before, one afterwards, whatever
-dies; AWS's refusal to update a VPC origin in use is answered with a replacement.
+"""The saga *change endpoint* against the lab's AWS: one endpoint before, one afterwards; AWS's
+refusal to update a VPC origin in use is answered with a replacement.
 """
 
 from __future__ import annotations
@@ -14,25 +14,8 @@ from provisioning.models import IngressRule, Run, VpcOrigin
 from provisioning.plan.items import Unplannable
 from tests.lab.account import behavior
 from tests.provisioning.machine import Boundaries, Machine, Site
-from tests.provisioning.test_create_endpoint import (
-    assert_died_at_each,
-    kinds_of,
-    refusal,
-    run_to_the_end,
-)
+from tests.provisioning.test_create_endpoint import run_to_the_end
 from tests.provisioning.test_remove_endpoint import built
-
-WRITES_OF_A_REPLACEMENT = [
-    "CreateVpcOrigin",
-    "AuthorizeSecurityGroupIngress",
-    "UpdateDistribution",
-    "RevokeSecurityGroupIngress",
-    "DeleteVpcOrigin",
-]
-KINDS_OF_A_REPLACEMENT = kinds_of(*WRITES_OF_A_REPLACEMENT, "write", "release")
-KINDS_OF_A_SWITCH_BACK = kinds_of(
-    "UpdateDistribution", "RevokeSecurityGroupIngress", "DeleteVpcOrigin", "write", "release"
-)
 
 
 def changes_of(run: Run) -> list[tuple[str, str]]:
@@ -91,7 +74,7 @@ def test_a_path_is_changed_in_one_write_and_others_keep_theirs(machine: Machine)
     watch = Boundaries()
     run_to_the_end(machine, site, changed, watch)
     assert [one for one in watch.passed if "before Update" in one] == ["before UpdateDistribution"]
-    assert set(watch.passed) == kinds_of("UpdateDistribution", "write", "release")
+    assert not [one for one in watch.passed if "VpcOrigin" in one or "Ingress" in one]
     assert_leads_to(site, run, 80)
     assert list(site.behaviors()) == ["/ws/chat", "/ws/v2"]
     kept = next(b for b in before if b["PathPattern"] == "/ws/chat")
@@ -121,33 +104,6 @@ def test_another_port_gets_another_vpc_origin_before_the_old_one_goes(machine: M
     assert site.vpc_origins()[0]["Id"] != old
 
 
-def test_killed_once_at_every_kind_of_boundary_it_is_still_changed(machine: Machine) -> None:
-    site = machine.site()
-    run = built(machine, site)
-    changed = site.change(run, **other_port(site))
-    watch = Boundaries(die_at_each=set(KINDS_OF_A_REPLACEMENT))
-    run_to_the_end(machine, site, changed, watch)
-    assert_died_at_each(watch, KINDS_OF_A_REPLACEMENT)
-    assert_leads_to(site, run, 8080)
-
-
-@pytest.mark.parametrize("every", [50, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_at_any_boundary_it_is_still_changed(machine: Machine, every: int) -> None:
-    """One kill for each run, to and fro between two ports. `make soak` takes every boundary."""
-    site = machine.site()
-    run = built(machine, site)
-    count = Boundaries()
-    run_to_the_end(machine, site, site.change(run, **other_port(site)), count)
-    assert set(count.passed) == KINDS_OF_A_REPLACEMENT
-    port = 8080
-    for number in range(1, len(count.passed) + 1, every):
-        port = 80 if port == 8080 else 8080
-        watch = Boundaries(die_at=number)
-        run_to_the_end(machine, site, site.change(run, http_port=port), watch)
-        assert watch.died_at
-        assert_leads_to(site, run, port)
-
-
 def test_cancelled_before_the_switch_is_deployed_it_goes_back_and_afterwards_it_cannot(
     machine: Machine,
 ) -> None:
@@ -157,9 +113,7 @@ def test_cancelled_before_the_switch_is_deployed_it_goes_back_and_afterwards_it_
     changed = site.change(run, **other_port(site))
     machine.until(changed, "behaviors", "working")
     assert actions.cancel_run(changed, reason="Ana cancelled it.", now=machine.now)
-    watch = Boundaries(die_at_each=set(KINDS_OF_A_SWITCH_BACK))
-    run_to_the_end(machine, site, changed, watch)
-    assert_died_at_each(watch, KINDS_OF_A_SWITCH_BACK)
+    machine.finish(changed)
     assert changed.state == Run.State.UNDONE
     assert_leads_to(site, run, 80)
     assert site.config()["Origins"] == config["Origins"]
@@ -169,33 +123,6 @@ def test_cancelled_before_the_switch_is_deployed_it_goes_back_and_afterwards_it_
     machine.until(again, "behaviors")
     assert not actions.cancel_run(again, reason="Too late.", now=machine.now)
     machine.finish(again)
-    assert_leads_to(site, run, 8080)
-
-
-@pytest.mark.parametrize("operation", WRITES_OF_A_REPLACEMENT)
-def test_what_aws_refuses_goes_back_before_the_switch_and_waits_for_a_person_after_it(
-    machine: Machine, operation: str
-) -> None:
-    site = machine.site()
-    run = built(machine, site)
-    changed = site.change(run, **other_port(site))
-    refused: list[str] = []
-
-    def fail(name: str) -> Exception | None:
-        if name == operation and not refused:
-            refused.append(name)
-            return refusal(name, "AccessDenied", 403)
-        return None
-
-    run_to_the_end(machine, site, changed, Boundaries(), fail=fail)
-    assert refused == [operation]
-    if WRITES_OF_A_REPLACEMENT.index(operation) <= 2:
-        assert changed.state == Run.State.UNDONE
-        assert_leads_to(site, run, 80)
-        return
-    assert (changed.state, changed.failure["direction"]) == (Run.State.STUCK, "forward")
-    assert actions.retry_stuck(changed, reason="The role may again.", now=machine.now)
-    machine.finish(changed)
     assert_leads_to(site, run, 8080)
 
 

@@ -14,16 +14,9 @@ from provisioning.plan.items import Unplannable
 from provisioning.progress import progress
 from tests.lab.account import behavior
 from tests.provisioning.machine import Boundaries, Machine, Site
-from tests.provisioning.test_create_endpoint import (
-    assert_died_at_each,
-    kinds_of,
-    refusal,
-    run_to_the_end,
-)
+from tests.provisioning.test_create_endpoint import run_to_the_end
 
 WRITES_OF_A_REMOVAL = ["UpdateDistribution", "RevokeSecurityGroupIngress", "DeleteVpcOrigin"]
-KINDS_OF_A_REMOVAL = kinds_of(*WRITES_OF_A_REMOVAL, "write", "release")
-KINDS_OF_A_RESTORE = kinds_of("UpdateDistribution", "write", "release")
 WEEK = 7 * 86400
 
 
@@ -65,30 +58,6 @@ def test_a_removed_endpoint_leaves_nothing_and_its_name_and_vpc_origin_are_free(
     site.assert_built(again)
 
 
-def test_killed_once_at_every_kind_of_boundary_it_is_still_removed(machine: Machine) -> None:
-    site = machine.site()
-    removal = site.remove(built(machine, site))
-    watch = Boundaries(die_at_each=set(KINDS_OF_A_REMOVAL))
-    run_to_the_end(machine, site, removal, watch)
-    assert_died_at_each(watch, KINDS_OF_A_REMOVAL)
-    site.assert_clean(removal, Run.State.DONE)
-
-
-@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_at_any_boundary_it_is_still_removed(machine: Machine, every: int) -> None:
-    """One kill for each run. `make soak` takes every boundary."""
-    count = Boundaries()
-    site = machine.site()
-    run_to_the_end(machine, site, site.remove(built(machine, site)), count)
-    assert set(count.passed) == KINDS_OF_A_REMOVAL
-    for number in range(1, len(count.passed) + 1, every):
-        removal = site.remove(built(machine, site))
-        watch = Boundaries(die_at=number)
-        run_to_the_end(machine, site, removal, watch)
-        assert watch.died_at == [count.passed[number - 1]]
-        site.assert_clean(removal, Run.State.DONE)
-
-
 def test_in_the_grace_period_it_is_out_of_service_and_waits_without_asking_aws(
     machine: Machine,
 ) -> None:
@@ -125,17 +94,6 @@ def test_in_the_grace_period_it_can_be_restored_as_it_was(machine: Machine) -> N
     assert not actions.cancel_run(again, reason="Too late.", now=machine.now)
     machine.finish(again)
     site.assert_clean(again, Run.State.DONE)
-
-
-def test_killed_once_at_every_kind_of_boundary_it_is_still_restored(machine: Machine) -> None:
-    site = machine.site()
-    run = built(machine, site)
-    removal = out_of_service(machine, site, run)
-    assert actions.cancel_run(removal, reason="Still needed.", now=machine.now)
-    watch = Boundaries(die_at_each=set(KINDS_OF_A_RESTORE))
-    run_to_the_end(machine, site, removal, watch)
-    assert_died_at_each(watch, KINDS_OF_A_RESTORE)
-    site.assert_built(run)
 
 
 def test_a_vpc_origin_that_somebody_deleted_meanwhile_is_created_again_on_restore(
@@ -215,35 +173,6 @@ def test_what_is_gone_already_is_no_obstacle(machine: Machine) -> None:
     assert site.vpc_origins() == []
     assert not VpcOrigin.objects.filter(account=site.row, users__isnull=False).exists()
     assert Endpoint.objects.get(pk=run.endpoint_id).state == Endpoint.State.ABSENT
-
-
-@pytest.mark.parametrize("operation", WRITES_OF_A_REMOVAL)
-def test_what_aws_refuses_before_the_pivot_is_restored_and_afterwards_waits_for_a_person(
-    machine: Machine, operation: str
-) -> None:
-    site = machine.site()
-    run = built(machine, site)
-    removal = site.remove(run)
-    refused: list[str] = []
-
-    def fail(name: str) -> Exception | None:
-        if name == operation and not refused:
-            refused.append(name)
-            return refusal(name, "AccessDenied", 403)
-        return None
-
-    run_to_the_end(machine, site, removal, Boundaries(), fail=fail)
-    assert refused == [operation]
-    if operation == "UpdateDistribution":
-        assert removal.state == Run.State.UNDONE
-        site.assert_built(run)
-        return
-    assert removal.state == Run.State.STUCK
-    assert removal.failure["direction"] == "forward"
-    assert actions.retry_stuck(removal, reason="The role may again.", now=machine.now)
-    machine.finish(removal)
-    assert removal.state == Run.State.DONE
-    assert (site.vpc_origins(), site.rules_of_ours(), site.origins()) == ([], [], ["web"])
 
 
 def test_an_endpoint_with_a_run_under_way_gets_no_second_one(machine: Machine) -> None:
