@@ -91,6 +91,68 @@ def test_a_run_ends_live_with_everything_once(
 
 
 @pytest.mark.slow
+def test_a_change_to_another_target_and_a_removal_end_as_they_should_though_workers_die(
+    product: Product,
+) -> None:
+    """The same for an endpoint that lives: while its VPC origin is replaced, and while it goes."""
+    account, ana, worker = product.account, product.api("ana"), "provisioning-worker"
+    first, second = (
+        account.make_target(name, admits_cloudfront=False) for name in ("kill-from", "kill-to")
+    )
+    before = account.distribution()["DistributionConfig"]
+    created = ana.ask(**product.answers("killed-later", first, "/killed/later"))
+    approve(product, created)
+    endpoint = f"/endpoints/{ana.await_state(created['id'], 'live')['endpoint']['id']}"
+    [old] = account.vpc_origins_of(first)
+
+    changed = ana.post(f"{endpoint}/change", {"target": second.arn}).json()
+    approve(product, changed)
+    killed = [happen(product, worker)]
+    until(lambda: only_vpc_origin(product, second), "the second VPC origin")
+    killed.append(happen(product, worker))
+    until(lambda: not account.origins_through(old["Id"]), "the switch to it")
+    killed.append(happen(product, worker))
+    live = ana.await_state(changed["id"], "live")
+    assert_told_once(product, live)
+    [new] = account.vpc_origins_of(second)
+    [origin] = account.origins_through(new["Id"])
+    [behavior] = account.behaviors_of("/killed/later")
+    assert behavior["TargetOriginId"] == origin["Id"]
+    assert len(account.ingress_of(second.group)) == 1
+    assert (account.vpc_origins_of(first), account.ingress_of(first.group)) == ([], [])
+
+    removed = ana.post(f"{endpoint}/remove", {"grace_days": 0}).json()
+    approve(product, removed)
+    killed.append(happen(product, worker))
+    until(lambda: not account.behaviors_of("/killed/later"), "the path out of the distribution")
+    killed.append(happen(product, worker))
+    until(lambda: not account.ingress_of(second.group), "the rule to be removed")
+    killed.append(happen(product, worker))
+    assert_told_once(product, ana.await_state(removed["id"], "removed"))
+    assert account.vpc_origins_of(second) == []
+    after = account.distribution()["DistributionConfig"]
+    for kind in ("Origins", "CacheBehaviors"):
+        assert after[kind].get("Items", []) == before[kind].get("Items", [])
+    assert len(set(killed)) == len(killed) == 6, "each time another process was killed"
+
+
+def approve(product: Product, request: dict[str, Any]) -> None:
+    """Olga approves the plan of a request of Ana's, once there is one."""
+    planned = product.api("ana").await_state(request["id"], "awaiting_approval")
+    answer = product.api("olga").approve(planned)
+    assert answer.status_code == 200, answer.text
+
+
+def assert_told_once(product: Product, request: dict[str, Any]) -> None:
+    """The events of a request are numbered without gaps, and each step began once."""
+    events = product.api("ana").events(request["id"])
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    begun = [event["step"] for event in events if event["kind"] == "step.started"]
+    assert len(set(begun)) == len(begun)
+    assert [event["kind"] for event in events].count("run.done") == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAME_PART_ALWAYS)
 def test_a_run_ends_live_though_the_same_part_dies_at_every_moment(
     product: Product, survivors_of_the_same: Survivors, name: str
