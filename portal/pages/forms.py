@@ -201,7 +201,7 @@ class RequestForm(PageForm):
                 self.fields[row.name].widget.attrs["data-draft"] = "never"
         if changing:
             # Its name, account and distribution stay: shown as text, not asked for.
-            for name in ("team", *FIXED):
+            for name in self.fields.keys() & {"team", *FIXED}:
                 self.fields[name].widget = forms.HiddenInput()
 
     def changes(self) -> dict[str, Any]:

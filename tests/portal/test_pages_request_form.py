@@ -16,14 +16,22 @@ from portal.people.models import Membership
 from portal.requests import inventory
 from portal.requests.answers import holds_credential
 from portal.requests.inventory import FetchCache, Fetched
+from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.spec.field_kinds import Section
 from provisioning.spec.fields import ASKED
 from tests.lab.account import Lab
-from tests.portal.endpoint_requests import distribution, form_answers, load_balancer, planned_in_lab
+from tests.portal.endpoint_requests import (
+    distribution,
+    form_answers,
+    load_balancer,
+    planned_in_lab,
+    put,
+)
 from tests.portal.page_text import faults_untied, text_of
 from tests.portal.people import Cast, signed_in
+from tests.portal.test_endpoint_changes import built
 from tests.provisioning.examples import ACCOUNT
 
 ADVANCED = tuple(row.name for row in ASKED if row.section is Section.ADVANCED)
@@ -553,3 +561,42 @@ def test_the_hint_on_the_path_follows_the_kind_of_app(people: Cast, lab: Lab) ->
     # Without script, the page itself says it.
     page = ana.post("/requests/new/", said | {"app_kind": "socketio", "preview": "1"})
     assert hint.findall(page.content.decode()) == [told["socketio"]]
+
+
+def test_ana_changes_a_path_in_the_form_and_corrects_it_before_it_is_approved(
+    people: Cast, lab: Lab
+) -> None:
+    endpoint, client = built(people), signed_in(people.ana)
+    form = f"/endpoints/{endpoint.pk}/change/"
+    shown = client.get(form)
+    assert shown.status_code == 200
+    assert endpoint.spec.path_patterns[0] in shown.content.decode()
+    for fixed in ("name", "account_id", "distribution_id"):
+        assert re.search(f'<input type="hidden" name="{fixed}"', shown.content.decode()), fixed
+    answers = form_answers(lab, path_patterns="/ws/new")
+    sent = client.post(form, answers)
+    change = EndpointRequest.objects.get(action="change")
+    assert sent["Location"] == f"/requests/{change.pk}/"
+    assert (change.endpoint, change.spec.path_patterns) == (endpoint, ("/ws/new",))
+    assert change.spec.name == endpoint.spec.name
+
+    put(change, State.AWAITING_APPROVAL)
+    again = client.get(f"/requests/{change.pk}/edit/")
+    assert again.status_code == 200
+    assert "/ws/new" in again.content.decode()
+    refused = client.post(f"/requests/{change.pk}/edit/", answers | {"path_patterns": "ws"})
+    assert refused.status_code == 422
+    client.post(f"/requests/{change.pk}/edit/", answers | {"path_patterns": "/ws/newer"})
+    change.refresh_from_db()
+    assert change.spec.path_patterns == ("/ws/newer",)
+
+
+def test_the_form_of_a_change_opens_for_an_adopted_endpoint_and_for_no_other_team(
+    people: Cast, lab: Lab
+) -> None:
+    endpoint = built(people)
+    endpoint.spec_data |= {"origin_id": "chat-app", "vpc_origin_id": "vo_Cg6A14otX0DB1yyDQ6Nond"}
+    endpoint.save()
+    form = f"/endpoints/{endpoint.pk}/change/"
+    assert signed_in(people.ana).get(form).status_code == 200
+    assert signed_in(people.tara).get(form).status_code == 404
