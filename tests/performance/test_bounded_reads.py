@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -29,6 +30,13 @@ MOST_BLOCKS = 1500
 """12 MB, of 400 MB. Most read a tenth of that; 51 rows with what belongs to each, up to 1,200."""
 MOST_OF_FIVE_TEAMS = 2500
 """The newest rows of each team are read, to find the newest of all."""
+
+
+@pytest.fixture(autouse=True)
+def truncated_afterwards(transactional_db: None) -> Iterator[None]:
+    """600,000 rows are truncated: to delete them one by one takes PostgreSQL a minute."""
+    yield
+    call_command("flush", verbosity=0, interactive=False)
 
 
 def pages_of(history: History) -> list[str]:
