@@ -4,8 +4,6 @@ or breaks.
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,10 +181,20 @@ def test_exactly_the_lines_that_are_allowed_are_read_also_in_drips() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_ever_do_worse_than_a_named_error(data: bytes) -> None:
-    for prefix in (b"", b"HTTP/1.1 101 Switching\r\n"):
-        with contextlib.suppress(HeadError):
-            HeadParser().feed(prefix + data)
+def test_any_bytes_are_a_head_or_the_beginning_of_one_or_a_named_error(data: bytes) -> None:
+    for prefix in (b"", b"HTTP/1.1 101 Switching\r\n", b"HTTP/1.1 101 Switching\r\n\r\n"):
+        outcomes: list[tuple[object, bytes]] = []
+        for feed in (HeadParser.feed, feed_bytewise):
+            parser = HeadParser()
+            try:
+                feed(parser, prefix + data)
+                outcomes.append((parser.head, parser.rest))
+            except HeadError as error:
+                outcomes.append((error.reason, b""))
+        whole, in_drips = outcomes
+        assert whole == in_drips
+        if prefix.endswith(b"\r\n\r\n"):
+            assert whole[1] == data
 
 
 def test_interim_answers_are_passed_over() -> None:

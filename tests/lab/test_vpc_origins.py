@@ -224,9 +224,9 @@ class TestTargets:
         )
         for subnet in network.subnets:
             account.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
-        account.create_vpc_origin(
-            "public", Arn=account.balancer(network, "public", Scheme="internet-facing")
-        )
+        public = account.balancer(network, "public", Scheme="internet-facing")
+        made = account.create_vpc_origin("public", Arn=public)["VpcOrigin"]
+        assert made["VpcOriginEndpointConfig"]["Arn"] == public
 
     @pytest.mark.rule("vpc-origin/no-gateway-load-balancer")
     def test_never_a_gateway_load_balancer(self, account: Account) -> None:

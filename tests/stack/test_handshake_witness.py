@@ -71,9 +71,10 @@ def test_a_right_handshake_and_echo_are_believed_and_shown() -> None:
 
 def test_frames_may_come_in_the_same_packet_as_the_answer_and_long() -> None:
     long_welcome = WELCOME[:-1] + b',"motd":"' + b"x" * 300 + b'"}'
-    witness_of(
-        right_answer, b"\x81\x7e" + len(long_welcome).to_bytes(2, "big") + long_welcome, text(ECHO)
-    )
+    long_frame = b"\x81\x7e" + len(long_welcome).to_bytes(2, "big") + long_welcome
+    witness = witness_of(right_answer, long_frame, text(ECHO))
+    assert f"< {long_welcome.decode()}" in witness.lines
+    assert f"< {ECHO.decode()}" in witness.lines
 
 
 @pytest.mark.parametrize(
