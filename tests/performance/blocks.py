@@ -61,7 +61,9 @@ def _explained(cursor: Any, sql: str, params: Any) -> Statement:
     found: list[Any] = []
     try:
         with transaction.atomic():
-            cursor.cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
+            cursor.cursor.execute(
+                f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {sql}", params
+            )
             found = cursor.cursor.fetchone()[0]
             raise _Undone
     except _Undone:
