@@ -571,9 +571,11 @@ def test_ana_changes_a_path_in_the_form_and_corrects_it_before_it_is_approved(
     shown = client.get(form)
     assert shown.status_code == 200
     assert endpoint.spec.path_patterns[0] in shown.content.decode()
-    for fixed in ("name", "account_id", "distribution_id"):
-        assert re.search(f'<input type="hidden" name="{fixed}"', shown.content.decode()), fixed
-    answers = form_answers(lab, path_patterns="/ws/new")
+    kept = {one: getattr(endpoint.spec, one) for one in ("name", "account_id", "distribution_id")}
+    for fixed, value in kept.items():
+        hidden = f'<input type="hidden" name="{fixed}" value="{value}"'
+        assert hidden in shown.content.decode(), fixed
+    answers = form_answers(lab, path_patterns="/ws/new") | kept
     sent = client.post(form, answers)
     change = EndpointRequest.objects.get(action="change")
     assert sent["Location"] == f"/requests/{change.pk}/"
@@ -586,9 +588,11 @@ def test_ana_changes_a_path_in_the_form_and_corrects_it_before_it_is_approved(
     assert "/ws/new" in again.content.decode()
     refused = client.post(f"/requests/{change.pk}/edit/", answers | {"path_patterns": "ws"})
     assert refused.status_code == 422
-    client.post(f"/requests/{change.pk}/edit/", answers | {"path_patterns": "/ws/newer"})
+    edited = client.post(
+        f"/requests/{change.pk}/edit/", answers | {"path_patterns": "/ws/newer"}, follow=True
+    )
     change.refresh_from_db()
-    assert change.spec.path_patterns == ("/ws/newer",)
+    assert change.spec.path_patterns == ("/ws/newer",), text_of(edited)
 
 
 def test_the_form_of_a_change_opens_for_an_adopted_endpoint_and_for_no_other_team(
