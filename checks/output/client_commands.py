@@ -90,8 +90,8 @@ def _wscat(asked: _Handshake) -> ClientCommand:
         words += ["--host", asked.url.authority]
         if asked.url.secure:
             note = (
-                f"wscat checks the certificate against {asked.connect_to.host}, so the certificate "
-                "must cover that name."
+                f"wscat accepts only a certificate that covers {asked.connect_to.host}, the "
+                "host that it connects to."
             )
     if asked.ca_file:
         words += ["--ca", asked.ca_file]

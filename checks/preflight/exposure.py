@@ -189,7 +189,7 @@ def other_routes(
             "PF-OTHER-ROUTE",
             Level.WARN,
             f"{', '.join(balancers)}: open to the internet and forwards to the same targets.",
-            "Anyone with that address can bypass CloudFront and its protections.",
+            "Anyone at that address can bypass CloudFront and its protections.",
             Fix(
                 f"When it is no longer used: EC2 > Load Balancers > {balancers[0]} > "
                 "Listeners and rules: remove the ones that forward there.",

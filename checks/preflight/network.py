@@ -299,7 +299,7 @@ def ingress(
     if subject.open_security_group:
         why = (
             f"The plan adds a rule to {group} that allows only this VPC's own "
-            "VPC origins, nothing public."
+            "VPC origins; nothing public gets in."
         )
         yield PreflightResult("PF-INGRESS", Level.FIXABLE, seen, why, fix, in_plan=True)
     else:

@@ -150,6 +150,7 @@ def detail_page(
         "export_formats": FORMATS,
         "usual_check": UsualCheckSummary.of(endpoint.spec.to_dict()),
         "check_minutes": check_interval(endpoint),
+        "posts_are_refused": _posts_are_refused(endpoint),
         "settings_shown": _settings(endpoint.spec, answers_of(endpoint)),
         "pending": pending,
         "changed": endpoint.runs.filter(saga=change_endpoint.SAGA.name, state=Run.State.DONE)
@@ -433,6 +434,15 @@ def _client_code(endpoint: Endpoint) -> str:
     return APP_KINDS[spec.app_kind].client_code(endpoint.domain_name, spec.check_path)
 
 
+def _posts_are_refused(endpoint: Endpoint) -> bool:
+    """Whether clients of the app's kind send POST to the path, and CloudFront answers it with
+    403.
+    """
+    spec = endpoint.spec
+    built = endpoint.state == Endpoint.State.DEPLOYED
+    return built and APP_KINDS[spec.app_kind].http_api and "POST" not in spec.allowed_methods
+
+
 def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow]:
     """Every setting that can be derived: its value, and the reason (or that it was chosen). Those
     of the usual check are shown by themselves.
@@ -445,7 +455,12 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
         chosen = answers.get(derived.field) not in (None, "")
         value, follows = plain[derived.field], derived.value
         follows = list(follows) if isinstance(follows, tuple) else follows
-        reason = "Chosen in the request." if chosen or value != follows else derived.reason
+        if chosen:
+            reason = "Chosen in the request."
+        elif value != follows:
+            reason = "As built. A change, or a new request, would choose otherwise today."
+        else:
+            reason = derived.reason
         if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(
             spec.origin_protocol
         ):

@@ -97,7 +97,7 @@ def probe_offers() -> tuple[ProbeOffer, ...]:
             ProbeKind.IDLE,
             "Idle timeout",
             "Holds a silent connection beside two active ones, and names the timeout that closes "
-            "it. For longer silences, use manage.py probe --idle.",
+            "it.",
             "Seconds of silence",
         ),
     )

@@ -27,12 +27,11 @@ class RemovalForm(PageForm):
     """How long the endpoint can be restored, and why it goes."""
 
     grace_days = forms.IntegerField(
-        label="Days in which it can be restored",
+        label="Days to keep it restorable",
         min_value=0,
         max_value=LONGEST_GRACE_DAYS,
         help_text="Clients are cut off as soon as the removal is approved. Nothing else is deleted "
-        "before these days are over, so that restoring takes minutes. With 0, everything is "
-        "deleted at once.",
+        "until then, so it can be restored within minutes. With 0, everything is deleted at once.",
         error_messages={"required": f"Enter a number of days from 0 to {LONGEST_GRACE_DAYS}."},
     )
     justification = forms.CharField(

@@ -103,7 +103,7 @@ class RunTime:
     def words(self) -> str:
         """Where the figures come from, in a sentence."""
         if self.basis == DOCUMENTED:
-            return "AWS's usual times: the portal has too few finished runs of its own."
+            return "Estimated from AWS's usual times, since few runs have finished here."
         whose = {
             ACCOUNT: "in this account and Region",
             REGION: "in this Region",

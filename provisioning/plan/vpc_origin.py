@@ -52,7 +52,7 @@ def vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> PlanI
     if existing:
         note = f"{existing.id} already leads to this target, so there is no wait."
         return PlanItem("vpc-origin", REUSE, title, {"Id": existing.id}, after, note, shared=True)
-    note = "AWS takes longest for this."
+    note = "This step takes AWS the longest."
     return PlanItem("vpc-origin", CREATE, title, None, after, note, shared=True)
 
 

@@ -101,9 +101,9 @@ MAX_SILENCE = Number(
 APP_KIND = Choice(
     name="app_kind",
     label="Kind of app",
-    help="After the build, the portal connects as your clients do; this says how. It also sets "
-    "which HTTP methods pass. Automatic goes by your path; if your app is not listed, choose “Any "
-    "WebSocket server”.",
+    help="The protocol that your clients speak. The portal's check speaks it too, and a request "
+    "allows the HTTP methods that it needs. Automatic goes by the path. If your app is not listed, "
+    "choose “Any WebSocket server”.",
     example="greeting",
     choices=tuple(APP_KINDS),
     labels={key: kind.title for key, kind in APP_KINDS.items()},

@@ -175,7 +175,9 @@ def _not_of_kind(kind: AppKind, paths: Sequence[str]) -> str:
     base = first.rstrip("*").rstrip("/")
     wide = f"{base}/*"
     if doubt := kind.path_doubt(paths):
-        return f"{doubt} Use {kind.usual_path}, or {wide} only if your server's `path` is {base}."
+        return (
+            f"{doubt} Use {kind.usual_path}, or {wide} only if your server's path option is {base}."
+        )
     return (
         f"{kind.title} clients request {path}, which {first} does not match. Use {wide}, or set "
         "the path that the check requests if your clients use another."

@@ -112,8 +112,8 @@ def test_a_namespace_is_not_taken_for_a_path(
     with pytest.raises(SpecError) as refused:
         spec(app_kind=kind, path_patterns=[pattern])
     [error] = refused.value.errors
-    assert error.message.startswith(f"The path is {usual} unless your server sets `path`.")
-    told = f"Use {usual}, or {pattern}/* only if your server's `path` is {only_for}."
+    assert error.message.startswith(f"The path is {usual} unless your server sets the path option.")
+    told = f"Use {usual}, or {pattern}/* only if your server's path option is {only_for}."
     assert error.message.endswith(told)
     assert ("A namespace such as /chat is not a path." in error.message) == ("socketio" in kind)
     for everything in ("/", "/*"):

@@ -126,7 +126,7 @@ def test_the_security_group_is_opened_by_the_plan_and_the_quarter_of_an_hour_is_
     planned = ana.await_state(asked["id"], "awaiting_approval")
     found = {one["code"]: one for one in planned["preflight"]}["PF-INGRESS"]
     assert (found["level"], found["in_plan"]) == ("fixable", True)
-    assert "allows only this VPC's own VPC origins, nothing public" in found["why"]
+    assert "allows only this VPC's own VPC origins; nothing public gets in" in found["why"]
     assert planned["plan"]["expected_seconds"] in ABOUT_A_QUARTER_OF_AN_HOUR
     assert ana.post(f"/requests/{asked['id']}/cancel").status_code == 200
 

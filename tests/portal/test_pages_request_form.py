@@ -556,8 +556,8 @@ def test_the_hint_on_the_path_follows_the_kind_of_app(people: Cast, lab: Lab) ->
         [told[kind]] = hint.findall(page.content.decode())
     assert told[""] == told["ws"]
     assert "for example /ws/chat, or /socket.io/* for Socket.IO" in told[""]
-    assert "/socket.io/* unless your server sets `path`. A namespace" in told["socketio"]
-    assert "/engine.io/* unless your server sets `path`." in told["engineio"]
+    assert "/socket.io/* unless your server sets the path option. A namespace" in told["socketio"]
+    assert "/engine.io/* unless your server sets the path option." in told["engineio"]
     # Without script, the page itself says it.
     page = ana.post("/requests/new/", said | {"app_kind": "socketio", "preview": "1"})
     assert hint.findall(page.content.decode()) == [told["socketio"]]

@@ -46,7 +46,7 @@ def test_the_form_shows_what_a_check_will_send_and_takes_another_kind(
     assert SOCKET_IO in words
     assert "Socket.IO 3 or 4" in words
     assert "No message, only a WebSocket ping" in words
-    assert "send 3 whenever the app sends its own heartbeat" in words
+    assert "After each heartbeat of the app: send 3" in words
 
     page = signed_in(people.ana).post("/requests/new/", form_answers(lab, app_kind="echo"))
     assert page.status_code == 302
@@ -189,3 +189,27 @@ def test_the_page_gives_commands_with_the_names_of_secrets(
     page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/")
     assert page.status_code == 200
     assert shown in text_of(page)
+
+
+def test_a_kind_whose_clients_post_says_that_cloudfront_blocks_it_until_a_change_allows_it(
+    people: Cast, endpoint: Endpoint
+) -> None:
+    ana, page = signed_in(people.ana), f"/endpoints/{endpoint.pk}/"
+    assert endpoint.spec.allowed_methods == "GET,HEAD"
+    assert "POST is blocked" not in text_of(ana.get(page))
+    endpoint.spec_data |= {"app_kind": "socketio", "path_patterns": ["/socket.io/*"]}
+    endpoint.save()
+    shown = ana.get(page)
+    assert "Socket.IO 3 or 4 clients also send POST to this path" in text_of(shown)
+    assert "As built. A change, or a new request, would choose otherwise" in text_of(shown)
+    change = f"/endpoints/{endpoint.pk}/change/?allowed_methods="
+    assert change in shown.content.decode()
+    assert ana.get(change).context["form"].text("allowed_methods") == ""
+    assert "Request a change" not in text_of(signed_in(people.rita).get(page))
+    asked = {"allowed_methods": "", "path_patterns": "/socket.io/*"}
+    request = submit_change(people.ana, endpoint, asked, now=timezone.now())
+    assert isinstance(request, EndpointRequest)
+    endpoint.spec_data = request.spec_data
+    endpoint.save()
+    assert "POST" in endpoint.spec.allowed_methods
+    assert "POST is blocked" not in text_of(ana.get(page))

@@ -91,7 +91,7 @@ def test_a_run_is_as_certain_as_its_least_certain_long_step() -> None:
     assert whole.words == "From the last 20 runs in this account and Region."
     part = time_of_run([short, known, vague])
     assert (part.typical_seconds, part.late_seconds, part.basis) == (800.5, None, "documented")
-    assert part.words.startswith("AWS's usual times")
+    assert part.words.startswith("Estimated from AWS's usual times")
 
 
 @pytest.mark.parametrize("usual", [60, 5000])
