@@ -30,6 +30,11 @@ from tests.ports import free_port
 TIME_SCALE = 90.0
 """A quarter of an hour in ten seconds: long enough to be caught in the middle."""
 
+DEPLOYED_SOON = 300.0
+"""How fast AWS's time goes in stories that only wait for what is deployed. The portal's own
+intervals keep their scale.
+"""
+
 IDLE_SECONDS_OF_AWS, USUAL_IDLE_SECONDS, FASTEST_IDLE_CLOCK = 24, 60, 6
 """The meeting place's load balancer is set to less than the usual 60 s; the lab's idle clocks run
 at most six times faster than AWS's.
@@ -131,7 +136,11 @@ class Product:
         try:
             yield lambda: self._change_clock(advance="+15m")
         finally:
-            self._change_clock(scale=TIME_SCALE)
+            self.pace_clock(DEPLOYED_SOON)
+
+    def pace_clock(self, scale: float) -> None:
+        """AWS's time goes so many times faster than ours."""
+        self._change_clock(scale=scale)
 
     def lead_to(self, hosts: Mapping[str, str]) -> None:
         """Say where addresses of the account are on this machine, each with its port."""
@@ -173,8 +182,18 @@ def product(request: pytest.FixtureRequest) -> Iterator[Product]:
         )
         with stack:
             request.config.stash[RUNNING] = stack
-            yield Product(stack)
+            product = Product(stack)
+            product.pace_clock(DEPLOYED_SOON)
+            yield product
             del request.config.stash[RUNNING]
+
+
+@pytest.fixture(scope="module")
+def unhurried(product: Product) -> Iterator[None]:
+    """For stories that look, or kill, in the middle of a deployment: it takes seconds."""
+    product.pace_clock(TIME_SCALE)
+    yield
+    product.pace_clock(DEPLOYED_SOON)
 
 
 @dataclass(frozen=True)

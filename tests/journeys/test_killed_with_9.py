@@ -55,13 +55,13 @@ Survivors = dict[str, Future[Survivor]]
 
 
 @pytest.fixture(scope="module")
-def survivors(product: Product) -> Iterator[Survivors]:
+def survivors(product: Product, unhurried: None) -> Iterator[Survivors]:
     with all_at_once(product, RUNS) as runs:
         yield runs
 
 
 @pytest.fixture(scope="module")
-def survivors_of_the_same(product: Product) -> Iterator[Survivors]:
+def survivors_of_the_same(product: Product, unhurried: None) -> Iterator[Survivors]:
     with all_at_once(product, SAME_PART_ALWAYS) as runs:
         yield runs
 
@@ -92,7 +92,7 @@ def test_a_run_ends_live_with_everything_once(
 
 @pytest.mark.slow
 def test_a_change_to_another_target_and_a_removal_end_as_they_should_though_workers_die(
-    product: Product,
+    product: Product, unhurried: None
 ) -> None:
     """The same for an endpoint that lives: while its VPC origin is replaced, and while it goes."""
     account, ana, worker = product.account, product.api("ana"), "provisioning-worker"

@@ -101,7 +101,7 @@ def people(product: Product, browser: Browser) -> Iterator[People]:
 
 
 def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(
-    product: Product, people: People
+    product: Product, unhurried: None, people: People
 ) -> None:
     ana = people.browser_of("ana")
     request_id = ask_for_orders(product, ana)
