@@ -8,4 +8,6 @@ class PortalConfig(AppConfig):
     verbose_name = "Portal"
 
     def ready(self) -> None:
-        from portal import system_checks  # noqa: F401  registers itself
+        from portal import system_checks, task_logs  # noqa: F401  registers itself
+
+        task_logs.connect()

@@ -17,6 +17,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: E402
 
+from portal.access_log import log_sockets  # noqa: E402
 from portal.body_buffering import arriving_whole, sending_aside  # noqa: E402
 from portal.console.routing import websocket_application  # noqa: E402
 
@@ -24,7 +25,7 @@ pages = cast("Any", WSGIMiddleware(cast("Any", wsgi), workers=8))
 router = ProtocolTypeRouter(
     {
         "http": cast("Any", arriving_whole(sending_aside(pages))),
-        "websocket": websocket_application(),
+        "websocket": cast("Any", log_sockets(cast("Any", websocket_application()))),
     }
 )
 application = ProxyHeadersMiddleware(cast("Any", router), settings.TRUSTED_PROXIES)

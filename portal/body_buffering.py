@@ -13,14 +13,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
 from django.http import JsonResponse
 from django.template.loader import render_to_string
+from structlog.contextvars import bound_contextvars
 
+from portal.access_log import log_answer
+from portal.log_context import REQUEST_ID_HEADER, request_id_of
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body
 
 Scope = MutableMapping[str, Any]
@@ -205,14 +207,21 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, code: str) -> None
     a moment longer: a sender whose connection breaks in the middle never reads the answer.
     """
     status = PROBLEMS[code].status
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    request_id = request_id_of(given.decode("latin-1"))
+    with bound_contextvars(request_id=request_id):
+        log_answer(scope["method"], scope["path"], status, 0.0)
     if scope["path"].startswith("/api/"):
-        problem = problem_body(ApiProblem(code), uuid.uuid4().hex)
+        problem = problem_body(ApiProblem(code), request_id)
         content, kind = JsonResponse(problem).content, MEDIA_TYPE
     else:
         content, kind = render_to_string(f"{status}.html").encode(), "text/html; charset=utf-8"
-    headers = with_length(
-        [(b"content-type", kind.encode()), (b"connection", b"close")], len(content)
-    )
+    headers = [
+        (b"content-type", kind.encode()),
+        (b"connection", b"close"),
+        (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
+    ]
+    headers = with_length(headers, len(content))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content, "more_body": True})
     if code == "too_large":

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.access_log.log_requests",
     "portal.operations.pages.operations_pages",
     "portal.operations.http_metrics.measured",
     "django.middleware.security.SecurityMiddleware",
@@ -238,21 +239,22 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="text" if DEBUG else "json", choices=["json", "text"])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {
-            "()": "portal.log_format.MaskingFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-        }
+        "json": {"()": "portal.log_format.json_lines"},
+        "text": {"()": "portal.log_format.text_lines"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},
         "celery": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
+        # uvicorn has handlers of its own until this is read; they would write other lines.
+        "uvicorn": {"handlers": [], "propagate": True},
         # While Redis is away it writes a traceback each second; the console looks into the database
         # meanwhile.
         "channels_redis.pubsub": {"level": "CRITICAL"},

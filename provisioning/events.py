@@ -7,6 +7,7 @@ without the other.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from provisioning.models import Event, EventStream
 from provisioning.pokes import poke
 from provisioning.redaction.masking import mask_data, mask_text
 from provisioning.redaction.printable import printable
+
+log = logging.getLogger(__name__)
 
 TEXT_LIMIT = 2000
 MAX_STREAM = 60
@@ -47,6 +50,9 @@ def append(
         text=redact(text)[:TEXT_LIMIT],
         data=redact_data(dict(data or {})),
     )
+    # The text is for those who may read the stream; the log says only that there is one.
+    fields = {"stream": stream, "seq": seq, "kind": kind, "step": step}
+    log.info("event", extra={"fields": fields})
     transaction.on_commit(functools.partial(poke, stream, seq), robust=True)
     return event
 

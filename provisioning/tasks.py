@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from provisioning import head_starts, poller, runner
 from provisioning.dispatch import Dispatch
@@ -36,19 +37,21 @@ def advance_run(run_id: int, fence: int | None = None) -> None:
         seconds=settings.PROVISIONING_LEASE_SECONDS,
         fence=fence,
     )
-    if lease is not None:
-        with suppress(LeaseLost):  # another worker has the run and continues it
-            try:
-                runner.advance(
-                    lease,
-                    SAGAS[lease.run.saga],
-                    clock=timezone.now,
-                    pace=settings.PROVISIONING_PACE,
-                )
-            except (DatabaseError, LeaseLost):
-                raise
-            except Exception as fault:
-                lease.record_fault(fault, timezone.now())
+    if lease is None:
+        return
+    run = lease.run
+    with (
+        bound_contextvars(run=run.pk, endpoint=str(run.endpoint_id), stream=run.stream),
+        suppress(LeaseLost),  # another worker has the run and continues it
+    ):
+        try:
+            runner.advance(
+                lease, SAGAS[run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE
+            )
+        except (DatabaseError, LeaseLost):
+            raise
+        except Exception as fault:
+            lease.record_fault(fault, timezone.now())
 
 
 @shared_task

@@ -44,6 +44,7 @@ def product_environment(
         "BEHIND_TLS_PROXY": "False",
         "TRUSTED_PROXIES": "",
         "LOG_LEVEL": "INFO",
+        "LOG_FORMAT": "text",
         "STATIC_ROOT": "",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,

@@ -5,7 +5,6 @@ refusals. It reads what the handler's operation declares and turns exceptions in
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -17,11 +16,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
+from structlog.contextvars import bind_contextvars
 
 from portal.api.auth import CallerThrottle, HasScope, TokenAuthentication
 from portal.api.lists import read_query
 from portal.api.operation import Operation
 from portal.json_body import StrictJSONParser
+from portal.log_context import current_request_id
 from portal.people.models import Person
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body, problem_of
 from provisioning.redaction.carriers import KNOWN_SHAPES
@@ -49,8 +50,9 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.now = timezone.now()
-        self.correlation_id = uuid.uuid4().hex
+        self.correlation_id = current_request_id()
         self.correlation_id = header_value(request, "X-Correlation-ID") or self.correlation_id
+        bind_contextvars(correlation_id=self.correlation_id)
         super().initial(request, *args, **kwargs)
         declared = self.operation
         self.query = read_query(declared.query if declared else (), request.query_params)
@@ -108,7 +110,7 @@ class UnknownPath(ApiView):
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        self.correlation_id = uuid.uuid4().hex
+        self.correlation_id = current_request_id()
         raise ApiProblem("not_found")
 
 

@@ -37,6 +37,7 @@ class Credentials:
 class Admitted:
     """May follow. `last_seq`, `state` and `action` are as of this check."""
 
+    username: str
     stream: str
     last_seq: int
     state: str
@@ -78,7 +79,9 @@ def admit(credentials: Credentials, request_id: uuid.UUID, now: datetime) -> Adm
     row = visible.values("stream", "state", "action", "last_seq").first()
     if row is None:
         return Refused(NOT_FOUND, "This request does not exist or belongs to another team.")
-    return Admitted(row["stream"], row["last_seq"] or 0, row["state"], row["action"])
+    return Admitted(
+        person.username, row["stream"], row["last_seq"] or 0, row["state"], row["action"]
+    )
 
 
 def _person(credentials: Credentials, now: datetime) -> Person | Refused:

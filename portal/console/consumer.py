@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 
 from django.db import DatabaseError
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from portal.console.auth import (
     BAD_REQUEST,
@@ -102,6 +103,7 @@ class _Console:
         hub, subscriber = the_hub(), None
         try:
             admitted = await self._admitted()
+            bind_contextvars(user=admitted.username)
             subscriber = hub.join(admitted.stream, admitted.last_seq)
             await self._converse(subscriber, admitted)
         except Closed as close:

@@ -14,6 +14,7 @@ import logging
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -131,7 +132,9 @@ class Hub:
             return
         tune_garbage_collection()
         self._tasks = [
-            asyncio.create_task(work, name=f"console hub: {name}")
+            # Not in the context of the console that happens to be the first: what they log is about
+            # none of them.
+            asyncio.create_task(work, name=f"console hub: {name}", context=Context())
             for name, work in (
                 ("listen", self._listen()),
                 ("poll", self._poll()),

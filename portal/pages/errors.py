@@ -5,12 +5,12 @@ document instead.
 from __future__ import annotations
 
 import sys
-import uuid
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 
+from portal.log_context import current_request_id
 from portal.problems import MEDIA_TYPE, ApiProblem, problem_body
 
 CODES = {
@@ -52,6 +52,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def error_page(request: HttpRequest, status: int) -> HttpResponse:
     """The page for this status, or the problem document for a path of the API."""
     if request.path.startswith("/api/"):
-        problem = problem_body(ApiProblem(CODES[status]), uuid.uuid4().hex)
+        problem = problem_body(ApiProblem(CODES[status]), current_request_id())
         return JsonResponse(problem, status=status, content_type=MEDIA_TYPE)
     return HttpResponse(loader.render_to_string(f"{status}.html"), status=status)

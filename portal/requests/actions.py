@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import transaction
 
+from portal.log_context import current_request_id
 from portal.people.models import Person, Team
 from portal.requests.accepted_exceptions import accept_exposures, end_of
 from portal.requests.answers import parse_settings
@@ -175,7 +176,7 @@ def store_request(
             external_system=ticket.system,
             external_id=ticket.id,
             external_url=ticket.url,
-            correlation_id=ticket.correlation_id,
+            correlation_id=ticket.correlation_id or current_request_id(),
             created_at=now,
             updated_at=now,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillFetching
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from provisioning.aws import distributions, targets
 from provisioning.aws.errors import AwsError
+from provisioning.aws.thread_pool import ThreadPool
 from provisioning.facts.snapshot import Snapshot
 from provisioning.facts.target import TargetFacts
 from provisioning.models import AwsAccount
@@ -65,7 +66,7 @@ class FetchCache:
     def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
         self._wait_seconds = wait_seconds
         self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: ThreadPool | None = None
         self._queries: OrderedDict[tuple[str, ...], Future[Fetched[Any]]] = OrderedDict()
 
     def fetch(
@@ -75,7 +76,7 @@ class FetchCache:
         with self._lock:
             future = self._queries.get(key)
             if future is None or _stale(future, now):
-                self._pool = self._pool or ThreadPoolExecutor(MAX_CONCURRENT_FETCHES, "inventory")
+                self._pool = self._pool or ThreadPool(MAX_CONCURRENT_FETCHES, "inventory")
                 future = self._queries[key] = self._pool.submit(_ask, ask)
             self._queries.move_to_end(key)
             while len(self._queries) > MAX_CACHED:

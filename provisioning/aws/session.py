@@ -27,7 +27,7 @@ from botocore.credentials import (
 from botocore.exceptions import NoCredentialsError
 from botocore.parsers import ResponseParserError
 
-from provisioning.aws import metrics, unknown_elements
+from provisioning.aws import call_log, metrics, unknown_elements
 from provisioning.aws.errors import calling
 
 if TYPE_CHECKING:
@@ -39,17 +39,22 @@ CLOUDFRONT_REGION = "us-east-1"
 ROLE_SESSION_NAME = "edge-portal"
 
 # Three tries of a read without an answer take half a minute: well within a run's lease.
+# A checks worker has 32 threads, and a snapshot reads with 11 of its own in each. A pool keeps only
+# connections that were open at the same time, so a bound that is never reached costs nothing; one
+# that is makes urllib3 close connections, warn, and open them again with the next call.
+CALLS_AT_ONCE = 32 * 11
 READ = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
     read_timeout=10,
-    max_pool_connections=16,
+    max_pool_connections=CALLS_AT_ONCE,
     user_agent_extra="edge-portal",
 )
 WRITE = Config(
     retries={"total_max_attempts": 1},
     connect_timeout=5,
     read_timeout=20,
+    max_pool_connections=CALLS_AT_ONCE,
     user_agent_extra="edge-portal",
 )
 
@@ -147,6 +152,7 @@ class Aws:
         make: Callable[..., Any] = self._session.client
         client = make(service, region_name=region, config=config)
         metrics.count_calls(client.meta.events, self.account.account_id)
+        call_log.log_calls(client.meta.events, self.account.account_id, region)
         if service == "cloudfront":
             unknown_elements.watch(client)
             client.meta.events.register("before-call.cloudfront", self._before_cloudfront)
@@ -210,7 +216,9 @@ def _open_session(account: AccountRef) -> boto3.Session:
 
     def sts(service: str, **given: Any) -> Any:
         make: Callable[..., Any] = own.create_client
-        return make(service, **(given | {"region_name": account.region, "config": READ}))
+        client = make(service, **(given | {"region_name": account.region, "config": READ}))
+        call_log.log_calls(client.meta.events, account.account_id, account.region)
+        return client
 
     fetcher = AssumeRoleCredentialFetcher(sts, credentials, account.role_arn, extra_args=extra)
     renewed = DeferredRefreshableCredentials(

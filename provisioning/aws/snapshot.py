@@ -7,7 +7,7 @@ differs from "does not exist".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.permissions import simulate
 from provisioning.aws.service_role import has_service_role
 from provisioning.aws.session import Aws
+from provisioning.aws.thread_pool import ThreadPool
 from provisioning.facts.distribution import DistributionFacts
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.facts.names import DistributionId
@@ -121,8 +122,8 @@ def take_snapshot(
 
     # Two pools, because a whole waits for its parts.
     with (
-        ThreadPoolExecutor(targets.LOOKS_AT_ONCE, "parts") as parts,
-        ThreadPoolExecutor(3, "snapshot") as whole,
+        ThreadPool(targets.LOOKS_AT_ONCE, "parts") as parts,
+        ThreadPool(3, "snapshot") as whole,
     ):
         target = whole.submit(targets.survey_target, aws, target_arn, parts) if target_arn else None
         distribution = (

@@ -6,7 +6,7 @@ A part that could not be read is reported with its error, never as empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -21,6 +21,7 @@ from provisioning.aws.security_groups import (
     service_group,
 )
 from provisioning.aws.session import Aws
+from provisioning.aws.thread_pool import ThreadPool
 from provisioning.facts.certificate import Certificate
 from provisioning.facts.load_balancer import Listener, ListenerRule, TargetGroup
 from provisioning.facts.names import Arn, SecurityGroupId
@@ -57,7 +58,7 @@ def list_targets(aws: Aws, region: str) -> tuple[TargetFacts, ...]:
     Listeners cost one call per load balancer (AWS has no other way); they are asked for side by
     side.
     """
-    with ThreadPoolExecutor(LOOKS_AT_ONCE, "targets") as pool:
+    with ThreadPool(LOOKS_AT_ONCE, "targets") as pool:
         instances = pool.submit(_running_instances, aws, region)
         balancers = [_balancer(found) for found in _balancers(aws, region)]
         listeners = [
@@ -79,7 +80,7 @@ def target_facts(aws: Aws, arn: str) -> TargetFacts | None:
     """Everything about one target, or None if the account has no such target. Raises AwsError if a
     part cannot be read.
     """
-    with ThreadPoolExecutor(LOOKS_AT_ONCE, "target") as pool:
+    with ThreadPool(LOOKS_AT_ONCE, "target") as pool:
         survey = survey_target(aws, arn, pool)
     for error in survey.failures.values():
         raise error

@@ -141,6 +141,7 @@ def test_the_lines_for_the_lab_are_all_that_it_takes() -> None:
         "PORTAL_URL": "by PORT",
         "EVIDENCE_KEY_FILE": "the demo makes a key",
         "LAB_EXTERNAL_ID": "everybody has their own",
+        "LOG_FORMAT": "the demo is read on a terminal",
         "PROVISIONING_TICK_SECONDS": "the demo is watched",
         "PROVISIONING_LEASE_SECONDS": "the demo is watched",
     }

@@ -85,6 +85,22 @@ def test_a_ticket_becomes_a_live_endpoint_and_asking_twice_makes_one(
     assert received["sec-websocket-accept"] == check["transcript"]["request"]["expected_accept"]
     assert live["ticket"]["servicenow"]["stage"] == "complete"
 
+    # One id leads from the ticket system's call to what the workers did in AWS and what they told.
+    said = {
+        name: "\n".join(
+            line
+            for line in product.stack.log(name).read_text("utf-8").splitlines()
+            if live["correlation_id"] in line
+        )
+        for name in ("web", "provisioning-worker")
+    }
+    assert first.headers["X-Request-ID"] == live["correlation_id"]
+    assert "http.request method=POST path=/api/v1/requests" in said["web"]
+    assert "kind=request.submitted" in said["web"]
+    assert "task=portal.requests.tasks.plan_request" in said["provisioning-worker"]
+    assert "operation=UpdateDistribution" in said["provisioning-worker"]
+    assert "kind=run.done" in said["provisioning-worker"]
+
 
 def test_an_approval_is_void_when_aws_changed_before_it_was_applied(product: Product) -> None:
     ana, olga = product.api("ana"), product.api("olga")

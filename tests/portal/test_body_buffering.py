@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,3 +129,17 @@ def test_no_client_chooses_in_which_encoding_it_is_read(sent: bytes, read: bytes
     assert plain_type(sent) == read
     seen, _ = send([b"{}"], {"content-type": sent.decode("latin-1"), "content-length": "2"})
     assert seen[0]["headers"][0] == (b"content-type", read.decode("latin-1").encode())
+
+
+def test_a_refused_upload_has_a_line_too_and_the_client_learns_its_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Django never sees it."""
+    caplog.set_level(logging.INFO, "portal.access_log")
+    headers = {"content-length": str(LARGEST_BODY + 1), "x-request-id": "from-the-proxy"}
+    _, sent = send([b"x"], headers, query=b"token=s3cr3t")
+    assert dict(sent[0]["headers"])[b"x-request-id"] == b"from-the-proxy"
+    assert json.loads(sent[1]["body"])["correlation_id"] == "from-the-proxy"
+    [record] = caplog.records
+    told = vars(record)["fields"]
+    assert (told["method"], told["path"], told["status"]) == ("POST", "/api/v1/requests", 413)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +14,13 @@ import pytest
 from provisioning.aws import vpc_origins
 from provisioning.aws.errors import AwsError
 from provisioning.aws.session import AccountRef, Aws, aws_for
-from tests.provisioning.aws.wire import assumed_role, cloudfront_error, listening, no_vpc_origins
+from tests.provisioning.aws.wire import (
+    Reply,
+    assumed_role,
+    cloudfront_error,
+    listening,
+    no_vpc_origins,
+)
 
 ROLE = "arn:aws:iam::111122223333:role/edge-portal"
 CHAT = AccountRef("111122223333", "us-east-1", ROLE, "chosen-by-the-portal")
@@ -138,3 +146,56 @@ def test_one_account_has_one_set_of_clients_in_a_process_and_a_fork_has_its_own(
     if child == 0:
         os._exit(0 if aws_for(ref) is not mine else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_as_many_calls_as_a_process_makes_at_once_keep_their_connections(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Six snapshots of a page's form, eight reads of each: urllib3 warns of each connection that it
+    closes because its pool is full, and every later call opens one again.
+    """
+    at_once = 48
+    all_asked = threading.Barrier(at_once)
+    with listening(no_vpc_origins()) as wire, ThreadPoolExecutor(at_once) as pool:
+        reply = wire.replies[0]
+
+        def when_all_have_asked() -> Reply | str:
+            all_asked.wait(60)
+            return reply
+
+        monkeypatch.setattr(wire, "next_reply", when_all_have_asked)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        aws = Aws(AccountRef("123456789012", "us-east-1"))
+        assert [*pool.map(lambda _: vpc_origins.list_all(aws), range(at_once))] == [()] * at_once
+    assert "pool is full" not in caplog.text
+
+
+def test_each_call_has_a_line_with_what_aws_support_asks_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "provisioning.aws.call_log")
+    throttled = cloudfront_error("Throttling", 503, **{"x-amzn-RequestId": "first"})
+    found = no_vpc_origins()
+    answered = Reply(found.status, found.body, {"x-amzn-RequestId": "8f0c"})
+    with listening(throttled, answered, cloudfront_error("AccessDenied", 403)) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
+        aws = Aws(AccountRef("123456789012", "us-east-1"))
+        vpc_origins.list_all(aws)
+        with pytest.raises(AwsError):
+            vpc_origins.list_all(aws)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(AwsError):
+        vpc_origins.list_all(Aws(AccountRef("123456789012", "us-east-1")))
+    lines: list[dict[str, Any]] = [vars(record)["fields"] for record in caplog.records]
+    assert all(line.pop("ms") > 0 for line in lines)
+    always = {
+        "account": "123456789012",
+        "region": "us-east-1",
+        "service": "cloudfront",
+        "operation": "ListVpcOrigins",
+    }
+    assert lines == [
+        always | {"status": 200, "error": "", "aws_request_id": "8f0c", "retries": 1},
+        always | {"status": 403, "error": "AccessDenied", "aws_request_id": "req-1", "retries": 0},
+        always | {"status": 0, "error": "EndpointConnectionError"},
+    ]
