@@ -80,16 +80,55 @@ def test_compose_uses_only_variables_of_the_example() -> None:
     assert substituted - known - {"PORT"} == set()
 
 
-def test_compose_builds_its_image_once_and_pulls_it_from_nowhere() -> None:
+def test_compose_builds_each_image_once_and_pulls_it_from_nowhere() -> None:
     services = compose()["services"]
-    ours = {name: one for name, one in services.items() if one["image"] == services["web"]["image"]}
+    built = {"private-websocket-edge-portal": "network", "private-websocket-edge-lab": "aws"}
+    ours = {name: one for name, one in services.items() if one["image"] in built}
     assert set(services) - set(ours) == {"postgres", "redis"}
-    assert [name for name, one in ours.items() if "build" in one] == ["network"]
-    assert {one.get("pull_policy") for name, one in ours.items() if name != "network"} == {"never"}
     for name, one in ours.items():
+        builder = built[one["image"]]
+        if name == builder:
+            assert one["build"]["target"] == one["image"].rpartition("-")[2]
+        else:
+            assert "build" not in one, f"{name} builds what {builder} builds"
+            assert one["pull_policy"] == "never"
         assert name == "network" or one["network_mode"] == "service:network", (
             f"{name} starts without what builds it"
         )
+
+
+def test_only_the_lab_s_services_have_the_image_with_the_lab() -> None:
+    """moto and what it needs are half of it, and none of it belongs where AWS is real."""
+    with_lab = {n for n, one in compose()["services"].items() if one["image"].endswith("-lab")}
+    assert with_lab == {"aws", "apps", "edge"}
+    stages = stages_of_the_image()
+    last = next(reversed(stages))
+    assert last == "portal", "`docker build .` makes the last"
+    assert "lab" in " ".join(stages["lab"]["lines"])
+    name, lines = last, []
+    while name in stages:
+        lines += stages[name]["lines"]
+        name = stages[name]["base"]
+    copied = [stage for line in lines for stage in re.findall(r"--from=(\S+)", line)]
+    assert copied == ["packages"]
+    lines += stages["packages"]["lines"]
+    assert [line for line in lines if re.search(r"\blab\b|requirements-lab", line)] == []
+
+
+def test_nobody_is_root_in_the_image_and_kubernetes_can_tell() -> None:
+    """`runAsNonRoot` refuses a user that is a name."""
+    for name in ("product", "lab"):
+        users = [line for line in stages_of_the_image()[name]["lines"] if line.startswith("USER")]
+        assert users[-1] == "USER 10001:10001"
+
+
+def test_each_process_that_stays_has_its_own_health_check() -> None:
+    checks = {name: one.get("healthcheck") for name, one in compose()["services"].items()}
+    asked = {name: check["test"][-1] for name, check in checks.items() if check}
+    assert "/readyz" in asked["web"]
+    assert asked["ticker"] == "ticker"
+    for worker in ("provisioning-worker", "checks-worker"):
+        assert checks[worker]["test"][-3:] == ["health", "workers", "aws-polling"]
 
 
 def test_compose_waits_for_the_postgres_that_stays() -> None:
@@ -199,6 +238,19 @@ def test_the_image_copies_every_package_that_runs() -> None:
         "requirements-lab.txt",
     ):
         assert needed in copied, f"the Dockerfile does not copy {needed}"
+
+
+def stages_of_the_image() -> dict[str, Any]:
+    """Stage to its base and its instructions, in order."""
+    text = (PROJECT / "Dockerfile").read_text().replace("\\\n", " ")
+    stages: dict[str, Any] = {}
+    for line in text.splitlines():
+        if begun := re.fullmatch(r"FROM (\S+) AS (\S+)", line):
+            lines: list[str] = []
+            stages[begun[2]] = {"base": begun[1], "lines": lines}
+        elif line.strip() and not line.startswith("#"):
+            lines.append(line)
+    return stages
 
 
 def compose() -> dict[str, Any]:
