@@ -460,6 +460,11 @@ def _record_health(check: Check, found: Investigation, *, ok: bool, now: datetim
     row.save()
 
 
+def keep_check(check_id: str) -> None:
+    """A request refers to this check: it is never deleted."""
+    Check.objects.filter(pk=check_id).update(kept=True)
+
+
 def forget_health(endpoint: Endpoint, now: datetime) -> None:
     """The endpoint went out of service: nothing is known of it until it is checked again."""
     EndpointHealth.objects.filter(endpoint=endpoint).exclude(health=Health.UNKNOWN).update(

@@ -74,6 +74,7 @@ class Check(LeasedRow):
 
     `connect_ms` is the time until the WebSocket is open, null if it did not open.
     `distribution_etag` is that of the configuration that was compared, "" if none was read.
+    `kept`: a request refers to it as what showed its endpoint live, or not; it is never deleted.
     `findings` are ranked verdicts; `probes` are the further attempts made to explain a failure,
     `next_probe` the one that would tell more. Until `retry_until` a failed check is retried: after
     a deployment some edges still serve the old config.
@@ -96,6 +97,7 @@ class Check(LeasedRow):
     findings = models.JSONField(default=list)
     next_probe = models.CharField(max_length=20, blank=True)
     probes = models.JSONField(default=list)
+    kept = models.BooleanField(default=False)
 
     @property
     def purpose(self) -> str:
@@ -104,6 +106,25 @@ class Check(LeasedRow):
 
     def __str__(self) -> str:
         return f"check of {self.endpoint_id}: {self.verdict or 'under way'}"
+
+
+class DeletedChecks(models.Model):
+    """What uptime is computed from, of an endpoint's usual checks of one UTC day that are deleted:
+    of each when it was requested, in microseconds of the day, whether it was ok, its `connect_ms`
+    and its verdict.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deleted_checks")
+    day = models.DateField(db_index=True)
+    samples = models.JSONField(default=list)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["endpoint", "day"], name="deleted_checks_one_row"),
+        )
+
+    def __str__(self) -> str:
+        return f"{len(self.samples)} checks of {self.endpoint_id} on {self.day}"
 
 
 class Probe(LeasedRow):
@@ -127,6 +148,12 @@ class Probe(LeasedRow):
     rows = models.JSONField(default=list)
     ok = models.BooleanField(null=True)
     report = models.JSONField(null=True)
+
+    class Meta(LeasedRow.Meta):
+        indexes = (  # type: ignore[assignment]  # one more than the base class has
+            *LeasedRow.Meta.indexes,
+            models.Index(fields=["requested_at"], name="probe_by_age"),
+        )
 
     @property
     def purpose(self) -> str:

@@ -102,6 +102,11 @@ def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
     handshake. Raises LogRowError.
     """
     rows = parse_log_rows(text)
+    if check.transcript_data is None:
+        raise LogRowError(
+            "The transcript of this check was deleted because it is old. Check again, then paste "
+            "the log rows of the new check."
+        )
     try:
         seen = Transcript.from_dict(check.transcript_data or {})
     except ValueError as error:

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "portal.people",
     "portal.requests",
     "portal.pages",
+    "portal.retention",
     "portal.operations",
     "portal",
 ]
@@ -120,6 +121,7 @@ CELERY_TASK_DEFAULT_QUEUE = "provisioning"
 CELERY_TASK_ROUTES = {
     "checks.tasks.*": {"queue": "checks"},
     "provisioning.drift.tasks.*": {"queue": "checks"},
+    "portal.retention.tasks.*": {"queue": "checks"},
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False
@@ -164,6 +166,16 @@ DRIFT_EVERY_MINUTES = env.int("DRIFT_EVERY_MINUTES", default=60)
 PRIVACY_AUDIT_HOURS = env.int("PRIVACY_AUDIT_HOURS", default=24)
 PRIVACY_EXCEPTION_DAYS = env.int("PRIVACY_EXCEPTION_DAYS", default=90)
 EVIDENCE_KEY_FILE = env.str("EVIDENCE_KEY_FILE", default="")
+
+# How many days what is kept; 0 is for ever (portal/retention).
+RETAIN_TRANSCRIPTS_DAYS = env.int("RETAIN_TRANSCRIPTS_DAYS", default=3)
+RETAIN_CHECKS_DAYS = env.int("RETAIN_CHECKS_DAYS", default=7)
+RETAIN_HOURLY_CHECKS_DAYS = env.int("RETAIN_HOURLY_CHECKS_DAYS", default=90)
+RETAIN_DAILY_CHECKS_DAYS = env.int("RETAIN_DAILY_CHECKS_DAYS", default=730)
+RETAIN_FAILURES_DAYS = env.int("RETAIN_FAILURES_DAYS", default=90)
+RETAIN_CHANGES_DAYS = env.int("RETAIN_CHANGES_DAYS", default=730)
+RETAIN_PROBES_DAYS = env.int("RETAIN_PROBES_DAYS", default=90)
+RETAIN_REMOVED_DAYS = env.int("RETAIN_REMOVED_DAYS", default=365)
 
 # Who may read metrics from the web process, and where workers and the ticker serve theirs.
 METRICS_ALLOWED_NETWORKS = env.list("METRICS_ALLOWED_NETWORKS", default=["127.0.0.1/32", "::1/128"])

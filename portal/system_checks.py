@@ -92,6 +92,14 @@ def days_are_possible(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         ("ENDPOINT_MAX_DAYS", 0, 3650, "days"),
         ("TRANSFER_OFFER_DAYS", 1, 90, "days"),
         ("HEAD_START_HOURS", 0, 720, "hours"),
+        ("RETAIN_TRANSCRIPTS_DAYS", 0, 3650, "days"),
+        ("RETAIN_CHECKS_DAYS", 0, 3650, "days"),
+        ("RETAIN_HOURLY_CHECKS_DAYS", 0, 3650, "days"),
+        ("RETAIN_DAILY_CHECKS_DAYS", 0, 3650, "days"),
+        ("RETAIN_FAILURES_DAYS", 0, 3650, "days"),
+        ("RETAIN_CHANGES_DAYS", 0, 3650, "days"),
+        ("RETAIN_PROBES_DAYS", 0, 3650, "days"),
+        ("RETAIN_REMOVED_DAYS", 0, 3650, "days"),
     ):
         if not least <= getattr(settings, name) <= most:
             hint = f"Set it to a number of {unit} from {least} to {most}."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -22,6 +23,7 @@ from portal.operations.models import TickRecord
 from portal.operations.observe import longest_due
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
+from portal.retention import housekeeping
 from provisioning.models import AccountQuota, DriftFinding, Endpoint, Run
 
 
@@ -95,6 +97,7 @@ def _from_rows() -> Iterator[Metric]:
     yield ticks
     yield from _of_endpoints()
     yield from _of_accounts()
+    yield from _of_retention(now)
 
 
 def _of_endpoints() -> Iterator[Metric]:
@@ -153,3 +156,24 @@ def _of_accounts() -> Iterator[Metric]:
         value=settings.CLOUDFRONT_CALLS_PER_SECOND,
     )
     return iter((used, limits, drift, budget))
+
+
+def _of_retention(now: datetime) -> Iterator[Metric]:
+    deleted = GaugeMetricFamily(
+        "portal_retention_deleted_rows", "Rows deleted because they were old.", labels=["kind"]
+    )
+    emptied = GaugeMetricFamily(
+        "portal_retention_deleted_transcripts",
+        "Transcripts deleted of checks that are kept.",
+        labels=["kind"],
+    )
+    behind = GaugeMetricFamily(
+        "portal_retention_days_behind",
+        "For how many days there is something to delete that was not.",
+        labels=["kind"],
+    )
+    for kind, task in housekeeping.recorded(housekeeping.kinds(), now):
+        deleted.add_metric([kind.name], task.deleted)
+        emptied.add_metric([kind.name], task.emptied)
+        behind.add_metric([kind.name], kind.days_behind(task, now))
+    return iter((deleted, emptied, behind))

@@ -15,6 +15,7 @@ from checks.models import Check
 from portal.operations.models import TickRecord
 from portal.operations.readiness import Facts
 from portal.requests.models import EndpointRequest
+from portal.retention import housekeeping
 from provisioning.models import AwsAccount, Run
 
 REDIS_TIMEOUT_SECONDS = 1.0
@@ -51,6 +52,7 @@ def _from_database(now: datetime) -> Facts:
         failing_ticks={one.name: one.error for one in ticks if one.failing_since},
         longest_due_seconds=max(longest_due(now).values()),
         sweep_late_seconds=_seconds(now - sweeps) if sweeps else 0.0,
+        retention_days_behind=housekeeping.days_behind(now),
     )
 
 

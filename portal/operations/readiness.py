@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 TICK_LATE_SECONDS = 30.0
 DUE_LATE_SECONDS = 60.0
 """How long work may stay due before the workers count as behind."""
+RETENTION_LATE_DAYS = 2
+"""Each midnight one more day is to be deleted, which takes the workers minutes."""
 
 
 class Level(enum.StrEnum):
@@ -40,13 +42,14 @@ class Facts:
     failing_ticks: Mapping[str, str] = field(default_factory=dict)
     longest_due_seconds: float = 0.0
     sweep_late_seconds: float = 0.0
+    retention_days_behind: Mapping[str, int] = field(default_factory=dict)
 
 
 def components(facts: Facts) -> tuple[Component, ...]:
     """Every component. What cannot be known without PostgreSQL is left out."""
     found = [_store("postgresql", facts.database_error), _store("redis", facts.redis_error)]
     if not facts.database_error:
-        found += [_ticker(facts), _workers(facts), _sweeps(facts)]
+        found += [_ticker(facts), _workers(facts), _sweeps(facts), _retention(facts)]
     return tuple(found)
 
 
@@ -90,3 +93,12 @@ def _sweeps(facts: Facts) -> Component:
         text = f"Polling an account in which runs wait is {late:.0f} s late."
         return Component("aws-polling", Level.DEGRADED, text)
     return Component("aws-polling", Level.OK, "Accounts with waiting runs are polled on time.")
+
+
+def _retention(facts: Facts) -> Component:
+    late = {name: days for name, days in facts.retention_days_behind.items() if days}
+    if any(days > RETENTION_LATE_DAYS for days in late.values()):
+        told = ", ".join(f"{name} by {days} days" for name, days in sorted(late.items()))
+        text = f"Deleting what is old is behind: {told}. Storage grows."
+        return Component("retention", Level.DEGRADED, text)
+    return Component("retention", Level.OK, "What is old is deleted.")

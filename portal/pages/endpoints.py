@@ -41,7 +41,8 @@ from checks.usual_check import (
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.health import with_health
-from portal.endpoints.uptime import SPANS, Sample, draw, measure_uptime, span_of
+from portal.endpoints.uptime import SPANS, draw, measure_uptime, span_of
+from portal.endpoints.usual_samples import usual_samples
 from portal.pages.auth import SignedIn, endpoint_or_404, query_of_page, signed_in, to_page
 from portal.pages.drift import drift_context
 from portal.pages.exports import FORMATS
@@ -290,19 +291,10 @@ def _drift_beside(endpoint: Endpoint) -> list[str]:
 
 
 def _uptime_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
-    """What the standard checks say about uptime, in one query of four columns."""
+    """What the standard checks say about uptime, those that are deleted included."""
     span, now = span_of(wanted), timezone.now()
-    usual = Check.objects.filter(
-        endpoint=endpoint, options={}, finished_at__isnull=False, requested_at__gt=now - span.length
-    )
-    rows = usual.order_by("-requested_at").values_list(
-        "requested_at", "ok", "connect_ms", "verdict"
-    )[:CHECKS_CHARTED]
-    uptime = measure_uptime(
-        [Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows],
-        span,
-        now,
-    )
+    samples = usual_samples(endpoint, now - span.length, most=CHECKS_CHARTED)
+    uptime = measure_uptime(samples, span, now)
     last = uptime.last_failure
     failure = verdict_of(last.verdict) if last else None
     return {

@@ -86,7 +86,7 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     context = _context(request.user, shown) | {
         "events": events,
         "steps": sorted({event.step for event in events if event.step}),
-        "earlier": bool(events) and events[0].seq > 1,
+        "earlier": bool(events) and logged.filter(seq__lt=events[0].seq).exists(),
         "before": before,
     }
     return render(request, "requests/detail.html", context)
@@ -171,7 +171,9 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         if isinstance(may(verb, actor, shown.standing, digest=shown.plan_digest), Allowed)
     }
     close = Verb.CLOSE in usable and run is not None
-    rail = progress(run, now) if run is not None else None
+    # Of a removed endpoint, the journal is deleted some time.
+    told = run is not None and not (run.over and not run.entries.exists())
+    rail = progress(run, now) if run is not None and told else None
     gone = (
         [step.name for step in rail.steps if step.state == UNDONE]
         if rail and state is State.FAILED

@@ -26,7 +26,6 @@ from django.shortcuts import redirect, render
 from portal.pages.kept_answers import keep_answers, known_answers
 from portal.people.models import Person
 from portal.people.rate_counter import rate_counter
-from portal.people.sessions import SessionStore
 
 # A colleague's wrong guesses from elsewhere must not lock a person out, and behind a proxy everyone
 # shares an address.
@@ -84,11 +83,8 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """The right password resets the count for this name from this address, and no other. This
-        is also where everyone's expired sessions are deleted.
-        """
+        """The right password resets the count for this name from this address, and no other."""
         rate_counter().forget(self._counters()[0][0])
-        SessionStore.clear_expired()
         response = super().form_valid(form)
         if answers := self.request.POST.get("answers"):
             keep_answers(self.request, self.get_success_url(), QueryDict(answers))

@@ -111,7 +111,7 @@ def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
         # about the endpoint.
         _request_first_check(request, now)
     elif event.kind == "check.finished":
-        _handle_check(request, ok=bool(event.data.get("ok")), text=event.text, now=now)
+        _handle_check(request, event, now)
 
 
 def _handle_done(request: EndpointRequest, now: datetime) -> None:
@@ -167,12 +167,15 @@ def _check_again(request: EndpointRequest, now: datetime) -> None:
         )
 
 
-def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetime) -> None:
+def _handle_check(request: EndpointRequest, event: Event, now: datetime) -> None:
+    ok = bool(event.data.get("ok"))
     verb = Verb.ANSWERED if ok else Verb.DID_NOT_ANSWER
     before = State(request.state)
     if after(before, verb) is None:
         return
-    move(request, verb, now, reason="" if ok else text[:500])
+    move(request, verb, now, reason="" if ok else event.text[:500])
+    if before in (State.VERIFYING, State.UNANSWERED) and "check" in event.data:
+        checks.keep_check(event.data["check"])
     if ok:
         again = before is State.FAILING
         done = "Clients can connect again." if again else "Request complete. Clients can connect."

@@ -293,6 +293,9 @@ class IdempotencyKey(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["person", "route", "key"], name="idempotency_key_once")
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"], name="idempotency_key_by_age")
+        ]
 
     def __str__(self) -> str:
         return self.key

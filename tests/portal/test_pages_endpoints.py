@@ -238,9 +238,7 @@ def test_settings_come_with_their_reasons(people: Cast, endpoint: Endpoint) -> N
     assert "HTTPS port" not in words
     endpoint.spec_data = endpoint.spec_data | {"read_timeout": 90}
     endpoint.save()
-    assert "90 As built." in text_of(
-        signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/")
-    )
+    assert "90 As built." in text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
 
 
 def test_a_transcript_of_another_version_is_no_error(people: Cast, endpoint: Endpoint) -> None:

@@ -6,7 +6,6 @@ from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core import signing
 from django.db import OperationalError
 from django.http import HttpResponse
@@ -18,7 +17,6 @@ from portal.pages.sign_in import (
     KNOWN_DEVICE,
 )
 from portal.people.models import Person
-from portal.people.sessions import SessionStore
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 from tests.portal.endpoint_requests import ask
@@ -48,16 +46,6 @@ def test_ana_signs_in_and_gets_the_page_she_asked_for(ana: Person) -> None:
     assert client.get("/requests/?state=live").status_code == 200
     client.post("/sign-out/")
     assert client.get("/").status_code == 302
-
-
-def test_a_sign_in_deletes_the_sessions_that_have_expired(ana: Person) -> None:
-    stale, valid = SessionStore(), SessionStore()
-    stale.set_expiry(-1)
-    for session in (stale, valid):
-        session.create()
-    Client().post("/sign-in/", {"username": "ana", "password": PASSWORD})
-    kept = set(Session.objects.values_list("session_key", flat=True))
-    assert (stale.session_key in kept, valid.session_key in kept) == (False, True)
 
 
 def test_next_never_leads_away_from_the_portal(ana: Person) -> None:

@@ -21,10 +21,11 @@ from portal.endpoints import tasks as endpoints
 from portal.operations.exporter import serve_metrics
 from portal.operations.ticks import TickLog
 from portal.requests import tasks as requests
+from portal.retention import tasks as retention
 from provisioning import tasks as provisioning
 from provisioning.drift import tasks as drift
 
-TICKED = (provisioning, requests, endpoints, checks, drift)
+TICKED = (provisioning, requests, endpoints, checks, drift, retention)
 log = logging.getLogger("portal.ticker")
 
 

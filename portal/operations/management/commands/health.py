@@ -10,7 +10,7 @@ from django.utils import timezone
 from portal.operations.observe import observe
 from portal.operations.readiness import Level, components
 
-NAMES = ("postgresql", "redis", "ticker", "workers", "aws-polling")
+NAMES = ("postgresql", "redis", "ticker", "workers", "aws-polling", "retention")
 
 
 class Command(BaseCommand):
