@@ -12,14 +12,18 @@ from django.test import Client
 from django.utils import timezone
 
 from checks import tasks as checks
+from checks.models import Check
 from portal.endpoints import tasks as endpoints
 from portal.pages.paging import PAGE_SIZE
 from portal.people.models import Person
 from portal.requests import tasks as requests
 from portal.requests.models import EndpointRequest
+from portal.retention import housekeeping
+from portal.retention import tasks as retention
+from portal.retention.models import RetentionTask
 from provisioning import tasks as provisioning
 from provisioning.drift import reports
-from provisioning.models import AwsAccount
+from provisioning.models import AwsAccount, Endpoint
 from tests.performance.blocks import Measured, measuring
 from tests.performance.history import History, write_history
 from tests.portal.people import NOW, bearer, signed_in
@@ -100,6 +104,7 @@ def test_nothing_reads_the_whole_history(monkeypatch: pytest.MonkeyPatch) -> Non
         assert 200 in statuses, (path, statuses)
     found += deep_pages(history)
     found += ticks(monkeypatch)
+    found += deleting(history, monkeypatch)
     assert not found, "\n".join(found)
 
 
@@ -149,3 +154,37 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         reports.request_due_reports(later)
         reports.due_reports(later)
     yield from too_much("tick of drift", measured)
+
+
+def deleting(history: History, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each statement of a batch, for each kind of row, with nothing and with a year to delete."""
+    monkeypatch.setattr(retention.delete_old_rows, "delay", lambda: None)
+    now = timezone.now()
+    with measuring() as measured:
+        retention.tick(now)
+        housekeeping.days_behind(now)
+    yield from too_much("tick of retention", measured)
+    for turn in range(3):
+        for kind in housekeeping.kinds():
+            with measuring() as measured:
+                housekeeping.delete_batch(kind, now)
+            yield from too_much_at_once(f"batch {turn} of {kind.name}", measured)
+    checks_of_often = Check.objects.filter(endpoint=history.often_checked)
+    before_it = Endpoint.objects.filter(pk__lt=history.often_checked.pk).order_by("pk").last()
+    for days_ago in (360, 100, 20):
+        made = checks_of_often.count()
+        RetentionTask.objects.filter(pk="checks").update(
+            day=(now - timedelta(days=days_ago)).date(),
+            after=before_it.pk if before_it else None,
+            next_at=now,
+        )
+        with measuring() as measured:
+            housekeeping.delete_batch(housekeeping.kinds()[0], now)
+        assert made - checks_of_often.count() >= 72
+        yield from too_much_at_once(f"checks of {days_ago} days ago", measured)
+
+
+def too_much_at_once(what: str, measured: Measured) -> Iterator[str]:
+    """What is to be said of its costliest statement."""
+    if max((one.blocks for one in measured.statements), default=0) > MOST_BLOCKS:
+        yield f"{what}: {measured.costliest()}"
