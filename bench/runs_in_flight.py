@@ -6,10 +6,11 @@ as `make demo` does, and leads 10, then 100, then 1,000 runs through the real sa
 wait for VPC origins: 20 distributions times 50 paths, 20 targets, one account. (From the second
 hundred on, the first step is written down as done: it is one look at AWS and no waiting, and would
 cost a minute.) The lab's clock stands still, so they wait until it is stepped; then all are brought
-to their end. The pace is that of real AWS but for the sweep, which comes every two seconds so that
-it is counted soon. Controls, in the same run: a poller that asks for each waiting run by itself at
-the same interval, and a Celery worker that holds the same number of tasks with a countdown. Only
-ratios mean anything. Exit code 1 when a goal is missed.
+to their end. The pace is that of real AWS but for the sweep, which comes
+every two seconds, as it does around the usual end of a wait, so that it is counted soon. Controls,
+in the same run: a poller that asks for each waiting run by itself at the same interval, and a
+Celery worker that holds the same number of tasks with a countdown. Only ratios mean anything. Exit
+code 1 when a goal is missed.
 """
 
 from __future__ import annotations

@@ -10,22 +10,27 @@ from __future__ import annotations
 import itertools
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from provisioning.aws import distributions, vpc_origins
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.aws.session import Aws
 from provisioning.facts.names import DistributionId, VpcOriginId
+from provisioning.facts.step_times import StepTime
+from provisioning.facts.sweep_interval import Wait, next_sweep_seconds
 from provisioning.facts.watched import GONE
 from provisioning.models import AwsAccount, Run, Watch
 from provisioning.watches import record_observation
 
 LONGEST_PAUSE_SECONDS = 300.0
+QUICKEST_SECONDS = 2.0
+"""The least time between two sweeps of an account, of AWS's time."""
 log = logging.getLogger(__name__)
 
 Seen = tuple[Watch, str, Mapping[str, Any] | None]
@@ -40,12 +45,20 @@ def claim_sweep(account_id: str, now: datetime, *, seconds: float) -> AwsAccount
     return AwsAccount.objects.get(pk=account_id)
 
 
-def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float) -> None:
+def sweep(
+    account: AwsAccount,
+    *,
+    clock: Callable[[], datetime],
+    seconds: float,
+    usual: Mapping[str, StepTime],
+) -> None:
     """1. Find the watches that runs wait for.
     2. List (or Get, if that takes fewer calls) VPC origins and distributions; confirm each changed
        status with one Get.
     3. Record all observations and wake the runs in one go, so that runs that can write together
        become due together.
+    4. Choose when the next one is due: within `seconds`, and sooner when AWS is about to be done.
+       `usual` says how long it takes, by kind of resource.
     If AWS throttles the sweep, it keeps what it saw, and the pause until the next one doubles, up
     to five minutes. If the call budget runs out, the next sweep continues as usual.
     """
@@ -54,7 +67,7 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
     waiting = Watch.objects.filter(account=account).filter(
         Q(waiters__state__in=[Run.State.WAITING, Run.State.UNDOING])
     )
-    watches = list(waiting.distinct())
+    watches = list(waiting.annotate(waiting=Count("waiters")))
     seen: list[Seen] = []
     failure: AwsError | None = None
     looks = itertools.chain(
@@ -78,7 +91,12 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
             account, watch.resource, watch.aws_id, status, detail, began=began, now=clock()
         )
     if failure is None:
-        AwsAccount.objects.filter(pk=account.pk).update(last_sweep_at=clock(), last_sweep_error="")
+        now = clock()
+        AwsAccount.objects.filter(pk=account.pk).update(
+            last_sweep_at=now,
+            last_sweep_error="",
+            next_sweep_at=began + timedelta(seconds=_next_sweep(seen, usual, now, seconds)),
+        )
     elif failure.code != OVER_BUDGET:
         # Jitter, not a secret
         pause = min(seconds * 2, LONGEST_PAUSE_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311
@@ -86,6 +104,27 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
         AwsAccount.objects.filter(pk=account.pk).update(
             last_sweep_error=str(failure)[:300], next_sweep_at=next_at
         )
+
+
+def _next_sweep(
+    seen: Sequence[Seen], usual: Mapping[str, StepTime], now: datetime, seconds: float
+) -> float:
+    """Seconds until the next sweep, by the resources whose status has not changed."""
+    pace = float(settings.PROVISIONING_PACE)
+    waits = [
+        Wait(
+            vars(watch)["waiting"], (now - watch.written_at).total_seconds(), usual[watch.resource]
+        )
+        for watch, status, _ in seen
+        if status == watch.status
+    ]
+    return next_sweep_seconds(
+        waits,
+        calls=len({watch.resource for watch, _, _ in seen}),
+        pace=pace,
+        quickest=min(QUICKEST_SECONDS / pace, seconds),
+        slowest=seconds,
+    )
 
 
 def vpc_origins_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:

@@ -11,9 +11,13 @@ from django.db.models import Count, Max, Min, Q
 
 from provisioning.engine.decide import Direction, EntryKind
 from provisioning.engine.step import Step
+from provisioning.facts import watched
 from provisioning.facts.step_times import StepSample, StepTime, acts, time_of_step
-from provisioning.models import JournalEntry, Run
+from provisioning.models import AwsAccount, JournalEntry, Run
 
+CREATE_ENDPOINT = "create-endpoint"
+WAITED_FOR_IN = {watched.VPC_ORIGIN: "vpc-origin", watched.DISTRIBUTION: "behaviors"}
+"""The step of a creation that waits for such a resource."""
 RUNS_READ = 300
 """The latest finished ones."""
 
@@ -58,6 +62,26 @@ def step_times(
             documented_seconds=step.expected_seconds / pace,
         )
         for step in steps
+    }
+
+
+def resource_times(account: AwsAccount, steps: Sequence[Step[Any]]) -> dict[str, StepTime]:
+    """How long AWS takes for a change of each kind of resource that runs wait for, in real seconds,
+    by the `steps` of a creation.
+    """
+    samples, pace = _recent.samples(), settings.PROVISIONING_PACE
+    by_name = {step.name: step for step in steps}
+    return {
+        resource: time_of_step(
+            samples,
+            CREATE_ENDPOINT,
+            name,
+            acted=True,
+            account_id=account.pk,
+            region=account.region,
+            documented_seconds=by_name[name].expected_seconds / pace,
+        )
+        for resource, name in WAITED_FOR_IN.items()
     }
 
 

@@ -20,6 +20,7 @@ from provisioning.dispatch import Dispatch
 from provisioning.engine.turn import LeaseLost
 from provisioning.models import AwsAccount, HeadStart, Run
 from provisioning.sagas import SAGAS
+from provisioning.step_times import CREATE_ENDPOINT, resource_times
 
 MAX_DISPATCHED = 200
 DISPATCH_AGAIN_SECONDS = 5.0
@@ -60,7 +61,8 @@ def sweep_account(account_id: str) -> None:
     seconds = sweep_seconds()
     account = poller.claim_sweep(account_id, timezone.now(), seconds=seconds)
     if account is not None:
-        poller.sweep(account, clock=timezone.now, seconds=seconds)
+        usual = resource_times(account, SAGAS[CREATE_ENDPOINT].steps)
+        poller.sweep(account, clock=timezone.now, seconds=seconds, usual=usual)
 
 
 @shared_task
@@ -94,5 +96,5 @@ def tick(now: datetime) -> None:
 
 
 def sweep_seconds() -> float:
-    """Seconds between two sweeps of an account."""
+    """The most seconds between two sweeps of an account."""
     return max(0.5, float(settings.PROVISIONING_SWEEP_SECONDS) / float(settings.PROVISIONING_PACE))

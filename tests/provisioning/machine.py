@@ -19,11 +19,13 @@ from unittest import mock
 from botocore.client import BaseClient
 
 from provisioning import actions, poller, runner
+from provisioning.facts.step_times import StepTime
 from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
 from provisioning.planning import plan_from, snapshot_for_plan
 from provisioning.sagas import SAGAS
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import complete_answers, parse_spec, read_spec
+from provisioning.step_times import CREATE_ENDPOINT, resource_times
 from tests.lab.account import Account, Lab
 
 LEASE_SECONDS = 60.0
@@ -34,6 +36,11 @@ _numbers = itertools.count(1)
 
 class Killed(BaseException):
     """The worker is gone, here and now."""
+
+
+def usual_of(account: AwsAccount) -> dict[str, StepTime]:
+    """How long AWS usually takes, as the sweep's task finds it."""
+    return resource_times(account, SAGAS[CREATE_ENDPOINT].steps)
 
 
 @dataclass
@@ -155,7 +162,7 @@ class Machine:
         for account in list(AwsAccount.objects.due_for_sweep(self.now)):
             claimed = poller.claim_sweep(account.pk, self.now, seconds=15)
             assert claimed is not None
-            poller.sweep(claimed, clock=self.clock, seconds=15)
+            poller.sweep(claimed, clock=self.clock, seconds=15, usual=usual_of(claimed))
 
     def finish(self, *runs: Run, most: int = 400) -> None:
         """Turn after turn, until these runs are over."""

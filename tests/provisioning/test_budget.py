@@ -22,7 +22,7 @@ from provisioning.engine import decide
 from provisioning.engine.decide import GIVE_UP_AFTER_TRIES
 from provisioning.models import AwsAccount, Event, Run, Watch
 from tests.lab.account import REGION, Lab
-from tests.provisioning.machine import Machine
+from tests.provisioning.machine import Machine, usual_of
 
 NOW = 1_795_000_000.0
 HOUR = timedelta(hours=1)
@@ -197,7 +197,7 @@ def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(
         "client",
         lambda row: Aws(AccountRef(row.account_id, REGION, row.role_arn, "", no_call)),
     )
-    poller.sweep(claimed, clock=machine.clock, seconds=15)
+    poller.sweep(claimed, clock=machine.clock, seconds=15, usual=usual_of(claimed))
     row = AwsAccount.objects.get(pk=site.row.pk)
     assert (row.last_sweep_at, row.last_sweep_error) == (swept, "")
 
@@ -235,7 +235,7 @@ def test_a_sweep_cut_short_keeps_what_it_saw_and_the_next_goes_on(
     deployed = []
     for _ in range(3):
         left[0] = 2
-        poller.sweep(site.row, clock=machine.clock, seconds=15)
+        poller.sweep(site.row, clock=machine.clock, seconds=15, usual=usual_of(site.row))
         deployed.append(Watch.objects.filter(account=site.row, status="Deployed").count())
     assert deployed == [1, 2, 3]
     assert Run.objects.due(machine.now).count() == 3
