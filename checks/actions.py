@@ -36,6 +36,7 @@ from checks.protocol.transcript import Failure, Phase, Reason, Transcript
 from checks.stored_secrets.sealed_options import SealExpiredError, seal, unseal
 from checks.usual_check import custom_script, usual_target, with_usual
 from provisioning import events
+from provisioning.due_work import Work, announce
 from provisioning.models import Endpoint
 from provisioning.redaction.masking import KnownSecrets, mask_header, mask_text, mask_url
 from provisioning.redaction.references import UnknownSecretError, references
@@ -193,6 +194,7 @@ def _take_turn(saved: SavedCheck, now: datetime) -> bool:
 def request_checks_after_change(endpoint: Endpoint, now: datetime) -> None:
     """The endpoint was changed: its checks with `after_changes` are due."""
     SavedCheck.objects.filter(endpoint=endpoint, after_changes=True).update(next_due_at=now)
+    announce(Work.CHECKS)
 
 
 def probe_network() -> ProbeNetwork:

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from django.db import models
 from django.db.models import Q
 
+from provisioning.due_work import Work, announce
 from provisioning.models import Endpoint
 from provisioning.truncated_field import TruncatedCharField
 
@@ -50,6 +51,7 @@ class LeasedQuerySet(models.QuerySet[Row]):
                 endpoint=endpoint, requested_by=by, requested_at=now, due_at=now, **values
             )
             self.bulk_create([row], ignore_conflicts=True)
+            announce(Work.CHECKS)
             made = self.filter(pk=row.pk).first()
             if made is not None:
                 return made, True

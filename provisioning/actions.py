@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
+from provisioning.due_work import Work, announce
 from provisioning.engine.decide import (
     Direction,
     Entry,
@@ -146,6 +147,7 @@ def _start(
 ) -> Run:
     # From now on its events go to this run's stream, also if it has changed hands.
     Endpoint.objects.filter(pk=endpoint.pk).exclude(event_stream="").update(event_stream="")
+    announce(Work.RUNS)
     return Run.objects.create(
         endpoint=endpoint,
         saga=saga,
@@ -168,6 +170,7 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
             return False
         _append(locked, cancelled(reason, now))
         Run.objects.filter(pk=locked.pk).update(due_at=now, lost_leases=0)
+        announce(Work.RUNS)
     return True
 
 
@@ -195,6 +198,7 @@ def retry_stuck(run: Run, *, reason: str, now: datetime) -> bool:
             failure={},
             lost_leases=0,
         )
+        announce(Work.RUNS)
     return True
 
 

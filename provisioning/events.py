@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from provisioning.due_work import CHANNEL, Work
 from provisioning.models import Event, EventStream
 from provisioning.pokes import poke
 from provisioning.redaction.masking import mask_data, mask_text
@@ -88,12 +89,15 @@ def _storable(value: Any) -> Any:
 
 
 def _next_seq(stream: str) -> int:
-    """Raise the stream's counter; its row lock is held until the transaction ends."""
+    """Raise the stream's counter; its row lock is held until the transaction ends. Requests have
+    work then: to plan, or to follow the stream.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             # A table's name
             f"INSERT INTO {EventStream._meta.db_table} AS s (name, last_seq) VALUES (%s, 1) "  # noqa: S608
-            "ON CONFLICT (name) DO UPDATE SET last_seq = s.last_seq + 1 RETURNING last_seq",
-            [stream],
+            "ON CONFLICT (name) DO UPDATE SET last_seq = s.last_seq + 1 "
+            "RETURNING last_seq, pg_notify(%s, %s)::text",
+            [stream, CHANNEL, Work.REQUESTS],
         )
         return int(cursor.fetchone()[0])

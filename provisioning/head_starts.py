@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from provisioning import events
+from provisioning.due_work import Work, announce
 from provisioning.engine.decide import SETTLING_SECONDS
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
 from provisioning.models import AwsAccount, HeadStart, VpcOrigin
@@ -80,6 +81,7 @@ def begin(account_id: str, spec: EndpointSpec, *, stream: str, now: datetime) ->
             },
         )
         if begun:
+            announce(Work.RUNS)
             text = "Head start: creating the VPC origin while the request waits for approval."
             events.append(stream, "head_start.begun", text, at=now)
 

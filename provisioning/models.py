@@ -19,6 +19,7 @@ from django.db.models.fields.json import KeyTransform
 from provisioning import budget
 from provisioning.aws.session import AccountRef, Aws, aws_for
 from provisioning.aws.snapshot import take_snapshot
+from provisioning.due_work import Work, announce
 from provisioning.engine.decide import Direction, Entry, EntryKind
 from provisioning.engine.turn import RunState
 from provisioning.facts import watched
@@ -460,6 +461,8 @@ class RunQuerySet(models.QuerySet["Run"]):
                 self.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True)
             )
             woken: int = Run.objects.filter(pk__in=keys).update(due_at=now)
+            if woken:
+                announce(Work.RUNS)
         return woken
 
     def dispatched(self, now: datetime, *, since: datetime) -> RunQuerySet:

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Case, F, When
 
 from provisioning import events
+from provisioning.due_work import Work, announce
 from provisioning.engine import turn
 from provisioning.engine.decide import Direction, Entry, EntryKind, Finish
 from provisioning.engine.outcome import Working
@@ -169,12 +170,14 @@ class Lease:
                 changes["watch_id"] = watch.pk if watch else None
                 if watch is None or watch.status != waiting.status:
                     changes["due_at"] = now
+                    announce(Work.RUNS)
             self._write(changes, now, entry, event)
             if (
                 state != Run.State.UNDOING
                 and self.run.entries.filter(kind=EntryKind.CANCEL).exists()
             ):
                 Run.objects.filter(pk=self.run.pk).update(due_at=now)
+                announce(Work.RUNS)
 
     def end(
         self, now: datetime, *, event: Mapping[str, Any], changes: Mapping[str, Any], end: Finish

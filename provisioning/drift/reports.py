@@ -19,6 +19,7 @@ from provisioning import events
 from provisioning.aws.errors import AwsError
 from provisioning.drift.comparison import Difference
 from provisioning.drift.observe import Observed, observe
+from provisioning.due_work import Work, announce
 from provisioning.facts.quota_use import OK, told
 from provisioning.models import (
     AccountQuota,
@@ -50,6 +51,7 @@ def request_report(account: AwsAccount, *, by: str, now: datetime) -> DriftRepor
         row = DriftReport(account=account, requested_by=by[:150], requested_at=now, due_at=now)
         # Of two at once, the second finds the first's.
         DriftReport.objects.bulk_create([row], ignore_conflicts=True)
+        announce(Work.DRIFT_REPORTS)
 
 
 def request_due_reports(now: datetime) -> int:

@@ -15,8 +15,8 @@ from checks.actions import request_check
 from checks.models import Check, EndpointHealth
 from checks.privacy.actions import FIRST_AFTER
 from checks.protocol.handshake_options import HandshakeOptions
-from portal.management.commands.tick import run_tick
 from portal.operations.models import TickRecord
+from portal.operations.ticker import Part, run_tick
 from portal.operations.ticks import TickLog
 from portal.requests import actions, follower, planning, tasks
 from portal.requests.endpoint_changes import submit_removal
@@ -160,20 +160,21 @@ def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
 
 
 def test_one_tick_that_fails_keeps_no_other_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    failing: set[str] = set()
     ticks = TickLog(["provisioning", "checks"])
 
     def broken(_: Any) -> None:
         raise ConnectionError("no broker")
 
     ticked: list[Any] = []
+    provisioning, checks = Part("provisioning", broken), Part("checks", ticked.append)
     for _ in range(3):
-        run_tick(broken, "provisioning", failing, ticks)
-        run_tick(ticked.append, "checks", failing, ticks)
+        run_tick(provisioning, ticks)
+        run_tick(checks, ticks)
     assert len(ticked) == 3
     told = dict(TickRecord.objects.values_list("name", "error"))
     assert told == {"provisioning": "ConnectionError", "checks": ""}
-    run_tick(ticked.append, "provisioning", failing, ticks)
+    provisioning.tick = ticked.append
+    run_tick(provisioning, ticks)
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "tick of provisioning failed; retrying",
         "tick of provisioning recovered",
