@@ -12,6 +12,8 @@ from typing import Any
 
 import boto3
 
+from tests.journeys.until import until
+
 CHAT = "111122223333"
 FRONT_DOOR = "Chat front door"
 APP_ADDRESS = "10.10.8.174"
@@ -128,6 +130,27 @@ class TeamAccount:
             DefaultActions=[self._forward_to(name, network["VpcId"], app)],
         )
         return Target(made, group)
+
+    def make_vpc_origin(self, name: str, target: Target) -> str:
+        """A VPC origin of the team's own; its ID."""
+        config = {
+            "Name": name,
+            "Arn": target.arn,
+            "HTTPPort": 80,
+            "HTTPSPort": 443,
+            "OriginProtocolPolicy": "http-only",
+        }
+        made = self.cloudfront.create_vpc_origin(VpcOriginEndpointConfig=config)
+        return str(made["VpcOrigin"]["Id"])
+
+    def delete_vpc_origin(self, aws_id: str) -> None:
+        """Delete a VPC origin as soon as it is deployed; it stays listed until that has ended."""
+
+        def deployed() -> str | None:
+            read = self.cloudfront.get_vpc_origin(Id=aws_id)
+            return str(read["ETag"]) if read["VpcOrigin"]["Status"] == "Deployed" else None
+
+        self.cloudfront.delete_vpc_origin(Id=aws_id, IfMatch=until(deployed, "Deployed"))
 
     def lead_path(self, target: Target, priority: int, path: str, name: str, app: str) -> None:
         """A listener rule that forwards a path to another app, through a target group `name`."""

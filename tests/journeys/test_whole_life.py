@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.journeys.conftest import Product
+from tests.journeys.until import until
 
 
 def test_an_endpoint_is_changed_moved_removed_restored_and_removed_for_good(
@@ -88,3 +89,45 @@ def test_an_endpoint_is_changed_moved_removed_restored_and_removed_for_good(
         "request.approved",
         "request.removed",
     ]
+
+    # The same names again: nothing of the first life stands in the way of the second.
+    reborn = carried_out(ana.ask(**product.answers("whole-life", first, "/life")), "live")
+    assert reborn["endpoint"]["id"] != created["endpoint"]["id"]
+    assert reborn["endpoint"]["url"] == created["endpoint"]["url"]
+    over = f"/endpoints/{reborn['endpoint']['id']}/remove"
+    carried_out(ana.post(over, {"grace_days": 0}).json(), "removed")
+    assert (account.vpc_origins_of(first), account.ingress_of(first.group)) == ([], [])
+
+
+def test_where_every_name_is_taken_the_plan_says_whose_and_the_freed_ones_serve_again(
+    product: Product,
+) -> None:
+    ana, olga, account = product.api("ana"), product.api("olga"), product.account
+    target = account.make_target("int-taken", admits_cloudfront=False)
+
+    def asked() -> dict[str, Any]:
+        return ana.ask(**product.answers("taken", target, "/taken"))
+
+    def carried_out(request: dict[str, Any], state: str) -> dict[str, Any]:
+        planned = ana.await_state(request["id"], "awaiting_approval")
+        assert olga.approve(planned).status_code == 200
+        return ana.await_state(request["id"], state)
+
+    live = carried_out(asked(), "live")
+    [ours] = account.vpc_origins_of(target)
+    endpoint = f"/endpoints/{live['endpoint']['id']}"
+    carried_out(ana.post(f"{endpoint}/remove", {"grace_days": 0}).json(), "removed")
+
+    # Somebody else's VPC origin has the name now.
+    foreign = account.make_vpc_origin(str(ours["Name"]), target)
+    blocked = ana.await_state(asked()["id"], "blocked")
+    assert str(ours["Name"]) in blocked["reason"], blocked["reason"]
+    assert foreign in blocked["reason"]
+    assert account.behaviors_of("/taken") == []
+
+    account.delete_vpc_origin(foreign)
+    until(lambda: not account.vpc_origins_of(target), "the end of the other VPC origin")
+    replanned = ana.post(f"/requests/{blocked['id']}/replan")
+    assert replanned.status_code == 200, replanned.text
+    carried_out(blocked, "live")
+    assert len(account.vpc_origins_of(target)) == 1
