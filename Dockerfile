@@ -31,7 +31,7 @@ COPY static static
 COPY provisioning provisioning
 COPY checks checks
 COPY portal portal
-# Nobody can write bytecode at run time, so each start of each process would compile everything.
+# The user may not write bytecode, so every start of a process would compile everything.
 RUN SECRET_KEY=only-to-collect-files python manage.py collectstatic --no-input -v 0 \
     && python -m compileall -q provisioning checks portal \
     && chown -R root:root /app && chmod -R a+rX /app

@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars
 
-from portal.log_context import REQUEST_ID_HEADER, request_id_of
+from portal.log_context import REQUEST_ID_HEADER, request_id_in, request_id_of
 from provisioning.redaction.masking import mask_url
 
 Scope = MutableMapping[str, Any]
@@ -78,8 +78,7 @@ def log_sockets(application: Application) -> Application:
     """The WebSocket application, with a line when a socket opens and one when it ends."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-        given = next((v for name, v in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = request_id_of(given.decode("latin-1"))
+        request_id = request_id_in(scope["headers"])
         began = time.perf_counter()
         accepted, code = False, 0
 
@@ -116,8 +115,8 @@ def log_sockets(application: Application) -> Application:
 
 
 def _username(request: HttpRequest) -> str:
-    """Of the person who was asked for while the request was answered. Asks nobody: a page without
-    sign-in must not query the session for its line.
+    """Of the person, if the view has read who it is; else "". Never queries: a page without sign-in
+    must not read the session for its log line.
     """
     user = request.__dict__.get("user")
     if user is None or isinstance(user, SimpleLazyObject):

@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 from structlog.contextvars import bound_contextvars
 
 from portal.access_log import log_answer
-from portal.log_context import REQUEST_ID_HEADER, request_id_of
+from portal.log_context import REQUEST_ID_HEADER, request_id_in
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body
 
 Scope = MutableMapping[str, Any]
@@ -207,8 +207,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, code: str) -> None
     a moment longer: a sender whose connection breaks in the middle never reads the answer.
     """
     status = PROBLEMS[code].status
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    request_id = request_id_of(given.decode("latin-1"))
+    request_id = request_id_in(scope["headers"])
     with bound_contextvars(request_id=request_id):
         log_answer(scope["method"], scope["path"], status, 0.0)
     if scope["path"].startswith("/api/"):

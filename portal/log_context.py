@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -27,6 +28,13 @@ def request_id_of(header: str) -> str:
     if _REQUEST_ID.fullmatch(value) and not KNOWN_SHAPES.search(value):
         return value
     return uuid.uuid4().hex
+
+
+def request_id_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The same from the headers of an ASGI scope."""
+    name = REQUEST_ID_HEADER.lower().encode()
+    given = next((value for key, value in headers if key == name), b"")
+    return request_id_of(given.decode("latin-1"))
 
 
 def current_request_id() -> str:

@@ -33,7 +33,7 @@ def connect() -> None:
 
 
 def keep_settings(**_: Any) -> None:
-    """Celery sets the level and handlers of its own unless somebody answers this signal. Django's
+    """Connected to this signal, it keeps Celery from setting its own level and handlers: Django's
     LOGGING applies to workers, too.
     """
 

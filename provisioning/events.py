@@ -53,7 +53,7 @@ def append(
     )
     # The text is for those who may read the stream; the log says only that there is one.
     fields = {"stream": stream, "seq": seq, "kind": kind, "step": step}
-    log.info("event", extra={"fields": fields})
+    transaction.on_commit(functools.partial(log.info, "event", extra={"fields": fields}))
     transaction.on_commit(functools.partial(poke, stream, seq), robust=True)
     return event
 

@@ -89,7 +89,9 @@ class Ticker:
                             part.woken.set()
             except (DatabaseError, psycopg.Error) as error:
                 if not lost:
-                    log.warning("not told of due work, ticking only: %s", type(error).__name__)
+                    log.warning(
+                        "cannot listen for due work; relying on ticks: %s", type(error).__name__
+                    )
                 lost = True
                 connection.close()
                 self.stopping.wait(LISTEN_AGAIN_SECONDS)

@@ -450,7 +450,7 @@ def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[SettingRow
         if chosen:
             reason = "Chosen in the request."
         elif value != follows:
-            reason = "As built. A change, or a new request, would choose otherwise today."
+            reason = "As built. Today the portal would choose another value."
         else:
             reason = derived.reason
         if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 def log_calls(events: Any, account_id: str, region: str) -> None:
     """Log every call of the clients that share these botocore events. Parameters and answers are
-    left out: they may hold what nobody else shall read.
+    left out: they may hold secrets.
     """
 
     def begun(context: dict[str, Any], **_: Any) -> None:

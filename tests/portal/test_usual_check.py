@@ -201,7 +201,7 @@ def test_a_kind_whose_clients_post_says_that_cloudfront_blocks_it_until_a_change
     endpoint.save()
     shown = ana.get(page)
     assert "Socket.IO 3 or 4 clients also send POST to this path" in text_of(shown)
-    assert "As built. A change, or a new request, would choose otherwise" in text_of(shown)
+    assert "As built. Today the portal would choose another value." in text_of(shown)
     change = f"/endpoints/{endpoint.pk}/change/?allowed_methods="
     assert change in shown.content.decode()
     assert ana.get(change).context["form"].text("allowed_methods") == ""
